@@ -1,0 +1,1 @@
+"""Beside the user's container on every node: bring data in, run, watch, carry results out."""

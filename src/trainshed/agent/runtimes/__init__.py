@@ -1,0 +1,1 @@
+"""How the container is started on a node."""

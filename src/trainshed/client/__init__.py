@@ -1,0 +1,1 @@
+"""For people's programs: pack code, submit, follow, fetch."""

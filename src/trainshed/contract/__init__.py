@@ -1,0 +1,1 @@
+"""The law inside the container: paths, file formats, environment, signals, exit codes."""

@@ -1,0 +1,44 @@
+"""Names and ARNs: how things are called on the wire."""
+
+import re
+from typing import Final
+
+TRAINING_LOG_GROUP: Final = "/aws/sagemaker/TrainingJobs"
+"""Where every training job's lines go; clients have this name built in."""
+
+_ARN = re.compile(
+    r"arn:(?P<partition>aws[a-z-]*):(?P<service>[a-z0-9-]+):(?P<region>[a-z0-9-]*)"
+    r":(?P<account>\d{12}|):(?P<kind>[a-z-]+)/(?P<name>.+)"
+)
+
+
+def partition_of(region: str) -> str:
+    """Return the partition that a region's ARNs carry, such as ``aws-cn``."""
+    if region.startswith("cn-"):
+        return "aws-cn"
+    if region.startswith("us-gov-"):
+        return "aws-us-gov"
+    return "aws"
+
+
+def sagemaker_arn(*, region: str, account: str, kind: str, name: str) -> str:
+    """Return the ARN of a SageMaker resource, such as a ``training-job``."""
+    return f"arn:{partition_of(region)}:sagemaker:{region}:{account}:{kind}/{name}"
+
+
+def split_arn(arn: str) -> tuple[str, str] | None:
+    """Return ``(kind, name)`` of a SageMaker ARN, or None when the text is not one."""
+    found = _ARN.fullmatch(arn)
+    if found is None or found["service"] != "sagemaker":
+        return None
+    return found["kind"], found["name"]
+
+
+def hosts(count: int) -> tuple[str, ...]:
+    """Return the nodes' names ``algo-1 … algo-N``, in rank order (not sorted as text)."""
+    return tuple(f"algo-{rank}" for rank in range(1, count + 1))
+
+
+def log_stream(job_name: str, host: str, epoch_seconds: int) -> str:
+    """Return the name of the stream that holds one node's output."""
+    return f"{job_name}/{host}-{epoch_seconds}"

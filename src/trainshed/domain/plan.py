@@ -1,0 +1,98 @@
+"""What will be launched, as a value that can be printed before anything runs.
+
+The engine makes a ``LaunchPlan`` from a job; a driver starts one agent per ``NodePlan``. The
+agent reads its plan as JSON, with the members below as keys. Everything a node needs to know is
+in its plan: an agent asks nobody.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodePlan:
+    """One container of an attempt, complete."""
+
+    node_id: str
+    """``<job id>.<attempt>.<host>``: the same plan launched twice is the same node."""
+    job_name: str
+    job_arn: str
+    region: str
+    host: str
+    """``algo-1`` is rank 0."""
+    hosts: tuple[str, ...]
+    """All nodes of the attempt, in rank order."""
+    instance_type: str
+    instance_group: str
+    """``homogeneousCluster`` when the request has no groups."""
+    instance_groups: tuple[Mapping[str, Any], ...]
+    """As resourceconfig.json has them: ``{instance_group_name, instance_type, hosts}``."""
+    image: str
+    """``AlgorithmSpecification.TrainingImage`` as asked; "" when none was named."""
+    environment_path: str
+    """Process runtime: the interpreter, or the folder that holds ``bin/python``, mapped to it."""
+    entrypoint: tuple[str, ...] | None
+    """``ContainerEntrypoint``; None keeps the image's own."""
+    arguments: tuple[str, ...] | None
+    """``ContainerArguments``; None means ``train``."""
+    script_mode: bool
+    """Whether the toolkit runs the user's script (no entrypoint; ``sagemaker_program`` is set)."""
+    hyperparameters: Mapping[str, str]
+    environment: Mapping[str, str]
+    """What the container finds in its environment beside the contract's own variables."""
+    channels: tuple[Mapping[str, Any], ...]
+    """``InputDataConfig`` as asked, channel by channel."""
+    input_mode: str
+    """The job's ``TrainingInputMode``; a channel's ``InputMode`` wins."""
+    output_path: str
+    """``OutputDataConfig.S3OutputPath`` without a trailing slash."""
+    compression: str
+    """``GZIP`` or ``NONE``."""
+    metrics: tuple[Mapping[str, str], ...]
+    """``MetricDefinitions``: ``{Name, Regex}``."""
+    max_runtime: float
+    """Seconds the container may run."""
+    grace: float = 120.0
+    """Seconds between SIGTERM and SIGKILL."""
+    log_group: str
+    log_stream: str
+    server_url: str
+    """Where facts and log lines are reported, ``http://host:port``."""
+    token: str
+    """Bearer token for this node's reports."""
+    objects: Mapping[str, str]
+    """How ``s3://`` is reached: ``endpoint``, ``access_key``, ``secret_key``, ``region``."""
+    file_roots: tuple[str, ...] = ()
+    """Folders below which ``file://`` addresses are allowed; none when empty."""
+    cache: str = ""
+    """Folder shared by the nodes of a machine, for what is worth keeping between jobs."""
+    request: Mapping[str, Any] = field(default_factory=dict)
+    """CreateTrainingJob as it came, for trainingjobconfig.json."""
+    notes: tuple[str, ...] = ()
+    """Said first in the job's log: where this place differs from what was asked."""
+
+    def to_json(self) -> str:
+        """Return the plan as the agent reads it."""
+        return json.dumps(asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> "NodePlan":
+        """Return the plan that ``to_json`` wrote."""
+        members = json.loads(text)
+        for key in ("hosts", "entrypoint", "arguments", "notes", "file_roots"):
+            if members.get(key) is not None:
+                members[key] = tuple(members[key])
+        for key in ("instance_groups", "channels", "metrics"):
+            members[key] = tuple(members[key])
+        return cls(**members)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchPlan:
+    """All nodes of one attempt, and the backend they go to."""
+
+    backend: str
+    attempt: int
+    nodes: tuple[NodePlan, ...]

@@ -1,0 +1,185 @@
+"""A training job: what was asked, where it stands, which moves are lawful.
+
+Words are the SageMaker API's own, so a user meets the same word in the CLI, in
+``describe-training-job`` and here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+
+from trainshed.domain.errors import IllegalMove
+
+
+class TrainingJobStatus(StrEnum):
+    """The coarse status; derived from ``SecondaryStatus``."""
+
+    IN_PROGRESS = "InProgress"
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+    STOPPING = "Stopping"
+    STOPPED = "Stopped"
+
+
+class SecondaryStatus(StrEnum):
+    """Where a job stands. ``MOVES`` says what may follow what."""
+
+    STARTING = "Starting"
+    PENDING = "Pending"
+    DOWNLOADING = "Downloading"
+    TRAINING = "Training"
+    UPLOADING = "Uploading"
+    INTERRUPTED = "Interrupted"
+    STOPPING = "Stopping"
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+    STOPPED = "Stopped"
+    MAX_RUNTIME_EXCEEDED = "MaxRuntimeExceeded"
+
+
+_S = SecondaryStatus
+_ENDS = frozenset({_S.FAILED, _S.STOPPING})
+
+MOVES: Final[Mapping[SecondaryStatus, frozenset[SecondaryStatus]]] = {
+    _S.STARTING: frozenset({_S.PENDING, _S.DOWNLOADING, _S.TRAINING, _S.INTERRUPTED}) | _ENDS,
+    _S.PENDING: frozenset({_S.STARTING}) | _ENDS,
+    _S.DOWNLOADING: frozenset({_S.TRAINING, _S.UPLOADING, _S.INTERRUPTED}) | _ENDS,
+    _S.TRAINING: frozenset({_S.UPLOADING, _S.INTERRUPTED}) | _ENDS,
+    _S.UPLOADING: frozenset({_S.COMPLETED, _S.INTERRUPTED}) | _ENDS,
+    _S.INTERRUPTED: frozenset({_S.STARTING}) | _ENDS,
+    _S.STOPPING: frozenset({_S.STOPPED, _S.MAX_RUNTIME_EXCEEDED, _S.FAILED}),
+    _S.COMPLETED: frozenset(),
+    _S.FAILED: frozenset(),
+    _S.STOPPED: frozenset(),
+    _S.MAX_RUNTIME_EXCEEDED: frozenset(),
+}
+"""Every lawful move. docs/lifecycles.md draws this table; a test compares the two."""
+
+MESSAGES: Final[Mapping[SecondaryStatus, str]] = {
+    _S.STARTING: "Starting the training job",
+    _S.PENDING: "Training job waiting for capacity",
+    _S.DOWNLOADING: "Downloading input data",
+    _S.TRAINING: "Training image download completed. Training in progress.",
+    _S.UPLOADING: "Uploading generated training model",
+    _S.INTERRUPTED: "Training job interrupted",
+    _S.STOPPING: "Stopping the training job",
+    _S.COMPLETED: "Training job completed",
+    _S.FAILED: "Training job failed",
+    _S.STOPPED: "Training job stopped",
+    _S.MAX_RUNTIME_EXCEEDED: "Training job runtime exceeded MaxRuntimeInSeconds provided",
+}
+"""The service's wording of each status, as published notebooks show it."""
+
+LAUNCHING: Final = "Launching requested ML instances"
+PREPARING: Final = "Preparing the instances for training"
+
+
+def status_of(secondary: SecondaryStatus) -> TrainingJobStatus:
+    """Return the coarse status that goes with ``secondary``."""
+    match secondary:
+        case _S.COMPLETED:
+            return TrainingJobStatus.COMPLETED
+        case _S.FAILED:
+            return TrainingJobStatus.FAILED
+        case _S.STOPPED | _S.MAX_RUNTIME_EXCEEDED:
+            return TrainingJobStatus.STOPPED
+        case _S.STOPPING:
+            return TrainingJobStatus.STOPPING
+        case _:
+            return TrainingJobStatus.IN_PROGRESS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """One entry of ``SecondaryStatusTransitions``."""
+
+    status: SecondaryStatus
+    start: datetime
+    end: datetime | None = None
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One launch of all nodes of a job."""
+
+    number: int
+    """1 for the first."""
+    backend: str
+    started: datetime
+    handles: Mapping[str, str] = field(default_factory=dict)
+    """Host name to the driver's handle, as text; empty until the driver has launched."""
+    relaunches: int = 0
+    """How often lost agents of this attempt were started again over their journal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingJob:
+    """One request to train, and its fate so far."""
+
+    arn: str
+    name: str
+    region: str
+    account: str
+    id: str
+    """Unlike the name never used again: 12 hex digits, safe in a path."""
+    request: Mapping[str, Any]
+    """CreateTrainingJob as it came (without ``Tags``), in JSON values."""
+    created: datetime
+    modified: datetime
+    secondary: SecondaryStatus = SecondaryStatus.STARTING
+    transitions: tuple[Transition, ...] = ()
+    stop_wish: datetime | None = None
+    """When a user asked to stop it; the engine makes it true."""
+    attempt: Attempt | None = None
+    training_start: datetime | None = None
+    """When the first node of the first attempt began to download or train."""
+    training_end: datetime | None = None
+    failure_reason: str | None = None
+    cleaned: bool = False
+    """Whether the last attempt's nodes have been removed from their place."""
+
+    @property
+    def status(self) -> TrainingJobStatus:
+        """The coarse status."""
+        return status_of(self.secondary)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing will change any more."""
+        return not MOVES[self.secondary]
+
+    @property
+    def instance_count(self) -> int:
+        """Nodes asked for, over all instance groups."""
+        resources = self.request.get("ResourceConfig", {})
+        groups = resources.get("InstanceGroups") or ()
+        if groups:
+            return sum(int(group["InstanceCount"]) for group in groups)
+        return int(resources.get("InstanceCount", 1))
+
+    def moved_to(
+        self, secondary: SecondaryStatus, *, at: datetime, message: str | None = None
+    ) -> "TrainingJob":
+        """Return this job in ``secondary``, the transition recorded.
+
+        Moving to where the job stands replaces the last message, as the service does.
+
+        Raises:
+            IllegalMove: ``MOVES`` lacks the move.
+        """
+        text = MESSAGES[secondary] if message is None else message
+        if secondary is self.secondary and self.transitions:
+            last = self.transitions[-1]
+            if last.message == text:
+                return self
+            entries = (*self.transitions[:-1], replace(last, message=text))
+            return replace(self, transitions=entries, modified=at)
+        if self.transitions and secondary not in MOVES[self.secondary]:
+            raise IllegalMove(f"{self.name}: {self.secondary} -> {secondary}")
+        closed = tuple(t if t.end else replace(t, end=at) for t in self.transitions)
+        end = at if not MOVES[secondary] else None
+        entry = Transition(status=secondary, start=at, end=end, message=text)
+        return replace(self, secondary=secondary, transitions=(*closed, entry), modified=at)

@@ -1,0 +1,70 @@
+"""What every driver promises.
+
+A driver starts one agent per node and can find it again. It knows nothing of jobs: what happens
+inside a node is told by the agent's facts.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from trainshed.domain.plan import NodePlan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a backend can do, as data the planner reads."""
+
+    max_nodes: int
+    """Nodes that may run at once; jobs wait beyond that."""
+    images: tuple[tuple[str, str], ...] = ()
+    """(image name pattern, environment path), first match wins. Empty: any image can be pulled."""
+    runtime: str = "process"
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """Points at a node. Stored as text, so it outlives our restarts."""
+
+    driver: str
+    state: str
+
+
+class Driver(Protocol):
+    """A place where nodes run. Every method may be repeated after a crash at any line."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this backend can do. Constant while the server runs."""
+        ...
+
+    async def launch(self, plan: NodePlan) -> Handle:
+        """Start the plan's agent and return how to find it; return at once, do not wait for it.
+
+        The same ``plan.node_id`` again: if its agent lives, nothing is started; if it is gone, it is
+        started over its own journal, and goes on where the journal ends.
+
+        Raises:
+            NoCapacity: nothing was started.
+            DriverError: nothing was started, and trying again will not help.
+        """
+        ...
+
+    async def observe(self, handle: Handle) -> None:
+        """Return while the node's agent lives, or has ended and everything was reported.
+
+        Raises:
+            NodeGone: the agent vanished before its last fact was taken.
+        """
+        ...
+
+    async def stop(self, handle: Handle) -> None:
+        """Ask the agent to stop its container: SIGTERM, SIGKILL after the plan's grace.
+
+        A second call tells an agent that waits for its peers to wait no longer. Stopping what is
+        gone is no error.
+        """
+        ...
+
+    async def remove(self, handle: Handle) -> None:
+        """Kill what is left of the node and delete its scratch. Removing what is gone is no error."""
+        ...

@@ -1,0 +1,1 @@
+"""Makes wishes true: queue, plan, launch, observe, decide."""

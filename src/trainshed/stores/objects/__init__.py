@@ -1,0 +1,1 @@
+"""Bytes under s3:// and file:// addresses."""

@@ -1,0 +1,1 @@
+"""Rows: jobs, attempts, events, tags."""

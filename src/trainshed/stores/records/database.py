@@ -1,0 +1,185 @@
+"""One SQLite file: one writer, many requests per disk flush, readers that never wait.
+
+Writes are grouped: work that arrives while a flush runs shares the next one, and each caller is
+answered only after its own change is on disk. Reads see every change that was answered.
+"""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from importlib import resources
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, Final, Generic, TypeVar
+
+from trainshed.domain.errors import StoreError
+
+T = TypeVar("T")
+Row = tuple[Any, ...]
+
+_BATCH: Final = 512
+"""Most requests that share one transaction; bounds how long the first of them waits."""
+_BUSY_SECONDS: Final = 30.0
+"""How long to wait for another process's write lock before it is an error."""
+
+
+class Database:
+    """The records file. Made and used on one event loop's thread; ``write`` hands over."""
+
+    def __init__(self, path: Path) -> None:
+        """Open ``path``, creating or migrating it as needed.
+
+        Raises:
+            StoreError: the file was written by a newer version, or is no database.
+        """
+        self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._writer = self._connect()
+            self._migrate()
+            self._reader = self._connect()
+            self._reader.execute("PRAGMA query_only = ON")
+        except sqlite3.DatabaseError as error:
+            raise StoreError(f"{path}: cannot be used as the records file: {error}") from error
+        self._queue: SimpleQueue[_Write[Any] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._write_loop, name="records-writer", daemon=True)
+        self._thread.start()
+
+    def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        """Return all rows of one query."""
+        return self._reader.execute(sql, parameters).fetchall()
+
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run ``work`` in a transaction and return its result once that is on disk.
+
+        ``work`` runs on the writer's thread: it may only use the connection and what it closes
+        over, must be quick, and must not commit. If it raises, its changes alone are undone.
+        """
+        loop = asyncio.get_running_loop()
+        write = _Write(work, loop, loop.create_future())
+        self._queue.put(write)
+        return await write.done
+
+    def close(self) -> None:
+        """Finish the writes already asked for, then close. Closing twice is no error."""
+        if self._thread.is_alive():
+            self._queue.put(None)
+            self._thread.join()
+            self._reader.close()
+            self._writer.close()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        connection.execute("PRAGMA journal_mode = WAL")
+        # FULL: a commit is on disk when it returns, also when the power fails.
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        return connection
+
+    def _migrate(self) -> None:
+        steps = sorted(
+            entry.name
+            for entry in (resources.files(__package__) / "migrations").iterdir()
+            if entry.name.endswith(".sql")
+        )
+        self._writer.execute("BEGIN IMMEDIATE")
+        (version,) = self._writer.execute("PRAGMA user_version").fetchone()
+        if version > len(steps):
+            self._writer.execute("ROLLBACK")
+            raise StoreError(
+                f"{self._path}: its schema is version {version}, this program knows {len(steps)}; "
+                "use the newer trainshed that wrote it, or another data directory"
+            )
+        for step in steps[version:]:
+            text = (resources.files(__package__) / "migrations" / step).read_text("utf-8")
+            for statement in _statements(text):
+                self._writer.execute(statement)
+        self._writer.execute(f"PRAGMA user_version = {len(steps)}")
+        self._writer.execute("COMMIT")
+
+    def _write_loop(self) -> None:
+        while (first := self._queue.get()) is not None:
+            batch = [first]
+            last = False
+            while len(batch) < _BATCH and not self._queue.empty():
+                following = self._queue.get()
+                if following is None:
+                    last = True
+                    break
+                batch.append(following)
+            self._commit(batch)
+            if last:
+                return
+
+    def _commit(self, batch: "list[_Write[Any]]") -> None:
+        try:
+            self._writer.execute("BEGIN IMMEDIATE")
+            for write in batch:
+                write.run(self._writer)
+            self._writer.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
+            for write in batch:
+                write.fail(StoreError(f"{self._path}: nothing was written: {error}"))
+        loops = {write.loop for write in batch}
+        for loop in loops:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_answer, [w for w in batch if w.loop is loop])
+
+
+class _Write(Generic[T]):
+    """One caller's work, and its answer."""
+
+    __slots__ = ("done", "error", "loop", "result", "work")
+
+    def __init__(
+        self,
+        work: Callable[[sqlite3.Connection], T],
+        loop: asyncio.AbstractEventLoop,
+        done: "asyncio.Future[T]",
+    ) -> None:
+        self.work = work
+        self.loop = loop
+        self.done = done
+        self.result: T | None = None
+        self.error: BaseException | None = None
+
+    def run(self, connection: sqlite3.Connection) -> None:
+        connection.execute("SAVEPOINT work")
+        try:
+            self.result = self.work(connection)
+        except Exception as error:  # noqa: BLE001 - the caller gets it, whatever it is
+            self.error = error
+            connection.execute("ROLLBACK TO work")
+        connection.execute("RELEASE work")
+
+    def fail(self, error: BaseException) -> None:
+        self.error = error
+
+    def answer(self) -> None:
+        if self.done.cancelled():
+            return
+        if self.error is not None:
+            self.done.set_exception(self.error)
+        else:
+            self.done.set_result(self.result)  # type: ignore[arg-type]
+
+
+def _answer(batch: list[_Write[Any]]) -> None:
+    for write in batch:
+        write.answer()
+
+
+def _statements(script: str) -> list[str]:
+    """Return a migration's statements; ``executescript`` would commit between them."""
+    found, pending = [], ""
+    for line in script.splitlines(keepends=True):
+        pending += line
+        if sqlite3.complete_statement(pending):
+            found.append(pending.strip())
+            pending = ""
+    return found

@@ -1,0 +1,1 @@
+"""Inside the user's container: script mode. Standard library and contract only."""
