@@ -1,1 +1,1 @@
-"""AWS protocols from the service model: bytes <-> operation and dict. Knows no operation by name."""
+"""AWS protocols from the service model: bytes <-> operation + dict. Knows no operation by name."""
