@@ -1,0 +1,66 @@
+# Every target makes what it needs, the virtual environment included.
+# PYTHON picks the interpreter (3.11 or newer).
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.9
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo check test test-clients bench docs lock clean
+
+help:  ## List the targets
+	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 16
+
+# The stamps say which lock file the environment holds: dev is demo and more.
+$(VENV)/bin/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "trainshed needs Python 3.11 or newer; found $$($(PYTHON) --version). Try: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+	  || { echo "cannot make a virtual environment; on Debian: apt-get install python3-venv"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+$(VENV)/.demo: requirements/demo.txt pyproject.toml | $(VENV)/bin/uv
+	@echo "installing what the demo needs into $(VENV) ..."
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --require-hashes -r requirements/demo.txt
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt pyproject.toml | $(VENV)/bin/uv
+	@echo "installing the development tools into $(VENV) ..."
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --require-hashes -r requirements/dev.txt
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --editable .
+	@touch $@ $(VENV)/.demo
+
+setup: $(VENV)/.dev  ## Make the development environment in .venv
+
+demo: $(VENV)/.demo  ## Train a real model through the SageMaker API on this machine
+	@$(BIN)/trainshed demo
+
+check: $(VENV)/.dev  ## Format, lint, types, floors
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+
+test: $(VENV)/.dev  ## All tests that need nothing but this machine
+	@$(BIN)/pytest
+
+test-clients: $(VENV)/.dev  ## SageMaker SDK v2 and v3 and the Go SDK, each in an environment of its own
+	@$(BIN)/python tests/clients/environments.py
+	@$(BIN)/pytest -m clients tests/clients
+
+bench: $(VENV)/.dev  ## Measure against yardsticks, side by side in one run
+	@$(BIN)/python -m bench
+
+docs: $(VENV)/.dev  ## Write the generated pages anew (API coverage)
+	@$(BIN)/python -m docs_tools.coverage
+
+lock: $(VENV)/bin/uv  ## Resolve the lock files anew
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	  pyproject.toml --extra demo --output-file requirements/demo.txt
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	  pyproject.toml --all-extras --group dev --output-file requirements/dev.txt
+
+clean:  ## Remove everything that the other targets made
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
