@@ -1,5 +1,7 @@
 """Names and ARNs: how things are called on the wire."""
 
+import hashlib
+import hmac
 import re
 from typing import Final
 
@@ -42,3 +44,16 @@ def hosts(count: int) -> tuple[str, ...]:
 def log_stream(job_name: str, host: str, epoch_seconds: int) -> str:
     """Return the name of the stream that holds one node's output."""
     return f"{job_name}/{host}-{epoch_seconds}"
+
+
+def node_id(job_id: str, attempt: int, host: str) -> str:
+    """Return what names one node of one attempt for ever."""
+    return f"{job_id}.{attempt}.{host}"
+
+
+def report_token(secret: str, node_id: str) -> str:
+    """Return the bearer token for one node's reports: HMAC-SHA256 in hex.
+
+    Derived, so that nothing has to be kept: the server makes it again from its own secret.
+    """
+    return hmac.new(secret.encode(), node_id.encode(), hashlib.sha256).hexdigest()

@@ -113,6 +113,8 @@ class Attempt:
     """Host name to the driver's handle, as text; empty until the driver has launched."""
     relaunches: int = 0
     """How often lost agents of this attempt were started again over their journal."""
+    stops: Mapping[str, int] = field(default_factory=dict)
+    """Host name to how often its driver was asked to stop it; see ``drivers.base``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
