@@ -15,7 +15,10 @@ from trainshed.domain.training import TrainingJob, TrainingJobStatus
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobQuery:
-    """Which jobs, in which order, from where. None asks for no restriction."""
+    """Which jobs, in which order, from where. None asks for no restriction.
+
+    *After* means later than, *before* earlier than: a job of exactly that moment is not found.
+    """
 
     region: str
     name_contains: str | None = None
@@ -25,7 +28,7 @@ class JobQuery:
     modified_before: datetime | None = None
     status: TrainingJobStatus | None = None
     sort_by: str = "CreationTime"
-    """``Name``, ``CreationTime`` or ``Status``; equal ones are ordered by name."""
+    """``Name``, ``CreationTime`` or ``Status``; equal ones by name, in the same direction."""
     descending: bool = False
     after: tuple[str | float, str] | None = None
     """(sort value, name) of the last job of the page before; None for the first page."""
@@ -50,6 +53,10 @@ class TrainingRecords(Protocol):
 
     async def get(self, arn: str) -> TrainingJob | None:
         """Return the job, or None."""
+        ...
+
+    async def by_id(self, job_id: str) -> TrainingJob | None:
+        """Return the job whose ``id`` that is, or None."""
         ...
 
     async def swap(self, old: TrainingJob, new: TrainingJob) -> bool:

@@ -8,6 +8,7 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing, suppress
 from importlib import resources
 from pathlib import Path
 from queue import SimpleQueue
@@ -35,49 +36,68 @@ class Database:
         """
         self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self._writer = self._connect()
-            self._migrate()
-            self._reader = self._connect()
-            self._reader.execute("PRAGMA query_only = ON")
-        except sqlite3.DatabaseError as error:
-            raise StoreError(f"{path}: cannot be used as the records file: {error}") from error
+        with ExitStack() as undo:
+            try:
+                self._writer = undo.enter_context(closing(self._open()))
+                _configure(self._writer)
+                self._migrate()
+                self._reader = undo.enter_context(closing(self._open()))
+                _configure(self._reader)
+                self._reader.execute("PRAGMA query_only = ON")
+            except sqlite3.Error as error:
+                raise StoreError(f"{path}: cannot be used as the records file: {error}") from error
+            undo.pop_all()
+        self._closed = False
         self._queue: SimpleQueue[_Write[Any] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._write_loop, name="records-writer", daemon=True)
         self._thread.start()
 
     def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
-        """Return all rows of one query."""
-        return self._reader.execute(sql, parameters).fetchall()
+        """Return all rows of one query.
 
-    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        Raises:
+            StoreError: the file could not be read.
+        """
+        try:
+            return self._reader.execute(sql, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise StoreError(f"{self._path}: cannot be read: {error}") from error
+
+    async def write(
+        self,
+        work: Callable[[sqlite3.Connection], T],
+        after: Callable[[T], None] | None = None,
+    ) -> T:
         """Run ``work`` in a transaction and return its result once that is on disk.
 
         ``work`` runs on the writer's thread: it may only use the connection and what it closes
         over, must be quick, and must not commit. If it raises, its changes alone are undone.
+        ``after`` gets the result on the event loop once it is on disk, also when the caller was
+        cancelled meanwhile; it must not raise.
+
+        Raises:
+            StoreError: nothing was written; or the database is closed.
         """
+        if self._closed:
+            raise StoreError(f"{self._path}: nothing was written: the records file was closed")
         loop = asyncio.get_running_loop()
-        write = _Write(work, loop, loop.create_future())
-        self._queue.put(write)
-        return await write.done
+        done: asyncio.Future[T] = loop.create_future()
+        self._queue.put(_Write(work, loop, done, after))
+        return await done
 
     def close(self) -> None:
         """Finish the writes already asked for, then close. Closing twice is no error."""
-        if self._thread.is_alive():
+        if not self._closed:
+            self._closed = True
             self._queue.put(None)
             self._thread.join()
             self._reader.close()
             self._writer.close()
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
+    def _open(self) -> sqlite3.Connection:
+        return sqlite3.connect(
             self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
-        connection.execute("PRAGMA journal_mode = WAL")
-        # FULL: a commit is on disk when it returns, also when the power fails.
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA foreign_keys = ON")
-        return connection
 
     def _migrate(self) -> None:
         steps = sorted(
@@ -127,25 +147,28 @@ class Database:
                 write.fail(StoreError(f"{self._path}: nothing was written: {error}"))
         loops = {write.loop for write in batch}
         for loop in loops:
-            if not loop.is_closed():
+            # A loop that closed meanwhile has nobody left who waits; the writes stand.
+            with suppress(RuntimeError):
                 loop.call_soon_threadsafe(_answer, [w for w in batch if w.loop is loop])
 
 
 class _Write(Generic[T]):
     """One caller's work, and its answer."""
 
-    __slots__ = ("done", "error", "loop", "result", "work")
+    __slots__ = ("after", "done", "error", "loop", "result", "work")
 
     def __init__(
         self,
         work: Callable[[sqlite3.Connection], T],
         loop: asyncio.AbstractEventLoop,
         done: "asyncio.Future[T]",
+        after: Callable[[T], None] | None,
     ) -> None:
         self.work = work
+        self.after = after
         self.loop = loop
         self.done = done
-        self.result: T | None = None
+        self.result: T
         self.error: BaseException | None = None
 
     def run(self, connection: sqlite3.Connection) -> None:
@@ -161,12 +184,21 @@ class _Write(Generic[T]):
         self.error = error
 
     def answer(self) -> None:
-        if self.done.cancelled():
+        if self.error is None and self.after is not None:
+            self.after(self.result)
+        if self.done.done():  # cancelled
             return
         if self.error is not None:
             self.done.set_exception(self.error)
         else:
-            self.done.set_result(self.result)  # type: ignore[arg-type]
+            self.done.set_result(self.result)
+
+
+def _configure(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    # FULL: a commit is on disk when it returns, also when the power fails.
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
 
 
 def _answer(batch: list[_Write[Any]]) -> None:
@@ -182,4 +214,6 @@ def _statements(script: str) -> list[str]:
         if sqlite3.complete_statement(pending):
             found.append(pending.strip())
             pending = ""
+    if pending.strip():
+        found.append(pending)  # a comment, or a statement without its semicolon: SQLite decides
     return found

@@ -1,0 +1,266 @@
+"""Training jobs in the records file.
+
+The whole job is one JSON body; the columns beside it are copies to search and sort by. A swap
+compares bodies, so what is written is what was read, member for member.
+"""
+
+import math
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from trainshed.domain.facts import Fact, Kind
+from trainshed.domain.training import TrainingJob
+from trainshed.stores.records.base import JobQuery, MetricValue
+from trainshed.stores.records.database import Database
+from trainshed.stores.records.tags import DROP_TAGS, PUT_TAG
+
+_ENCODER: Final = msgspec.json.Encoder()
+_JOB: Final = msgspec.json.Decoder(TrainingJob)
+_DETAIL: Final = msgspec.json.Decoder(dict[str, Any])
+
+_GET: Final = "SELECT body FROM training_jobs WHERE arn = ?"
+_ADD: Final = (
+    "INSERT INTO training_jobs (arn, id, region, name, created, modified, status, open, body) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (arn) DO NOTHING"
+)
+_PUT: Final = "UPDATE training_jobs SET modified = ?, status = ?, open = ?, body = ? WHERE arn = ?"
+_OPEN: Final = "SELECT arn FROM training_jobs WHERE open = 1 ORDER BY created, name"
+_TAKEN: Final = "SELECT n FROM taken WHERE job_id = ? AND attempt = ? AND host = ?"
+_TAKE: Final = (
+    "INSERT INTO taken (job_id, attempt, host, n) VALUES (?, ?, ?, ?) "
+    "ON CONFLICT (job_id, attempt, host) DO UPDATE SET n = excluded.n"
+)
+_KEEP_FACT: Final = (
+    "INSERT INTO facts (job_id, attempt, host, n, at, kind, detail) VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+_KEEP_METRIC: Final = (
+    "INSERT INTO final_metrics (job_id, name, value, at) VALUES (?, ?, ?, ?) "
+    "ON CONFLICT (job_id, name) DO UPDATE SET value = excluded.value, at = excluded.at "
+    "WHERE excluded.at >= at"
+)
+_SORT_COLUMNS: Final = {"Name": "name", "CreationTime": "created", "Status": "status"}
+
+
+class Marker(Protocol):
+    """Who is told of changes."""
+
+    def mark(self, arn: str) -> None:
+        """Wake those who wait for a change of the job."""
+        ...
+
+
+class SqliteTrainingRecords:
+    """``TrainingRecords`` in SQLite."""
+
+    def __init__(self, database: Database, changes: Marker) -> None:
+        """Keep jobs in ``database``; tell ``changes`` of each change once it is on disk."""
+        self._database = database
+        self._changes = changes
+
+    async def add(self, job: TrainingJob, tags: Mapping[str, str]) -> bool:
+        """Keep a new job and its tags; return False, changing nothing, if its ARN is taken."""
+        row = (
+            *(job.arn, job.id, job.region, job.name, job.created.timestamp()),
+            *_moving_columns(job),
+        )
+
+        def work(connection: sqlite3.Connection) -> bool:
+            if not connection.execute(_ADD, row).rowcount:
+                return False
+            connection.execute(DROP_TAGS, (job.arn,))
+            connection.executemany(PUT_TAG, [(job.arn, key, tags[key]) for key in tags])
+            return True
+
+        return await self._write_and_mark(work, job.arn)
+
+    async def get(self, arn: str) -> TrainingJob | None:
+        """Return the job, or None."""
+        rows = self._database.read(_GET, (arn,))
+        return _JOB.decode(rows[0][0]) if rows else None
+
+    async def swap(self, old: TrainingJob, new: TrainingJob) -> bool:
+        """Write ``new`` only if the row still equals ``old``; tell whether it did."""
+        expected, columns = _ENCODER.encode(old), _moving_columns(new)
+
+        def work(connection: sqlite3.Connection) -> bool:
+            if not _stands(connection, old, expected):
+                return False
+            connection.execute(_PUT, (*columns, old.arn))
+            return True
+
+        return await self._write_and_mark(work, old.arn)
+
+    async def remove(self, job: TrainingJob) -> bool:
+        """Forget the job, its tags, facts and metrics, if the row still equals ``job``."""
+        expected = _ENCODER.encode(job)
+
+        def work(connection: sqlite3.Connection) -> bool:
+            if not _stands(connection, job, expected):
+                return False
+            connection.execute("DELETE FROM training_jobs WHERE arn = ?", (job.arn,))
+            connection.execute(DROP_TAGS, (job.arn,))
+            connection.execute("DELETE FROM facts WHERE job_id = ?", (job.id,))
+            connection.execute("DELETE FROM taken WHERE job_id = ?", (job.id,))
+            connection.execute("DELETE FROM final_metrics WHERE job_id = ?", (job.id,))
+            return True
+
+        return await self._write_and_mark(work, job.arn)
+
+    async def find(self, query: JobQuery) -> list[TrainingJob]:
+        """Return one page of jobs."""
+        rows = self._database.read(*_page(query))
+        return [_JOB.decode(body) for (body,) in rows]
+
+    async def open_jobs(self) -> list[str]:
+        """Return the ARNs of all jobs that are not over or not cleaned, oldest first."""
+        return [arn for (arn,) in self._database.read(_OPEN)]
+
+    async def take(self, job_id: str, attempt: int, host: str, facts: Sequence[Fact]) -> int | None:
+        """Take the facts whose turn it is, each number once; return the last one taken.
+
+        See ``TrainingRecords.take``. Of several values of a metric the one with the latest time
+        is final, whichever node it came from; values and times that are no finite number are
+        passed over, because neither the API nor the file can hold them.
+        """
+
+        def work(connection: sqlite3.Connection) -> tuple[str, int, bool] | None:
+            owner = connection.execute("SELECT arn FROM training_jobs WHERE id = ?", (job_id,))
+            if (row := owner.fetchone()) is None:
+                return None
+            last = connection.execute(_TAKEN, (job_id, attempt, host)).fetchone()
+            fresh = list(_next_facts(facts, last[0] if last else 0))
+            if not fresh:
+                return row[0], last[0] if last else 0, False
+            connection.executemany(
+                _KEEP_FACT,
+                [
+                    (job_id, attempt, host, f.n, f.at, f.kind.value, _ENCODER.encode(f.detail))
+                    for f in fresh
+                    if f.kind is not Kind.METRICS
+                ],
+            )
+            points = [(job_id, *point) for fact in fresh for point in _points(fact)]
+            connection.executemany(_KEEP_METRIC, points)
+            connection.execute(_TAKE, (job_id, attempt, host, fresh[-1].n))
+            return row[0], fresh[-1].n, True
+
+        def after(taken: tuple[str, int, bool] | None) -> None:
+            if taken is not None and taken[2]:
+                self._changes.mark(taken[0])
+
+        taken = await self._database.write(work, after)
+        return None if taken is None else taken[1]
+
+    async def facts(self, job_id: str, attempt: int) -> Mapping[str, tuple[Fact, ...]]:
+        """Return what each node of an attempt reported (without metrics), in order, by host."""
+        rows = self._database.read(
+            "SELECT host, n, at, kind, detail FROM facts WHERE job_id = ? AND attempt = ? "
+            "ORDER BY host, n",
+            (job_id, attempt),
+        )
+        return {
+            host: tuple(Fact(n, at, Kind(kind), _DETAIL.decode(d)) for _, n, at, kind, d in lines)
+            for host, lines in groupby(rows, key=itemgetter(0))
+        }
+
+    async def final_metrics(self, job_id: str) -> list[MetricValue]:
+        """Return the last value of each metric, ordered by name."""
+        rows = self._database.read(
+            "SELECT name, value, at FROM final_metrics WHERE job_id = ? ORDER BY name", (job_id,)
+        )
+        return [
+            MetricValue(name, value, datetime.fromtimestamp(at, UTC)) for name, value, at in rows
+        ]
+
+    async def _write_and_mark(self, work: "_Work", arn: str) -> bool:
+        def after(changed: bool) -> None:
+            if changed:
+                self._changes.mark(arn)
+
+        return await self._database.write(work, after)
+
+
+class _Work(Protocol):
+    def __call__(self, connection: sqlite3.Connection, /) -> bool: ...
+
+
+def _moving_columns(job: TrainingJob) -> tuple[float, str, int, bytes]:
+    """Return the values of the columns that change while a job goes on, in ``_PUT``'s order."""
+    still_open = not (job.over and job.cleaned)
+    return job.modified.timestamp(), job.status.value, int(still_open), _ENCODER.encode(job)
+
+
+def _stands(connection: sqlite3.Connection, job: TrainingJob, expected: bytes) -> bool:
+    """Tell whether the row equals ``job``, whose encoding is ``expected``."""
+    row = connection.execute(_GET, (job.arn,)).fetchone()
+    if row is None:
+        return False
+    # A body written before a member was added differs in bytes from the same job encoded today.
+    return bool(row[0] == expected or _JOB.decode(row[0]) == job)
+
+
+def _page(query: JobQuery) -> tuple[str, list[Any]]:
+    """Return the SELECT of one page and its parameters.
+
+    Times asked for are exclusive on both sides: created (or modified) *after* means later than,
+    *before* means earlier than. ``name_contains`` is taken literally and minds the case.
+    """
+    column = _SORT_COLUMNS[query.sort_by]
+    # Name alone is unique in a region; a second column would keep the index from serving.
+    keys = ("name",) if column == "name" else (column, "name")
+    filters: list[tuple[str, Any]] = [
+        ("instr(name, ?) > 0", query.name_contains),
+        ("created > ?", _seconds(query.created_after)),
+        ("created < ?", _seconds(query.created_before)),
+        ("modified > ?", _seconds(query.modified_after)),
+        ("modified < ?", _seconds(query.modified_before)),
+        ("status = ?", query.status.value if query.status else None),
+    ]
+    conditions: list[str] = ["region = ?"]
+    parameters: list[Any] = [query.region]
+    for condition, value in filters:
+        if value is not None:
+            conditions.append(condition)
+            parameters.append(value)
+    if query.after is not None:
+        marks = ", ".join("?" for _ in keys)
+        conditions.append(f"({', '.join(keys)}) {'<' if query.descending else '>'} ({marks})")
+        parameters.extend(query.after[-len(keys) :])
+    order = ", ".join(f"{key} {'DESC' if query.descending else 'ASC'}" for key in keys)
+    parameters.append(query.limit)
+    where = " AND ".join(conditions)
+    # Every word of it is ours; what the caller said goes in as parameters.
+    sql = f"SELECT body FROM training_jobs WHERE {where} ORDER BY {order} LIMIT ?"  # noqa: S608
+    return sql, parameters
+
+
+def _seconds(moment: datetime | None) -> float | None:
+    return None if moment is None else moment.timestamp()
+
+
+def _next_facts(facts: Sequence[Fact], last: int) -> Iterator[Fact]:
+    """Yield the facts that follow number ``last`` without a gap."""
+    for fact in facts:
+        if fact.n > last + 1:
+            return
+        if fact.n == last + 1:
+            yield fact
+            last = fact.n
+
+
+def _points(fact: Fact) -> Iterator[tuple[str, float, float]]:
+    """Yield the (name, value, seconds) of a ``metrics`` fact that can be kept."""
+    if fact.kind is not Kind.METRICS:
+        return
+    for point in fact.detail.get("points", ()):
+        match point:
+            case [str(name), float(value) | int(value), float(at) | int(at)] if math.isfinite(
+                value
+            ) and math.isfinite(at):
+                yield name, float(value), float(at)
