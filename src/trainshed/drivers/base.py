@@ -40,8 +40,8 @@ class Driver(Protocol):
     async def launch(self, plan: NodePlan) -> Handle:
         """Start the plan's agent and return how to find it; return at once, do not wait for it.
 
-        The same ``plan.node_id`` again: if its agent lives, nothing is started; if it is gone, it is
-        started over its own journal, and goes on where the journal ends.
+        The same ``plan.node_id`` again: if its agent lives, nothing is started; if it is gone,
+        it is started over its own journal, and goes on where the journal ends.
 
         Raises:
             NoCapacity: nothing was started.
@@ -50,10 +50,10 @@ class Driver(Protocol):
         ...
 
     async def observe(self, handle: Handle) -> None:
-        """Return while the node's agent lives, or has ended and everything was reported.
+        """Return if the node's agent lives.
 
         Raises:
-            NodeGone: the agent vanished before its last fact was taken.
+            NodeGone: no agent lives. Expected once its ``ended`` fact was taken, else a loss.
         """
         ...
 
@@ -66,5 +66,5 @@ class Driver(Protocol):
         ...
 
     async def remove(self, handle: Handle) -> None:
-        """Kill what is left of the node and delete its scratch. Removing what is gone is no error."""
+        """Kill what is left of the node and delete its scratch; what is gone is no error."""
         ...

@@ -1,0 +1,128 @@
+"""Builds a server's parts and wires them together; the only place that knows them all."""
+
+import json
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from trainshed.api.operations import offered
+from trainshed.api.reports import Reports
+from trainshed.app.settings import Settings, interpreter
+from trainshed.drivers.base import Capabilities
+from trainshed.drivers.local.driver import LocalDriver
+from trainshed.engine.loop import Engine
+from trainshed.engine.planning import Site
+from trainshed.stores.logs.segments import Logs
+from trainshed.stores.objects.embedded import EmbeddedObjects
+from trainshed.stores.records.changes import LocalChanges
+from trainshed.stores.records.database import Database
+from trainshed.stores.records.tags import SqliteTags
+from trainshed.stores.records.training import SqliteTrainingRecords
+from trainshed.wire.front import Front
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """The keys that clients sign with, made at the first start."""
+
+    access_key: str
+    secret_key: str
+    report_secret: str
+    """What agents' report tokens are derived from; never leaves this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A server, built but not serving."""
+
+    front: Front
+    reports: Reports
+    engine: Engine
+    local: LocalDriver
+    database: Database
+
+
+def credentials(data: Path, region: str) -> Credentials:
+    """Return the data directory's keys, making them (mode 0600) at the first start."""
+    path = data / "credentials.json"
+    if not path.exists():
+        made = {
+            "access_key": "TS" + secrets.token_hex(9).upper(),
+            "secret_key": secrets.token_urlsafe(30),
+            "report_secret": secrets.token_urlsafe(30),
+        }
+        write_private(path, json.dumps({**made, "region": region}, indent=1))
+    kept = json.loads(path.read_text())
+    return Credentials(kept["access_key"], kept["secret_key"], kept["report_secret"])
+
+
+def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datetime]) -> Parts:
+    """Open the stores under ``data`` and wire a server that is reached at ``url``."""
+    keys = credentials(data, settings.region)
+    database = Database(data / "trainshed.db")
+    changes = LocalChanges()
+    records = SqliteTrainingRecords(database, changes)
+    tags = SqliteTags(database)
+    logs = Logs(data / "logs")
+    objects = EmbeddedObjects(data / "objects", database)
+    objects.sweep()
+    images = tuple(
+        (pattern, interpreter(environment))
+        for pattern, environment in settings.backends.local.images.items()
+    )
+    capabilities = Capabilities(max_nodes=settings.backends.local.max_nodes, images=images)
+    local = LocalDriver(name="local", root=data / "nodes", capabilities=capabilities)
+    site = Site(
+        server_url=url,
+        secret=keys.report_secret,
+        objects={
+            "endpoint": url,
+            "access_key": keys.access_key,
+            "secret_key": keys.secret_key,
+            "region": settings.region,
+        },
+        file_roots=settings.file_roots,
+        cache=str(data / "cache"),
+        capabilities={"local": capabilities},
+    )
+    operations = offered(
+        records=records,
+        tags=tags,
+        logs=logs,
+        objects=objects,
+        clock=clock,
+        account=settings.account,
+        file_roots=settings.file_roots,
+        new_id=lambda: secrets.token_hex(6),
+    )
+    return Parts(
+        front=Front(
+            operations,
+            keys={keys.access_key: keys.secret_key},
+            clock=clock,
+            region=settings.region,
+        ),
+        reports=Reports(records=records, logs=logs, secret=keys.report_secret),
+        engine=Engine(
+            records=records,
+            changes=changes,
+            drivers={"local": local},
+            site=site,
+            clock=clock,
+            backend="local",
+        ),
+        local=local,
+        database=database,
+    )
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file for the owner's eyes only; whoever reads it sees the old text or the new."""
+    temporary = path.with_name(path.name + ".new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    temporary.replace(path)

@@ -1,0 +1,185 @@
+"""Serves one data directory until told to stop. One server per directory, held by a lock."""
+
+import asyncio
+import fcntl
+import json
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+import uvloop
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+import trainshed
+from trainshed.app import clock, settings
+from trainshed.app.build import Parts, build, write_private
+from trainshed.domain.errors import TrainshedError
+
+log = logging.getLogger(__name__)
+
+
+class AlreadyServed(TrainshedError):
+    """Another server holds the data directory; the message says where it answers."""
+
+
+class PortInUse(TrainshedError):
+    """The port that was asked for is taken."""
+
+
+def run(
+    data_dir: Path,
+    port: int | None,
+    host: str,
+    on_ready: Callable[[str], None],
+    config: Path | None = None,
+) -> None:
+    """Serve ``data_dir`` in the foreground until SIGTERM or SIGINT.
+
+    Args:
+        data_dir: made if missing; everything is kept below it.
+        port: 0 for any free one; None for the one used last, else 7070, else any free one.
+        host: address to listen on.
+        on_ready: called with the server's URL once it answers.
+        config: settings file; ``<data_dir>/trainshed.toml`` when None and it exists.
+
+    Raises:
+        AlreadyServed: another server holds the directory.
+        PortInUse: ``port`` was asked for and is taken.
+        SettingsError: the settings file can't be used.
+    """
+    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if config is None and (data_dir / "trainshed.toml").exists():
+        config = data_dir / "trainshed.toml"
+    chosen = settings.load(config)
+    with _held(data_dir), _listening(data_dir, host, port) as listener:
+        url = f"http://{host}:{listener.getsockname()[1]}"
+        parts = build(data_dir, chosen, url=url, clock=clock.now)
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(_serve(parts, listener, data_dir, url, on_ready))
+        finally:
+            parts.local.close()
+            parts.database.close()
+            (data_dir / "server.json").unlink(missing_ok=True)
+
+
+async def _serve(
+    parts: Parts, listener: socket.socket, data_dir: Path, url: str, on_ready: Callable[[str], None]
+) -> None:
+    config = uvicorn.Config(
+        _application(parts),
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        # Readers of a live log or a slow download must not hold up a stop.
+        timeout_graceful_shutdown=3,
+        server_header=False,
+    )
+    server = _Server(config)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, server.handle_exit, number, None)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    engine = asyncio.create_task(parts.engine.run())
+    try:
+        while not server.started and not serving.done():
+            await asyncio.sleep(0.005)
+        write_private(
+            data_dir / "server.json",
+            json.dumps(
+                {
+                    "pid": os.getpid(),
+                    "url": url,
+                    "started": clock.now().isoformat(),
+                    "version": trainshed.__version__,
+                }
+            ),
+        )
+        parts.local.warm_up()
+        on_ready(url)
+        # Either ends the server: a stop signal, or a fault that the engine can't go on with.
+        await asyncio.wait({serving, engine}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        server.should_exit = True
+        engine.cancel()
+        results = await asyncio.gather(serving, engine, return_exceptions=True)
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to us: uvicorn's own way dies by them before we clean up."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _application(parts: Parts) -> ASGIApp:
+    """Return the application: health, agents' reports, and every AWS service for all else.
+
+    What AWS clients send is told by its path and signature, so it must reach the front as it came.
+    """
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        if path == "/healthz":
+            body = {"status": "ok", "version": trainshed.__version__}
+            await JSONResponse(body)(scope, receive, send)
+        elif path.startswith("/agent/v1/"):
+            await parts.reports(scope, receive, send)
+        else:
+            await parts.front(scope, receive, send)
+
+    return application
+
+
+@contextmanager
+def _held(data_dir: Path) -> Iterator[None]:
+    """Hold the directory; the lock goes with the process, however that ends."""
+    with (data_dir / "server.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            try:
+                where = json.loads((data_dir / "server.json").read_text())["url"]
+            except (OSError, ValueError, KeyError):
+                where = "an address it has not told yet"
+            raise AlreadyServed(
+                f"a server for {data_dir} already runs at {where}; "
+                "use it, stop it with 'trainshed down', or name another --data-dir"
+            ) from error
+        yield
+
+
+@contextmanager
+def _listening(data_dir: Path, host: str, port: int | None) -> Iterator[socket.socket]:
+    """Listen, if nothing else is asked for where the last server did.
+
+    Agents that outlived that server go on reporting there.
+    """
+    last = data_dir / "port"
+    wishes = [port] if port is not None else [settings.DEFAULT_PORT, 0]
+    if last.exists() and port in {None, 0}:
+        wishes.insert(0, int(last.read_text()))
+    for wish in wishes:
+        try:
+            listener = socket.create_server((host, wish), backlog=512)
+        except OSError as error:
+            if wish == wishes[-1]:
+                raise PortInUse(
+                    f"cannot listen on {host}:{wish}: {error.strerror}; "
+                    "free the port, or name another with --port"
+                ) from error
+            continue
+        with listener:
+            write_private(last, str(listener.getsockname()[1]))
+            yield listener
+        return

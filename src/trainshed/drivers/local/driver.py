@@ -1,0 +1,155 @@
+"""Nodes of this machine: each one a detached agent with a folder of its own.
+
+The folder is the handle: whoever holds ``agent.lock`` in it is the node's agent, so a server that
+was killed finds its nodes again, and a node can't be started twice. Agents outlive the server.
+
+    nodes/<node_id>/plan.json    what to run (written here)
+                    stop         how often the node was asked to stop (written here)
+                    agent.lock   held while the agent lives: "<pid> <start time>"
+                    …            what the agent makes: journal, log, the /opt/ml tree
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from trainshed.domain.errors import DriverError, NodeGone
+from trainshed.domain.plan import NodePlan
+from trainshed.drivers.base import Capabilities, Handle
+from trainshed.drivers.local.spare import Spare
+
+_KILL_SECONDS: Final = 10.0
+"""How long a killed agent may take to vanish before it is an error."""
+_WARM_UP_SECONDS: Final = 0.5
+"""How long after a launch the next spare agent is started."""
+
+
+class LocalDriver:
+    """Starts agents as processes of this machine."""
+
+    def __init__(self, *, name: str, root: Path, capabilities: Capabilities) -> None:
+        """``root`` is the folder that holds a folder per node."""
+        self._name = name
+        self._root = root
+        self._capabilities = capabilities
+        self._spare = Spare([sys.executable, "-I", "-m", "trainshed.agent", "--wait"])
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._warming: asyncio.TimerHandle | None = None
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What was configured."""
+        return self._capabilities
+
+    async def launch(self, plan: NodePlan) -> Handle:
+        """Start the plan's agent; see ``drivers.base``."""
+        folder = self._root / plan.node_id
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if not self._lives(folder):
+                _write(folder / "plan.json", plan.to_json())
+                self._children[plan.node_id] = self._spare.take(folder)
+                self._warm_up_later()
+        except OSError as error:
+            raise DriverError(f"cannot start a node in {folder}: {error}") from error
+        return Handle(self._name, str(folder))
+
+    async def observe(self, handle: Handle) -> None:
+        """Raise ``NodeGone`` unless the node's agent lives."""
+        folder = Path(handle.state)
+        if not self._lives(folder):
+            raise NodeGone(f"no agent holds {folder / 'agent.lock'}")
+
+    async def stop(self, handle: Handle) -> None:
+        """Count the wish up on disk, then tell the agent by SIGTERM.
+
+        An agent that starts later finds the wish in the file.
+        """
+        folder = Path(handle.state)
+        if not folder.is_dir():
+            return
+        wish = folder / "stop"
+        count = int(wish.read_text()) if wish.exists() else 0
+        _write(wish, str(count + 1))
+        if (pid := _agent_pid(folder)) is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+
+    async def remove(self, handle: Handle) -> None:
+        """Kill the agent, and with it the container; delete the folder."""
+        folder = Path(handle.state)
+        if not folder.is_dir():
+            return
+        async with asyncio.timeout(_KILL_SECONDS):
+            while self._lives(folder):
+                if (pid := _agent_pid(folder)) is not None:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                await asyncio.sleep(0.01)
+        await asyncio.to_thread(_delete, folder)
+
+    def warm_up(self) -> None:
+        """Have an agent ready for the next launch."""
+        self._spare.prepare()
+
+    def close(self) -> None:
+        """Let the spare agent go; nodes live on."""
+        if self._warming is not None:
+            self._warming.cancel()
+        self._spare.close()
+
+    def _warm_up_later(self) -> None:
+        """Prepare the next spare once the job just launched has had the processor to itself."""
+        if self._warming is not None:
+            self._warming.cancel()
+        loop = asyncio.get_running_loop()
+        self._warming = loop.call_later(_WARM_UP_SECONDS, self._spare.prepare)
+
+    def _lives(self, folder: Path) -> bool:
+        """Tell whether an agent works on the folder, or was just started to."""
+        for node_id, child in list(self._children.items()):
+            if child.poll() is not None:
+                del self._children[node_id]
+        return folder.name in self._children or _locked(folder)
+
+
+def _locked(folder: Path) -> bool:
+    try:
+        with (folder / "agent.lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def _agent_pid(folder: Path) -> int | None:
+    """Return the pid of the living agent; None when there is none or it has not said yet."""
+    if not _locked(folder):
+        return None
+    words = (folder / "agent.lock").read_text().split()
+    return int(words[0]) if words else None
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file that holds either its old content or the new, readable by the owner only."""
+    temporary = path.with_name(path.name + ".new")
+    with open(temporary, "w", opener=lambda p, flags: os.open(p, flags, 0o600)) as file:
+        file.write(text)
+    temporary.replace(path)
+
+
+def _delete(folder: Path) -> None:
+    """Delete a folder, also where a job took its own rights away."""
+    for parent, _, _ in os.walk(folder):
+        with contextlib.suppress(OSError):
+            os.chmod(parent, 0o700)  # noqa: PTH101
+    shutil.rmtree(folder)

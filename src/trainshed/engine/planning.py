@@ -1,0 +1,151 @@
+"""From a job to what will be launched: a pure function, so a plan can be printed before it runs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any, Final
+
+from trainshed.contract import script_mode
+from trainshed.domain import names
+from trainshed.domain.plan import LaunchPlan, NodePlan
+from trainshed.domain.training import Attempt, TrainingJob
+from trainshed.drivers.base import Capabilities
+
+_DEFAULT_MAX_RUNTIME: Final = 86400
+"""Seconds; the service's default, one day (API reference, StoppingCondition)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """Where this server stands, as its nodes need to know it."""
+
+    server_url: str
+    secret: str
+    """What report tokens are derived from."""
+    objects: Mapping[str, str]
+    """See ``NodePlan.objects``."""
+    file_roots: tuple[str, ...] = ()
+    cache: str = ""
+    capabilities: Mapping[str, Capabilities] = field(default_factory=dict)
+    """By backend name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unplannable:
+    """Why a job can run on no node of its backend; ``reason`` is a FailureReason."""
+
+    reason: str
+
+
+def plan(job: TrainingJob, attempt: Attempt, site: Site) -> LaunchPlan | Unplannable:
+    """Return what ``attempt`` of ``job`` launches.
+
+    The same arguments give the same plan, so a launch that was cut short can be repeated.
+    """
+    capabilities = site.capabilities.get(attempt.backend)
+    if capabilities is None:
+        known = ", ".join(sorted(site.capabilities)) or "none"
+        return Unplannable(
+            f"ClientError: the backend '{attempt.backend}' is not configured; known: {known}"
+        )
+    request = job.request
+    algorithm = request.get("AlgorithmSpecification", {})
+    image = str(algorithm.get("TrainingImage") or algorithm.get("AlgorithmName") or "")
+    environment_path = mapped_environment(image, capabilities.images)
+    if capabilities.images and environment_path is None:
+        return Unplannable(
+            f"ClientError: no environment is mapped to the image '{image}'; "
+            f"add a pattern that fits it to [backends.{attempt.backend}.images]"
+        )
+    groups = _groups(request.get("ResourceConfig", {}))
+    hosts = tuple(host for group in groups for host in group["hosts"])
+    entrypoint = algorithm.get("ContainerEntrypoint")
+    arguments = algorithm.get("ContainerArguments")
+    hyperparameters = dict(request.get("HyperParameters") or {})
+    environment = dict(request.get("Environment") or {})
+    output = request.get("OutputDataConfig", {})
+    stopping = request.get("StoppingCondition") or {}
+    nodes = tuple(
+        NodePlan(
+            node_id=names.node_id(job.id, attempt.number, host),
+            job_name=job.name,
+            job_arn=job.arn,
+            region=job.region,
+            host=host,
+            hosts=hosts,
+            instance_type=group["instance_type"],
+            instance_group=group["instance_group_name"],
+            instance_groups=groups,
+            image=image,
+            environment_path=environment_path or "",
+            entrypoint=None if entrypoint is None else tuple(entrypoint),
+            arguments=None if arguments is None else tuple(arguments),
+            script_mode=not entrypoint and script_mode.is_script_mode(hyperparameters, environment),
+            hyperparameters=hyperparameters,
+            environment=environment,
+            channels=tuple(request.get("InputDataConfig") or ()),
+            input_mode=str(algorithm.get("TrainingInputMode") or "File"),
+            output_path=str(output.get("S3OutputPath", "")).rstrip("/"),
+            compression=str(output.get("CompressionType") or "GZIP"),
+            metrics=tuple(algorithm.get("MetricDefinitions") or ()),
+            max_runtime=float(stopping.get("MaxRuntimeInSeconds") or _DEFAULT_MAX_RUNTIME),
+            log_group=names.TRAINING_LOG_GROUP,
+            log_stream=names.log_stream(job.name, host, int(attempt.started.timestamp())),
+            server_url=site.server_url,
+            token=names.report_token(site.secret, names.node_id(job.id, attempt.number, host)),
+            objects=dict(site.objects),
+            file_roots=site.file_roots,
+            cache=site.cache,
+            request=dict(request),
+            notes=_notes(image, environment_path, group["instance_type"]),
+        )
+        for group in groups
+        for host in group["hosts"]
+    )
+    return LaunchPlan(backend=attempt.backend, attempt=attempt.number, nodes=nodes)
+
+
+def mapped_environment(image: str, images: Sequence[tuple[str, str]]) -> str | None:
+    """Return the environment that the first fitting pattern maps ``image`` to, or None."""
+    for pattern, path in images:
+        if fnmatchcase(image, pattern):
+            return path
+    return None
+
+
+def _groups(resources: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    """Return the instance groups as resourceconfig.json has them, hosts dealt out in order."""
+    asked = resources.get("InstanceGroups") or [
+        {
+            "InstanceGroupName": "homogeneousCluster",
+            "InstanceType": resources.get("InstanceType") or "local",
+            "InstanceCount": resources.get("InstanceCount") or 1,
+        }
+    ]
+    all_hosts = names.hosts(sum(int(group["InstanceCount"]) for group in asked))
+    groups, first = [], 0
+    for group in asked:
+        count = int(group["InstanceCount"])
+        groups.append(
+            {
+                "instance_group_name": group["InstanceGroupName"],
+                "instance_type": group["InstanceType"],
+                "hosts": list(all_hosts[first : first + count]),
+            }
+        )
+        first += count
+    return tuple(groups)
+
+
+def _notes(image: str, environment_path: str | None, instance_type: str) -> tuple[str, ...]:
+    if environment_path is None:
+        return ()
+    engine = (
+        f"[trainshed] no container engine on this backend: instead of the image '{image}' "
+        f"runs {environment_path}"
+    )
+    resources = (
+        f"[trainshed] instance type {instance_type} is not reserved: "
+        "the job shares the processors and memory of this machine"
+    )
+    return (engine, resources)
