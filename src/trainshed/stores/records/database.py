@@ -144,7 +144,7 @@ class Database:
             if self._writer.in_transaction:
                 self._writer.execute("ROLLBACK")
             for write in batch:
-                write.fail(StoreError(f"{self._path}: nothing was written: {error}"))
+                write.fail(error)
         loops = {write.loop for write in batch}
         for loop in loops:
             # A loop that closed meanwhile has nobody left who waits; the writes stand.
@@ -176,12 +176,15 @@ class _Write(Generic[T]):
         try:
             self.result = self.work(connection)
         except Exception as error:  # noqa: BLE001 - the caller gets it, whatever it is
-            self.error = error
+            self.fail(error)
             connection.execute("ROLLBACK TO work")
         connection.execute("RELEASE work")
 
-    def fail(self, error: BaseException) -> None:
+    def fail(self, error: Exception) -> None:
         self.error = error
+        if isinstance(error, sqlite3.Error):
+            self.error = StoreError(f"nothing was written to the records file: {error}")
+            self.error.__cause__ = error
 
     def answer(self) -> None:
         if self.error is None and self.after is not None:

@@ -1,0 +1,206 @@
+"""The records file: what a write promises, and when."""
+
+import asyncio
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from trainshed.domain.errors import StoreError
+from trainshed.stores.records.database import Database
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = Database(tmp_path / "records.db")
+    yield database
+    database.close()
+
+
+def put(key: str) -> Callable[[sqlite3.Connection], str]:
+    def work(connection: sqlite3.Connection) -> str:
+        connection.execute("INSERT INTO tags VALUES ('arn', ?, '')", (key,))
+        return key
+
+    return work
+
+
+def keys(database: Database) -> list[str]:
+    return [key for (key,) in database.read("SELECT key FROM tags ORDER BY key")]
+
+
+async def test_writes_that_wait_together_are_all_answered_with_their_own_result(
+    database: Database,
+) -> None:
+    wanted = [f"{n:04}" for n in range(1200)]  # more than one batch
+    assert await asyncio.gather(*(database.write(put(key)) for key in wanted)) == wanted
+    assert keys(database) == wanted
+
+
+async def test_an_error_in_one_work_undoes_that_work_alone(database: Database) -> None:
+    def fail(connection: sqlite3.Connection) -> None:
+        put("half")(connection)
+        raise ValueError("changed my mind")
+
+    def clash(connection: sqlite3.Connection) -> None:
+        put("clash")(connection)
+        put("a")(connection)
+
+    first, second, third, last = await asyncio.gather(
+        database.write(put("a")),
+        database.write(fail),
+        database.write(clash),
+        database.write(put("b")),
+        return_exceptions=True,
+    )
+    assert (first, last) == ("a", "b")
+    assert isinstance(second, ValueError)
+    assert isinstance(third, StoreError)
+    assert keys(database) == ["a", "b"]
+
+
+async def test_a_write_that_was_answered_can_be_read_by_another_process(
+    database: Database, tmp_path: Path
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "records.db")) as other:
+        for key in "abc":
+            await database.write(put(key))
+            assert other.execute("SELECT max(key) FROM tags").fetchone() == (key,)
+
+
+async def test_nothing_is_answered_before_the_commit(database: Database, tmp_path: Path) -> None:
+    path, held = tmp_path / "records.db", asyncio.Event()
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")  # the writer cannot begin, so cannot commit
+        writing = asyncio.create_task(database.write(put("a"), lambda _: held.set()))
+        done, _ = await asyncio.wait([writing], timeout=0.05)
+        assert not done
+        assert not held.is_set()
+        assert keys(database) == []
+        other.execute("ROLLBACK")
+    assert await writing == "a"
+    assert held.is_set()
+
+
+async def test_what_follows_a_write_happens_though_its_caller_has_gone(
+    database: Database, tmp_path: Path
+) -> None:
+    told: asyncio.Queue[str] = asyncio.Queue()
+    with closing(sqlite3.connect(tmp_path / "records.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        writing = asyncio.create_task(database.write(put("a"), told.put_nowait))
+        await asyncio.sleep(0)
+        writing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await writing
+        other.execute("ROLLBACK")
+    assert await told.get() == "a"
+    assert keys(database) == ["a"]
+
+
+async def test_when_the_disk_refuses_everyone_in_the_batch_is_told(tmp_path: Path) -> None:
+    database = Database(tmp_path / "records.db")
+
+    def fill(connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA max_page_count = 1")
+        connection.execute("INSERT INTO tags VALUES ('arn', 'big', ?)", ("x" * 10**6,))
+
+    answers = await asyncio.gather(
+        database.write(put("a")), database.write(fill), return_exceptions=True
+    )
+    written = [answer for answer in answers if not isinstance(answer, StoreError)]
+    assert isinstance(answers[1], StoreError)
+    assert keys(database) == written
+    database.close()
+
+
+async def test_after_closing_a_write_is_refused_and_what_was_asked_before_stands(
+    tmp_path: Path,
+) -> None:
+    database = Database(tmp_path / "records.db")
+    writing = asyncio.create_task(database.write(put("a")))
+    await asyncio.sleep(0)
+    database.close()
+    database.close()
+    assert await writing == "a"
+    with pytest.raises(StoreError, match="closed"):
+        await database.write(put("b"))
+
+
+async def test_the_file_opens_again_with_everything_in_it(tmp_path: Path) -> None:
+    for key in "ab":
+        database = Database(tmp_path / "deep" / "down" / "records.db")
+        await database.write(put(key))
+        database.close()
+    again = Database(tmp_path / "deep" / "down" / "records.db")
+    assert keys(again) == ["a", "b"]
+    again.close()
+
+
+def test_a_file_of_a_newer_program_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "records.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 999")
+    with pytest.raises(StoreError, match="version 999"):
+        Database(path)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+
+
+def test_what_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "records.db"
+    path.write_bytes(b"not a database, but long enough to be looked at" * 100)
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match="cannot be used as the records file"):
+        Database(path)
+    assert path.read_bytes() == before
+
+
+def test_two_programs_that_open_a_new_file_at_once_both_can(tmp_path: Path) -> None:
+    first, second = Database(tmp_path / "records.db"), Database(tmp_path / "records.db")
+    assert keys(first) == keys(second) == []
+    first.close()
+    second.close()
+
+
+_ENDLESS_WRITER = """
+import asyncio, sys
+from pathlib import Path
+from trainshed.stores.records.database import Database
+
+async def write_for_ever():
+    database = Database(Path(sys.argv[1]))
+    async def put(n):
+        while True:
+            key = f"{n:09}"
+            await database.write(
+                lambda c: c.execute("INSERT INTO tags VALUES ('arn', ?, '')", (key,)).rowcount
+            )
+            print(key, flush=True)
+            n += 10
+    await asyncio.gather(*(put(n) for n in range(10)))
+
+asyncio.run(write_for_ever())
+"""
+
+
+def test_a_killed_writer_loses_no_write_that_it_answered(tmp_path: Path) -> None:
+    path = tmp_path / "records.db"
+    for _ in range(2):
+        path.unlink(missing_ok=True)
+        with subprocess.Popen(
+            [sys.executable, "-c", _ENDLESS_WRITER, str(path)], stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout is not None
+            answered = [process.stdout.readline().strip() for _ in range(137)]
+            process.kill()
+            # The last line may be torn.
+            answered += [line.strip() for line in process.stdout if len(line) == 10]
+        database = Database(path)
+        assert set(answered) <= set(keys(database))
+        assert database.read("PRAGMA integrity_check") == [("ok",)]
+        database.close()
