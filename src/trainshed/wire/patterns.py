@@ -1,0 +1,127 @@
+"""The model's regular expressions, which are Java's, made to work in Python.
+
+Java matches a constraint against the whole value. What differs in spelling is rewritten: classes
+such as ``\\p{L}``, surrogate pairs, a hyphen after a class, a repeated anchor, ``\\z``.
+"""
+
+import re
+import sys
+import unicodedata
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Final
+
+_POSIX: Final = {
+    "ASCII": r"\x00-\x7f",
+    "Alnum": "a-zA-Z0-9",
+    "Alpha": "a-zA-Z",
+    "Digit": "0-9",
+    "Graph": r"\x21-\x7e",
+    "Lower": "a-z",
+    "Print": r"\x20-\x7e",
+    "Punct": r"!-/:-@\[-`{-~",
+    "Space": r"\x20\t\n\x0b\f\r",
+    "Upper": "A-Z",
+}
+_PIECES: Final = re.compile(
+    r"""
+      \\p\{(?P<kind>\w+)\}
+    | \\u(?P<high>[dD][89abAB][0-9a-fA-F]{2})\\u(?P<low>[dD][c-fC-F][0-9a-fA-F]{2})
+    | (?P<end>\\z)
+    | (?P<anchor>\$)(?:\{[\d,]+\}|[*+?])
+    | (?P<class>\\[dDsSwW])-(?=[^\]])
+    | (?P<other>\\.|.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
+def matcher(pattern: str) -> Callable[[str], bool]:
+    """Return a test for whole values; the pattern is compiled when it is first used.
+
+    A pattern that cannot be compiled holds nothing back: refusing what the service would take
+    is worse than the reverse.
+    """
+    match: Callable[[str], object] | None = None
+
+    def matches(value: str) -> bool:
+        nonlocal match
+        if match is None:
+            compiled = compile_java(pattern)
+            match = compiled.fullmatch if compiled is not None else bool_true
+        return match(value) is not None
+
+    return matches
+
+
+def bool_true(_: str) -> bool:
+    """Match everything."""
+    return True
+
+
+@cache
+def compile_java(pattern: str) -> re.Pattern[str] | None:
+    """Return the pattern as Python has it, or None when Python cannot have it."""
+    try:
+        return re.compile(to_python(pattern))
+    except (re.error, OverflowError, RecursionError):
+        return None
+
+
+def to_python(pattern: str) -> str:
+    """Return the same expression in Python's spelling."""
+    return "".join(_rewritten(pattern))
+
+
+def _rewritten(pattern: str) -> Iterator[str]:
+    depth = 0
+    for piece in _PIECES.finditer(pattern):
+        text = piece[0]
+        if kind := piece["kind"]:
+            inside = _POSIX.get(kind) or _category(kind)
+            yield inside if depth else f"[{inside}]"
+        elif piece["high"]:
+            yield chr(_astral(int(piece["high"], 16), int(piece["low"], 16)))
+        elif piece["end"]:
+            yield r"\Z"
+        elif piece["anchor"]:
+            yield text if depth else "$"
+        elif piece["class"]:
+            yield piece["class"] + r"\-" if depth else text
+        else:
+            if text == "[":
+                depth += 1
+                text = r"\[" if depth > 1 else text
+            elif text == "]" and depth:
+                depth -= 1
+            yield text
+
+
+def _astral(high: int, low: int) -> int:
+    return 0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00)
+
+
+@cache
+def _category(name: str) -> str:
+    """Return the ranges of a Unicode general category, ``L`` or ``Lu``, for use in a class."""
+    ranges = [
+        span
+        for category, spans in _categories().items()
+        if category.startswith(name)
+        for span in spans
+    ]
+    return "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in sorted(ranges))
+
+
+@cache
+def _categories() -> dict[str, list[tuple[int, int]]]:
+    """Return all categories' ranges; 0.1 s, so made only when a pattern asks for one."""
+    found: dict[str, list[tuple[int, int]]] = {}
+    start, current = 0, unicodedata.category(chr(0))
+    for point in range(1, sys.maxunicode + 1):
+        category = unicodedata.category(chr(point))
+        if category != current:
+            found.setdefault(current, []).append((start, point - 1))
+            start, current = point, category
+    found.setdefault(current, []).append((start, sys.maxunicode))
+    return found
