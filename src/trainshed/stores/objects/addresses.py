@@ -1,0 +1,58 @@
+"""Addresses of objects: ``s3://bucket/key`` and ``file:///path``.
+
+A key is exact text: nothing in it is decoded, normalised or stripped, because two keys that
+differ in a slash are two objects.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+SCHEMES: Final = ("s3", "file")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One object, or the prefix that several share."""
+
+    scheme: str
+    """``s3`` or ``file``."""
+    bucket: str
+    """Empty for ``file``."""
+    key: str
+    """``s3``: what follows the bucket's slash. ``file``: the absolute path, ``/`` first."""
+
+    def __str__(self) -> str:
+        """Return the address as it is written in requests."""
+        return f"s3://{self.bucket}/{self.key}" if self.scheme == "s3" else f"file://{self.key}"
+
+    def joined(self, *names: str) -> "Address":
+        """Return the address of a thing below this one; one slash between each two parts."""
+        head = self.key.rstrip("/")
+        if self.scheme == "s3":
+            return replace(self, key="/".join([head, *names] if head else names))
+        return replace(self, key="/".join([head, *names]))
+
+    def at(self, key: str) -> "Address":
+        """Return the address of another key in the same bucket."""
+        return replace(self, key=key)
+
+
+def parse(text: str) -> Address:
+    """Return the address that ``text`` writes.
+
+    Raises:
+        ValueError: neither ``s3://bucket…`` nor ``file:///…``; the message quotes the text.
+    """
+    scheme, colon, rest = text.partition("://")
+    if not colon or scheme not in SCHEMES:
+        raise ValueError(f"{text!r} is not an address: use s3://bucket/key or file:///path")
+    if scheme == "file":
+        if not rest.startswith("/"):
+            raise ValueError(
+                f"{text!r} is not an address: file:// needs an absolute path, file:///…"
+            )
+        return Address("file", "", rest)
+    bucket, _, key = rest.partition("/")
+    if not bucket:
+        raise ValueError(f"{text!r} is not an address: it names no bucket")
+    return Address("s3", bucket, key)

@@ -1,0 +1,1 @@
+"""Objects wherever they are, as agents read and write them."""

@@ -1,0 +1,142 @@
+"""Objects under ``file://`` addresses: plain files below folders that were allowed.
+
+The agent of a laptop's job reads its data and leaves its model here. Symbolic links are followed
+only as long as they stay below the allowed folders.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from trainshed.domain.errors import ObjectMissing, StoreError
+from trainshed.stores.objects.remote.troubles import Cancelled
+
+_CHUNK = 4 << 20
+
+
+class Folders:
+    """Reads and writes files below the allowed folders."""
+
+    def __init__(self, roots: Sequence[str]) -> None:
+        self._roots = tuple(os.path.realpath(root) for root in roots)
+
+    def allowed(self, path: str) -> Path:
+        """Return ``path`` if it lies below an allowed folder, links followed.
+
+        Raises:
+            StoreError: it does not; the message names the folders that are allowed.
+        """
+        real = os.path.realpath(path)
+        for root in self._roots:
+            if real == root or real.startswith(root.rstrip("/") + "/"):
+                return Path(path)
+        places = ", ".join(self._roots) or "none"
+        raise StoreError(f"file://{path} is outside the folders that jobs may use ({places})")
+
+    def walk(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """Yield (path, size) of the files that ``prefix`` names, sorted by path.
+
+        A folder names what is below it and a file names itself. Anything else is a prefix of names
+        in its folder, as a key's prefix is in a bucket.
+        """
+        whole = self.allowed(prefix)
+        if whole.is_dir():
+            yield from self._below(prefix.rstrip("/"))
+        elif whole.is_file():
+            yield prefix, whole.stat().st_size
+        else:
+            folder, _, start = prefix.rpartition("/")
+            if start and Path(folder or "/").is_dir():
+                yield from self._below(folder, start)
+
+    def fetch(self, path: str, target: Path, cancelled: Callable[[], bool]) -> None:
+        """Copy a file to ``target``, which must not exist.
+
+        Raises:
+            ObjectMissing: no such file.
+            Cancelled: ``cancelled`` said so; ``target`` may be there in part.
+            OSError: ``target`` could not be written.
+        """
+        try:
+            source = os.open(self.allowed(path), os.O_RDONLY | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError) as missing:
+            raise ObjectMissing(f"file://{path} does not exist") from missing
+        except OSError as error:
+            raise StoreError(f"file://{path} cannot be read: {error.strerror}") from error
+        try:
+            with target.open("xb") as sink:
+                while _copied_some(source, sink):
+                    if cancelled():
+                        raise Cancelled(f"file://{path}: reading was cancelled")
+        finally:
+            os.close(source)
+
+    def read(self, path: str, limit: int) -> bytes:
+        """Return up to ``limit`` bytes of a file; raise ``ObjectMissing`` when there is none."""
+        try:
+            with self.allowed(path).open("rb") as source:
+                return source.read(limit)
+        except (FileNotFoundError, NotADirectoryError) as missing:
+            raise ObjectMissing(f"file://{path} does not exist") from missing
+        except OSError as error:
+            raise StoreError(f"file://{path} cannot be read: {error.strerror}") from error
+
+    @contextlib.contextmanager
+    def writing(self, path: str) -> Iterator[BinaryIO]:
+        """Open a file that appears under its name, whole, when the block ends without an error."""
+        target = self.allowed(path)
+        part = target.with_name(f".{target.name}.part")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as sink:
+                yield sink
+                sink.flush()
+                os.fsync(sink.fileno())
+            part.replace(target)
+        except OSError as error:
+            raise StoreError(f"file://{path} cannot be written: {error}") from error
+        finally:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+
+    def delete(self, path: str) -> None:
+        """Delete a file, and the folders it leaves empty; what is gone is no error."""
+        target = self.allowed(path)
+        target.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            target.parent.rmdir()
+            target.parent.parent.rmdir()
+
+    def _below(self, folder: str, start: str = "") -> Iterator[tuple[str, int]]:
+        """Yield the files below a folder in the order of their whole paths, as a bucket would."""
+        with os.scandir(folder or "/") as entries:
+            names = sorted(e.name + "/" * e.is_dir() for e in entries if e.name.startswith(start))
+        for name in names:
+            path = f"{folder}/{name}".rstrip("/")
+            entry = self.allowed(path)
+            if name.endswith("/"):
+                if _is_loop(path):
+                    raise StoreError(f"file://{path} is a link to a folder that holds it")
+                yield from self._below(path)
+            elif entry.is_file():
+                yield path, entry.stat().st_size
+
+
+def _is_loop(path: str) -> bool:
+    """Tell whether a folder is a symbolic link to one of the folders it lies in."""
+    real = os.path.realpath(path)
+    above = os.path.realpath(path.rpartition("/")[0])
+    return (above + "/").startswith(real + "/")
+
+
+def _copied_some(source: int, sink: BinaryIO) -> bool:
+    """Copy the next chunk, inside the kernel where the file systems allow it."""
+    try:
+        return os.copy_file_range(source, sink.fileno(), _CHUNK) > 0
+    except OSError:
+        chunk = os.read(source, _CHUNK)
+        sink.write(chunk)
+        sink.flush()
+        return bool(chunk)

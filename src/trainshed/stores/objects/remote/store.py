@@ -1,0 +1,187 @@
+"""Objects by address, wherever they are: what an agent needs of an object store, and no more.
+
+Synchronous, because agents move data in threads. Requests that fail because the store is away
+(a server restarting, a network hiccup) are repeated for ``PATIENCE_S`` before they count.
+"""
+
+import datetime
+import importlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from trainshed.domain.errors import ObjectMissing
+from trainshed.stores.objects.addresses import Address
+from trainshed.stores.objects.remote.access import Access
+from trainshed.stores.objects.remote.folders import Folders
+from trainshed.stores.objects.remote.sinks import Sink
+from trainshed.stores.objects.remote.troubles import Cancelled, StoreAway
+
+PATIENCE_S: Final = 600.0
+"""How long a store may be away before a job fails for it."""
+_FIRST_WAIT_S: Final = 0.1
+_LONGEST_WAIT_S: Final = 5.0
+_CHUNK: Final = 1 << 20
+
+T = TypeVar("T")
+
+
+def _never() -> bool:
+    return False
+
+
+class RemoteObjects:
+    """Reads and writes objects by address. Safe to share between threads."""
+
+    def __init__(
+        self,
+        access: Mapping[str, str],
+        file_roots: Sequence[str] = (),
+        *,
+        cancelled: Callable[[], bool] = _never,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        """Reach ``s3://`` by ``access`` (endpoint, access_key, secret_key, region).
+
+        Args:
+            access: as ``NodePlan.objects`` has it.
+            file_roots: the folders below which ``file://`` is allowed.
+            cancelled: asked often, from any thread; True ends what runs with ``Cancelled``.
+            patience_s: how long to go on asking a store that is away.
+        """
+        self._access = Access.of(access)
+        self._folders = Folders(file_roots)
+        self._cancelled = cancelled
+        self._patience_s = patience_s
+        self._buckets: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    def list(self, prefix: Address) -> Iterator[tuple[str, int]]:
+        """Yield (key, size) of all objects whose key begins with the prefix, in key order.
+
+        A ``file://`` folder names the files below it, and a file itself.
+
+        Raises:
+            ObjectMissing: no such bucket.
+            StoreError: access denied, or the store stayed away.
+        """
+        if prefix.scheme == "file":
+            yield from self._folders.walk(prefix.key)
+            return
+        # 30 ms of http and XML, which a job without s3:// never pays.
+        listing = importlib.import_module("trainshed.stores.objects.remote.listing")
+        after, more = "", True
+        while more:
+
+            def ask(start: str = after) -> tuple[Sequence[tuple[str, int]], bool]:
+                now = datetime.datetime.now(datetime.UTC)
+                page: tuple[Sequence[tuple[str, int]], bool] = listing.page(
+                    self._access, prefix, start, now
+                )
+                return page
+
+            page, more = self._patiently(prefix, ask)
+            yield from page
+            after, more = (page[-1][0], more) if page else ("", False)
+
+    def fetch(self, address: Address, target: Path) -> None:
+        """Stream an object into ``target``, which must not exist.
+
+        Raises:
+            ObjectMissing: no such object.
+            StoreError: access denied, or the store stayed away.
+            OSError: ``target`` could not be written, or exists (``FileExistsError``).
+        """
+        if address.scheme == "file":
+            self._folders.fetch(address.key, target, self._cancelled)
+            return
+        with target.open("xb") as sink:
+
+            def download() -> None:
+                sink.seek(0)
+                sink.truncate()
+                for chunk in self._bucket(address).chunks(address.key):
+                    if self._cancelled():
+                        raise Cancelled(f"{address}: reading was cancelled")
+                    sink.write(chunk)
+
+            self._patiently(address, download)
+
+    def read(self, address: Address, limit: int) -> bytes:
+        """Return an object's first ``limit`` bytes; raise ``ObjectMissing`` when there is none."""
+        if address.scheme == "file":
+            return self._folders.read(address.key, limit)
+
+        def download() -> bytes:
+            found = bytearray()
+            for chunk in self._bucket(address).chunks(address.key):
+                found += chunk
+                if len(found) >= limit:
+                    break
+            return bytes(found[:limit])
+
+        return self._patiently(address, download)
+
+    def put_file(self, address: Address, source: Path) -> None:
+        """Store a file's bytes under ``address``, streamed; raises as ``put`` does."""
+
+        def write(sink: Sink) -> None:
+            with source.open("rb") as file:
+                while chunk := file.read(_CHUNK):
+                    sink.write(chunk)
+
+        self.put(address, write)
+
+    def put(self, address: Address, write: Callable[[Sink], None]) -> None:
+        """Store what ``write`` writes, streamed; the object appears whole or not at all.
+
+        ``write`` is called again from the start when the store went away in between.
+
+        Raises:
+            StoreError: access denied, no such bucket, or the store stayed away.
+        """
+        if address.scheme == "file":
+            with self._folders.writing(address.key) as file:
+                write(file)
+            return
+        self._patiently(address, lambda: self._bucket(address).upload(address.key, write))
+
+    def exists(self, address: Address) -> bool:
+        """Tell whether there is an object."""
+        try:
+            self.read(address, 1)
+        except ObjectMissing:
+            return False
+        return True
+
+    def delete(self, address: Address) -> None:
+        """Delete an object; one that is gone is no error."""
+        if address.scheme == "file":
+            self._folders.delete(address.key)
+            return
+        self._patiently(address, lambda: self._bucket(address).delete(address.key))
+
+    def _bucket(self, address: Address) -> Any:  # noqa: ANN401 - its module is loaded late
+        with self._lock:
+            if address.bucket not in self._buckets:
+                # obstore takes 50 ms and 7 MB, which a job without s3:// never pays.
+                module = importlib.import_module("trainshed.stores.objects.remote.bucket")
+                self._buckets[address.bucket] = module.Bucket(self._access, address.bucket)
+            return self._buckets[address.bucket]
+
+    def _patiently(self, address: Address, ask: Callable[[], T]) -> T:
+        """Ask until there is an answer, a refusal, or no patience left."""
+        give_up = time.monotonic() + self._patience_s
+        wait = _FIRST_WAIT_S
+        while True:
+            if self._cancelled():
+                raise Cancelled(f"{address}: cancelled")
+            try:
+                return ask()
+            except StoreAway:
+                if time.monotonic() > give_up:
+                    raise
+            time.sleep(wait)
+            wait = min(wait * 2, _LONGEST_WAIT_S)
