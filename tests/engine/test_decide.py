@@ -90,9 +90,7 @@ def test_a_whole_good_run_passes_every_status_once_at_the_facts_own_times() -> N
 
 def test_a_failing_script_fails_the_job_with_its_reason() -> None:
     reason = "AlgorithmError: ValueError: bad data, exit code: 1"
-    journal = facts(
-        Kind.TRAINING, exited(1, reason), Kind.UPLOADING, ended(Outcome.FAILED, reason)
-    )
+    journal = facts(Kind.TRAINING, exited(1, reason), Kind.UPLOADING, ended(Outcome.FAILED, reason))
     decision = decide(running(), seen(journal))
     assert decision.job.secondary is S.FAILED
     assert decision.job.failure_reason == reason

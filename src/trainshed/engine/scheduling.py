@@ -17,11 +17,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Whether a job may start; ``reason`` says what it waits for, "" when it may."""
+    """Whether a job may start."""
 
     arn: str
     admitted: bool
     reason: str = ""
+    """What it waits for; "" when it may start."""
+    hopeless: str = ""
+    """Why it will never start, as a FailureReason; "" when it may, now or later."""
 
 
 def admit(
@@ -48,6 +51,11 @@ def admit(
         if backend is None:
             answers.append(Admission(request.arn, admitted=True))
             continue
+        if request.nodes > backend.max_nodes:
+            answers.append(
+                Admission(request.arn, admitted=False, hopeless=_too_wide(request, backend))
+            )
+            continue
         taken = used.get(request.backend, 0)
         if request.backend not in full and taken + request.nodes <= backend.max_nodes:
             used[request.backend] = taken + request.nodes
@@ -61,3 +69,11 @@ def admit(
         )
         answers.append(Admission(request.arn, admitted=False, reason=reason))
     return answers
+
+
+def _too_wide(request: Request, backend: Capabilities) -> str:
+    return (
+        "CapacityError: Unable to provision requested ML compute capacity. The job asks for "
+        f"{request.nodes} nodes, the backend '{request.backend}' has at most {backend.max_nodes}: "
+        f"lower InstanceCount, or raise max_nodes in [backends.{request.backend}]"
+    )

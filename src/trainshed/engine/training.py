@@ -78,6 +78,8 @@ def _decide_waiting(job: TrainingJob, seen: Seen) -> Decision:
         return Decision(job=_failed(job, seen.refusal, seen.now))
     if seen.admission is None:
         return Decision(job=job)
+    if seen.admission.hopeless:
+        return Decision(job=_failed(job, seen.admission.hopeless, seen.now))
     if not seen.admission.admitted:
         waiting = job.moved_to(_S.PENDING, at=seen.now, message=seen.admission.reason)
         return Decision(job=waiting)
@@ -165,11 +167,11 @@ def _wanted_stops(
         if host in ended:
             continue
         exited = _last(seen.facts.get(host, ()), Kind.EXITED) is not None
-        alone = len(nodes) > 1 and len(ended) == len(nodes) - 1
-        if unhappy and alone:
-            wanted[host] = 2
-        elif (unhappy or job.secondary is _S.STOPPING) and not exited:
+        if not exited and (unhappy or job.secondary is _S.STOPPING):
             wanted[host] = 1
+        elif exited and unhappy and len(ended) == len(nodes) - 1:
+            # It waits to merge what its peers made, and nothing more will come from them.
+            wanted[host] = 2
     return wanted
 
 

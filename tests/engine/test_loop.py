@@ -1,0 +1,221 @@
+"""The engine at work on a real records store, with nodes that tests can take away."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from trainshed.domain.errors import DriverError
+from trainshed.domain.facts import Fact, Kind, Outcome
+from trainshed.domain.training import SecondaryStatus, TrainingJob
+from trainshed.drivers.base import Capabilities
+from trainshed.engine.loop import Engine
+from trainshed.engine.planning import Site
+from trainshed.stores.records.changes import InProcessChanges
+from trainshed.stores.records.database import Database
+from trainshed.stores.records.training import SqliteTrainingRecords
+from trainshed.testing.drivers import FakeDriver
+from trainshed.testing.jobs import NOON, job
+
+WHOLE_RUN = (Kind.STARTED, Kind.TRAINING, Kind.EXITED, Kind.UPLOADING, Kind.ENDED)
+
+
+@dataclass
+class House:
+    """One server's worth of records, driver and engine; the engine can be killed and started."""
+
+    records: SqliteTrainingRecords
+    changes: InProcessChanges
+    driver: FakeDriver = field(default_factory=FakeDriver)
+    seconds: int = 0
+
+    def now(self) -> datetime:
+        self.seconds += 1
+        return NOON + timedelta(seconds=self.seconds)
+
+    @asynccontextmanager
+    async def engine(self) -> AsyncIterator[None]:
+        site = Site(
+            server_url="http://127.0.0.1:1",
+            secret="secret",
+            objects={},
+            capabilities={"local": self.driver.capabilities},
+        )
+        engine = Engine(
+            records=self.records,
+            changes=self.changes,
+            drivers={"local": self.driver},
+            site=site,
+            clock=self.now,
+            backend="local",
+        )
+        running = asyncio.create_task(engine.run())
+        try:
+            yield
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    async def until(self, arn: str, true: Callable[[TrainingJob], bool]) -> TrainingJob:
+        """Return the job once ``true`` of it; each change of the store is a new look."""
+        watch = self.changes.watch()
+        async with asyncio.timeout(20):
+            while True:
+                found = await self.records.get(arn)
+                assert found is not None
+                if true(found):
+                    return found
+                await watch.next(1)
+
+    async def report(self, node: str, *kinds: Kind, outcome: Outcome = Outcome.COMPLETED) -> None:
+        job_id, attempt, host = node.split(".")
+        facts = [
+            Fact(n, NOON.timestamp() + n, kind, {"outcome": outcome.value, "reason": ""})
+            for n, kind in enumerate(kinds, start=1)
+        ]
+        assert await self.records.take(job_id, int(attempt), host, facts) == len(facts)
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    database = Database(tmp_path / "records.db")
+    changes = InProcessChanges()
+    yield House(SqliteTrainingRecords(database, changes), changes)
+    database.close()
+
+
+def launched(found: TrainingJob) -> bool:
+    return found.attempt is not None and bool(found.attempt.handles)
+
+
+async def test_a_job_is_launched_followed_and_cleaned_up(house: House) -> None:
+    one = job()
+    async with house.engine():
+        await house.records.add(one, {})
+        await house.until(one.arn, launched)
+        await house.report(f"{one.id}.1.algo-1", *WHOLE_RUN)
+        done = await house.until(one.arn, lambda found: found.cleaned)
+    assert done.secondary is SecondaryStatus.COMPLETED
+    assert house.driver.living == {}
+
+
+async def test_an_engine_killed_after_launching_does_not_launch_again(house: House) -> None:
+    one = job()
+    await house.records.add(one, {})
+    async with house.engine():
+        await house.until(one.arn, launched)
+    async with house.engine():
+        await house.report(f"{one.id}.1.algo-1", *WHOLE_RUN)
+        await house.until(one.arn, lambda found: found.cleaned)
+    assert house.driver.launched == [f"{one.id}.1.algo-1"]
+
+
+async def test_facts_taken_while_no_engine_ran_are_acted_on_at_the_next_start(
+    house: House,
+) -> None:
+    one = job()
+    await house.records.add(one, {})
+    async with house.engine():
+        await house.until(one.arn, launched)
+    await house.report(f"{one.id}.1.algo-1", *WHOLE_RUN)
+    async with house.engine():
+        done = await house.until(one.arn, lambda found: found.cleaned)
+    assert done.secondary is SecondaryStatus.COMPLETED
+
+
+async def test_a_launch_cut_short_before_its_handles_were_stored_is_repeated(house: House) -> None:
+    one = job()
+    await house.records.add(one, {})
+    async with house.engine():
+        found = await house.until(one.arn, launched)
+    assert found.attempt is not None
+    await house.records.swap(found, replace(found, attempt=replace(found.attempt, handles={})))
+    async with house.engine():
+        await house.until(one.arn, launched)
+    assert house.driver.launched == [f"{one.id}.1.algo-1"]
+
+
+async def test_jobs_beyond_the_nodes_wait_and_start_when_one_is_freed(house: House) -> None:
+    house.driver.capabilities = Capabilities(max_nodes=1)
+    first, second = job("first"), replace(job("second"), created=NOON + timedelta(seconds=1))
+    async with house.engine():
+        await house.records.add(first, {})
+        await house.until(first.arn, launched)
+        await house.records.add(second, {})
+        waiting = await house.until(
+            second.arn, lambda found: found.secondary is SecondaryStatus.PENDING
+        )
+        assert "1 of 1 nodes" in waiting.transitions[-1].message
+        await house.report(f"{first.id}.1.algo-1", *WHOLE_RUN)
+        await house.until(second.arn, launched)
+
+
+async def test_a_restarted_engine_gives_no_node_away_twice(house: House) -> None:
+    house.driver.capabilities = Capabilities(max_nodes=1)
+    first, second = job("first"), replace(job("second"), created=NOON + timedelta(seconds=1))
+    await house.records.add(first, {})
+    async with house.engine():
+        await house.until(first.arn, launched)
+    await house.records.add(second, {})
+    async with house.engine():
+        await house.until(second.arn, lambda found: found.secondary is SecondaryStatus.PENDING)
+    assert house.driver.launched == [f"{first.id}.1.algo-1"]
+
+
+async def test_a_stop_wish_reaches_every_node_once(house: House) -> None:
+    one = job(nodes=2)
+    async with house.engine():
+        await house.records.add(one, {})
+        found = await house.until(one.arn, launched)
+        wished = found.moved_to(SecondaryStatus.STOPPING, at=house.now())
+        assert await house.records.swap(found, replace(wished, stop_wish=house.now()))
+        await house.until(one.arn, lambda found: bool(found.attempt and found.attempt.stops))
+        for host in ("algo-1", "algo-2"):
+            await house.report(f"{one.id}.1.{host}", *WHOLE_RUN, outcome=Outcome.STOPPED)
+        done = await house.until(one.arn, lambda found: found.cleaned)
+    assert done.secondary is SecondaryStatus.STOPPED
+    assert sorted(house.driver.stopped) == [f"{one.id}.1.algo-1", f"{one.id}.1.algo-2"]
+
+
+async def test_a_node_lost_while_no_engine_ran_is_started_over_its_journal(house: House) -> None:
+    one = job()
+    await house.records.add(one, {})
+    async with house.engine():
+        await house.until(one.arn, launched)
+    house.driver.lose(f"{one.id}.1.algo-1")
+    async with house.engine():
+        again = await house.until(
+            one.arn, lambda found: found.attempt is not None and found.attempt.relaunches == 1
+        )
+        await house.report(f"{one.id}.1.algo-1", *WHOLE_RUN, outcome=Outcome.LOST)
+        done = await house.until(one.arn, lambda found: found.cleaned)
+    assert again.attempt is not None
+    assert again.attempt.number == 1
+    assert done.secondary is SecondaryStatus.FAILED
+
+
+async def test_a_driver_that_can_not_launch_fails_the_job_and_leaves_nothing(house: House) -> None:
+    house.driver.refuse = DriverError("no such disk")
+    one = job()
+    async with house.engine():
+        await house.records.add(one, {})
+        done = await house.until(one.arn, lambda found: found.cleaned)
+    assert done.failure_reason == (
+        "InternalServerError: the nodes could not be started: no such disk"
+    )
+
+
+async def test_a_job_asking_for_more_nodes_than_there_are_fails_and_says_so(house: House) -> None:
+    one = job(nodes=9)
+    async with house.engine():
+        await house.records.add(one, {})
+        done = await house.until(one.arn, lambda found: found.cleaned)
+    assert done.failure_reason == (
+        "CapacityError: Unable to provision requested ML compute capacity. The job asks for 9 "
+        "nodes, the backend 'local' has at most 4: lower InstanceCount, or raise max_nodes in "
+        "[backends.local]"
+    )
