@@ -1,0 +1,1 @@
+"""The operations of AWS IAM that SageMaker clients call."""

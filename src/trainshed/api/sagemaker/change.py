@@ -1,0 +1,125 @@
+"""Stop, update and delete training jobs: wishes written down, each with one compare-and-set.
+
+A wish that loses the race against the engine looks again and decides anew.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Protocol
+
+from trainshed.api.operations import Table
+from trainshed.api.sagemaker.checks import check_remote_debug
+from trainshed.api.sagemaker.lookup import named_job
+from trainshed.api.sagemaker.rejections import not_offered, wrong_status
+from trainshed.domain.errors import RequestRejected
+from trainshed.domain.training import SecondaryStatus, TrainingJob, TrainingJobStatus
+from trainshed.wire.message import Call
+
+
+class ChangeableJobs(Protocol):
+    """The slice of ``TrainingRecords`` that is changed here."""
+
+    async def get(self, arn: str) -> TrainingJob | None:
+        """Return the job, or None."""
+        ...
+
+    async def swap(self, old: TrainingJob, new: TrainingJob) -> bool:
+        """Write ``new`` only if the row still equals ``old``; tell whether it did."""
+        ...
+
+    async def remove(self, job: TrainingJob) -> bool:
+        """Forget the job, its tags, facts and metrics, if the row still equals ``job``."""
+        ...
+
+
+class ChangeTraining:
+    """Changes what is wished of training jobs."""
+
+    def __init__(
+        self, *, records: ChangeableJobs, account: str, clock: Callable[[], datetime]
+    ) -> None:
+        """Write to ``records``."""
+        self._records = records
+        self._account = account
+        self._clock = clock
+
+    def operations(self) -> Table:
+        """Return the operations this subject offers."""
+        return {
+            ("sagemaker", "StopTrainingJob"): self.stop_training_job,
+            ("sagemaker", "UpdateTrainingJob"): self.update_training_job,
+            ("sagemaker", "DeleteTrainingJob"): self.delete_training_job,
+        }
+
+    async def stop_training_job(self, call: Call) -> dict[str, Any]:
+        """Write down that the job should stop, and show it as Stopping at once."""
+
+        def stopping(job: TrainingJob) -> TrainingJob:
+            now = self._clock()
+            return replace(job.moved_to(SecondaryStatus.STOPPING, at=now), stop_wish=now)
+
+        await self._swap(call, stopping)
+        return {}
+
+    async def update_training_job(self, call: Call) -> dict[str, Any]:
+        """Change what a running job may still change; refuse what nothing here would act on."""
+        asked = {key: value for key, value in call.params.items() if key != "TrainingJobName"}
+        _check_update(asked)
+
+        def updated(job: TrainingJob) -> TrainingJob:
+            request = _merged(job.request, asked)
+            return job if request == job.request else replace(job, request=request)
+
+        job = await self._swap(call, updated)
+        return {"TrainingJobArn": job.arn}
+
+    async def delete_training_job(self, call: Call) -> dict[str, Any]:
+        """Forget a job that is over, with its tags, facts and metrics. Its name is free again."""
+        while True:
+            job = await named_job(self._records, call, self._account)
+            if not job.over:
+                raise wrong_status(job.status)
+            if not job.cleaned:
+                raise RequestRejected(
+                    "ResourceInUse",
+                    f"The nodes of training job {job.name} are still being removed; "
+                    "delete it again in a moment.",
+                )
+            if await self._records.remove(job):
+                return {}
+
+    async def _swap(self, call: Call, decide: Callable[[TrainingJob], TrainingJob]) -> TrainingJob:
+        """Write what ``decide`` makes of the running job ``call`` names; return it."""
+        while True:
+            job = await named_job(self._records, call, self._account)
+            if job.status is not TrainingJobStatus.IN_PROGRESS:
+                raise wrong_status(job.status)
+            if await self._records.swap(job, changed := decide(job)):
+                return changed
+
+
+def _check_update(asked: Mapping[str, Any]) -> None:
+    if (asked.get("ResourceConfig") or {}).get("KeepAlivePeriodInSeconds"):
+        raise not_offered(
+            "ResourceConfig.KeepAlivePeriodInSeconds",
+            "no instances are kept warm after a job; 0 is the only period.",
+        )
+    profiler = asked.get("ProfilerConfig") or {}
+    if profiler and not profiler.get("DisableProfiler"):
+        raise not_offered(
+            "ProfilerConfig", "nothing is profiled; DisableProfiler true is accepted."
+        )
+    if asked.get("ProfilerRuleConfigurations"):
+        raise not_offered("ProfilerRuleConfigurations", "no rules are evaluated; leave it out.")
+    check_remote_debug(asked)
+
+
+def _merged(request: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the request with the asked members laid over its own."""
+    merged = dict(request)
+    for member, value in asked.items():
+        merged[member] = (
+            {**(request.get(member) or {}), **value} if isinstance(value, dict) else value
+        )
+    return merged

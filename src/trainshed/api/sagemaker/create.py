@@ -1,0 +1,70 @@
+"""CreateTrainingJob: a wish that makes sense becomes a row; the engine makes it true."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Protocol
+
+from trainshed.api.operations import Table
+from trainshed.api.sagemaker.checks import check_request, check_tags
+from trainshed.api.sagemaker.data import Data
+from trainshed.api.sagemaker.lookup import training_job_arn
+from trainshed.domain.errors import RequestRejected
+from trainshed.domain.training import SecondaryStatus, TrainingJob
+from trainshed.wire.message import Call
+
+
+class NewJobs(Protocol):
+    """The slice of ``TrainingRecords`` that takes new jobs."""
+
+    async def add(self, job: TrainingJob, tags: Mapping[str, str]) -> bool:
+        """Keep a new job and its tags; return False, changing nothing, if its ARN is taken."""
+        ...
+
+
+class CreateTraining:
+    """Takes training jobs on."""
+
+    def __init__(
+        self,
+        *,
+        records: NewJobs,
+        data: Data,
+        account: str,
+        clock: Callable[[], datetime],
+        new_id: Callable[[], str],
+    ) -> None:
+        """Keep jobs in ``records``; ``new_id`` returns a new ``TrainingJob.id`` at each call."""
+        self._records = records
+        self._data = data
+        self._account = account
+        self._clock = clock
+        self._new_id = new_id
+
+    def operations(self) -> Table:
+        """Return the operations this subject offers."""
+        return {("sagemaker", "CreateTrainingJob"): self.create_training_job}
+
+    async def create_training_job(self, call: Call) -> dict[str, Any]:
+        """Keep the job, Starting, and return its ARN."""
+        request = {key: value for key, value in call.params.items() if key != "Tags"}
+        tags = check_tags(call.params.get("Tags") or ())
+        check_request(request)
+        await self._data.check(request, call.region)
+        now = self._clock()
+        job = TrainingJob(
+            arn=training_job_arn(call, self._account),
+            name=request["TrainingJobName"],
+            region=call.region,
+            account=self._account,
+            id=self._new_id(),
+            request=request,
+            created=now,
+            modified=now,
+        ).moved_to(SecondaryStatus.STARTING, at=now)
+        if not await self._records.add(job, tags):
+            raise RequestRejected(
+                "ResourceInUse",
+                "Training job names must be unique within an AWS account and region, "
+                f"and a training job with this name already exists ({job.arn})",
+            )
+        return {"TrainingJobArn": job.arn}
