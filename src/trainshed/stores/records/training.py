@@ -25,6 +25,7 @@ _JOB: Final = msgspec.json.Decoder(TrainingJob)
 _DETAIL: Final = msgspec.json.Decoder(dict[str, Any])
 
 _GET: Final = "SELECT body FROM training_jobs WHERE arn = ?"
+_GET_BY_ID: Final = "SELECT body FROM training_jobs WHERE id = ?"
 _ADD: Final = (
     "INSERT INTO training_jobs (arn, id, region, name, created, modified, status, open, body) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (arn) DO NOTHING"
@@ -82,6 +83,11 @@ class SqliteTrainingRecords:
     async def get(self, arn: str) -> TrainingJob | None:
         """Return the job, or None."""
         rows = self._database.read(_GET, (arn,))
+        return _JOB.decode(rows[0][0]) if rows else None
+
+    async def by_id(self, job_id: str) -> TrainingJob | None:
+        """Return the job whose ``id`` that is, or None."""
+        rows = self._database.read(_GET_BY_ID, (job_id,))
         return _JOB.decode(rows[0][0]) if rows else None
 
     async def swap(self, old: TrainingJob, new: TrainingJob) -> bool:
