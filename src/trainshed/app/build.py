@@ -17,7 +17,7 @@ from trainshed.engine.loop import Engine
 from trainshed.engine.planning import Site
 from trainshed.stores.logs.segments import Logs
 from trainshed.stores.objects.embedded import EmbeddedObjects
-from trainshed.stores.records.changes import LocalChanges
+from trainshed.stores.records.changes import InProcessChanges
 from trainshed.stores.records.database import Database
 from trainshed.stores.records.tags import SqliteTags
 from trainshed.stores.records.training import SqliteTrainingRecords
@@ -63,7 +63,7 @@ def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datet
     """Open the stores under ``data`` and wire a server that is reached at ``url``."""
     keys = credentials(data, settings.region)
     database = Database(data / "trainshed.db")
-    changes = LocalChanges()
+    changes = InProcessChanges()
     records = SqliteTrainingRecords(database, changes)
     tags = SqliteTags(database)
     logs = Logs(data / "logs")

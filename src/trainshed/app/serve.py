@@ -85,33 +85,28 @@ async def _serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.handle_exit, number, None)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    engine = asyncio.create_task(parts.engine.run())
-    try:
+    # A fault that the engine can't go on with ends the server, loudly.
+    async with asyncio.TaskGroup() as group:
+        engine = group.create_task(parts.engine.run())
+        serving = group.create_task(server.serve(sockets=[listener]))
         while not server.started and not serving.done():
-            await asyncio.sleep(0.005)
-        write_private(
-            data_dir / "server.json",
-            json.dumps(
-                {
-                    "pid": os.getpid(),
-                    "url": url,
-                    "started": clock.now().isoformat(),
-                    "version": trainshed.__version__,
-                }
-            ),
-        )
+            await asyncio.sleep(0.002)
+        _announce(data_dir, url)
         parts.local.warm_up()
         on_ready(url)
-        # Either ends the server: a stop signal, or a fault that the engine can't go on with.
-        await asyncio.wait({serving, engine}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        server.should_exit = True
+        await serving
         engine.cancel()
-        results = await asyncio.gather(serving, engine, return_exceptions=True)
-    for result in results:
-        if isinstance(result, Exception):
-            raise result
+
+
+def _announce(data_dir: Path, url: str) -> None:
+    """Tell the programs on this machine where the server answers."""
+    told = {
+        "pid": os.getpid(),
+        "url": url,
+        "started": clock.now().isoformat(),
+        "version": trainshed.__version__,
+    }
+    write_private(data_dir / "server.json", json.dumps(told))
 
 
 class _Server(uvicorn.Server):

@@ -1,7 +1,7 @@
 """From a job to what will be launched: a pure function, so a plan can be printed before it runs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
@@ -48,8 +48,7 @@ def plan(job: TrainingJob, attempt: Attempt, site: Site) -> LaunchPlan | Unplann
         return Unplannable(
             f"ClientError: the backend '{attempt.backend}' is not configured; known: {known}"
         )
-    request = job.request
-    algorithm = request.get("AlgorithmSpecification", {})
+    algorithm = job.request.get("AlgorithmSpecification", {})
     image = str(algorithm.get("TrainingImage") or algorithm.get("AlgorithmName") or "")
     environment_path = mapped_environment(image, capabilities.images)
     if capabilities.images and environment_path is None:
@@ -57,52 +56,70 @@ def plan(job: TrainingJob, attempt: Attempt, site: Site) -> LaunchPlan | Unplann
             f"ClientError: no environment is mapped to the image '{image}'; "
             f"add a pattern that fits it to [backends.{attempt.backend}.images]"
         )
-    groups = _groups(request.get("ResourceConfig", {}))
-    hosts = tuple(host for group in groups for host in group["hosts"])
+    groups = _groups(job.request.get("ResourceConfig", {}))
+    shared = _shared(job, site, groups)
+    nodes = []
+    for group in groups:
+        for host in group["hosts"]:
+            node_id = names.node_id(job.id, attempt.number, host)
+            node = replace(
+                shared,
+                node_id=node_id,
+                host=host,
+                instance_type=group["instance_type"],
+                instance_group=group["instance_group_name"],
+                image=image,
+                environment_path=environment_path or "",
+                log_stream=names.log_stream(job.name, host, int(attempt.started.timestamp())),
+                token=names.report_token(site.secret, node_id),
+                notes=_notes(image, environment_path, group["instance_type"]),
+            )
+            nodes.append(node)
+    return LaunchPlan(backend=attempt.backend, attempt=attempt.number, nodes=tuple(nodes))
+
+
+def _shared(job: TrainingJob, site: Site, groups: tuple[Mapping[str, Any], ...]) -> NodePlan:
+    """Return what all nodes have in common; what is a node's own is still empty."""
+    request = job.request
+    algorithm = request.get("AlgorithmSpecification", {})
     entrypoint = algorithm.get("ContainerEntrypoint")
     arguments = algorithm.get("ContainerArguments")
     hyperparameters = dict(request.get("HyperParameters") or {})
     environment = dict(request.get("Environment") or {})
     output = request.get("OutputDataConfig", {})
     stopping = request.get("StoppingCondition") or {}
-    nodes = tuple(
-        NodePlan(
-            node_id=names.node_id(job.id, attempt.number, host),
-            job_name=job.name,
-            job_arn=job.arn,
-            region=job.region,
-            host=host,
-            hosts=hosts,
-            instance_type=group["instance_type"],
-            instance_group=group["instance_group_name"],
-            instance_groups=groups,
-            image=image,
-            environment_path=environment_path or "",
-            entrypoint=None if entrypoint is None else tuple(entrypoint),
-            arguments=None if arguments is None else tuple(arguments),
-            script_mode=not entrypoint and script_mode.is_script_mode(hyperparameters, environment),
-            hyperparameters=hyperparameters,
-            environment=environment,
-            channels=tuple(request.get("InputDataConfig") or ()),
-            input_mode=str(algorithm.get("TrainingInputMode") or "File"),
-            output_path=str(output.get("S3OutputPath", "")).rstrip("/"),
-            compression=str(output.get("CompressionType") or "GZIP"),
-            metrics=tuple(algorithm.get("MetricDefinitions") or ()),
-            max_runtime=float(stopping.get("MaxRuntimeInSeconds") or _DEFAULT_MAX_RUNTIME),
-            log_group=names.TRAINING_LOG_GROUP,
-            log_stream=names.log_stream(job.name, host, int(attempt.started.timestamp())),
-            server_url=site.server_url,
-            token=names.report_token(site.secret, names.node_id(job.id, attempt.number, host)),
-            objects=dict(site.objects),
-            file_roots=site.file_roots,
-            cache=site.cache,
-            request=dict(request),
-            notes=_notes(image, environment_path, group["instance_type"]),
-        )
-        for group in groups
-        for host in group["hosts"]
+    return NodePlan(
+        node_id="",
+        job_name=job.name,
+        job_arn=job.arn,
+        region=job.region,
+        host="",
+        hosts=tuple(host for group in groups for host in group["hosts"]),
+        instance_type="",
+        instance_group="",
+        instance_groups=groups,
+        image="",
+        environment_path="",
+        entrypoint=None if entrypoint is None else tuple(entrypoint),
+        arguments=None if arguments is None else tuple(arguments),
+        script_mode=not entrypoint and script_mode.is_script_mode(hyperparameters, environment),
+        hyperparameters=hyperparameters,
+        environment=environment,
+        channels=tuple(request.get("InputDataConfig") or ()),
+        input_mode=str(algorithm.get("TrainingInputMode") or "File"),
+        output_path=str(output.get("S3OutputPath", "")).rstrip("/"),
+        compression=str(output.get("CompressionType") or "GZIP"),
+        metrics=tuple(algorithm.get("MetricDefinitions") or ()),
+        max_runtime=float(stopping.get("MaxRuntimeInSeconds") or _DEFAULT_MAX_RUNTIME),
+        log_group=names.TRAINING_LOG_GROUP,
+        log_stream="",
+        server_url=site.server_url,
+        token="",
+        objects=dict(site.objects),
+        file_roots=site.file_roots,
+        cache=site.cache,
+        request=dict(request),
     )
-    return LaunchPlan(backend=attempt.backend, attempt=attempt.number, nodes=nodes)
 
 
 def mapped_environment(image: str, images: Sequence[tuple[str, str]]) -> str | None:
