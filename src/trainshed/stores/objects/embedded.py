@@ -1,0 +1,300 @@
+"""The object store inside the server: bytes in files, everything else in the records database.
+
+A crash at any point leaves the old object or the new: bytes are whole and on disk before the row
+that names them is committed, and the old bytes go only after that. Copies share bytes. Keys are
+any text; they never become paths.
+"""
+
+import sqlite3
+from collections.abc import AsyncIterable, Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from trainshed.stores.objects import index
+from trainshed.stores.objects.commits import Commits
+from trainshed.stores.objects.files import Files
+from trainshed.stores.objects.info import (
+    ALWAYS,
+    Attributes,
+    Bucket,
+    BucketExists,
+    BucketMissing,
+    BucketNotEmpty,
+    Condition,
+    ObjectInfo,
+    Page,
+    Staged,
+)
+from trainshed.stores.objects.names import list_names
+from trainshed.stores.objects.uploads import Uploads
+from trainshed.stores.records.database import Database
+
+
+class EmbeddedObjects:
+    """Buckets and objects of one server. Made and used on one event loop's thread.
+
+    Every change is on disk when its call returns, and each is whole or not there. Objects change
+    only as a whole; the last of two simultaneous writers wins.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        folder: Path,
+        clock: Callable[[], datetime],
+        *,
+        linger: float = 10.0,
+    ) -> None:
+        """Keep bytes below ``folder``; replaced bytes stay readable for ``linger`` seconds.
+
+        The linger time lets a reader who was just told a path open it; it is far above the moment
+        between an answer and its first byte.
+        """
+        self._database = database
+        self._files = Files(folder, linger=linger)
+        self._clock = clock
+        self._commits = Commits(database, self._files)
+        self.uploads = Uploads(database, self._files, self._commits, clock)
+        """Multipart uploads."""
+
+    async def sweep(self) -> int:
+        """Remove files that a crash left behind; return how many. Call it once at the start."""
+        return await self._files.sweep(lambda start: index.named_files(self._database, start))
+
+    def close(self) -> None:
+        """End the threads. The database is the caller's to close."""
+        self._files.close()
+
+    async def buckets(self) -> list[Bucket]:
+        """Return all buckets, ordered by name."""
+        return index.find_buckets(self._database)
+
+    async def bucket(self, name: str) -> Bucket:
+        """Return a bucket.
+
+        Raises:
+            BucketMissing: there is none of that name.
+        """
+        return index.find_bucket(self._database, name)
+
+    async def create_bucket(self, name: str, region: str) -> Bucket:
+        """Make a bucket. The caller has checked its name.
+
+        Raises:
+            BucketExists: there is one of that name.
+        """
+        bucket = Bucket(name=name, region=region, created=self._clock())
+        row = (name, region, bucket.created.timestamp())
+
+        def insert(connection: sqlite3.Connection) -> int:
+            return connection.execute(
+                "INSERT OR IGNORE INTO buckets VALUES (?, ?, ?)", row
+            ).rowcount
+
+        if not await self._database.write(insert):
+            raise BucketExists(f"a bucket {name!r} is there already")
+        return bucket
+
+    async def ensure_bucket(self, name: str, region: str) -> Bucket:
+        """Return the bucket, making it unless it is there."""
+        try:
+            return await self.bucket(name)
+        except BucketMissing:
+            pass
+        try:
+            return await self.create_bucket(name, region)
+        except BucketExists:
+            return await self.bucket(name)
+
+    async def delete_bucket(self, name: str) -> None:
+        """Remove an empty bucket.
+
+        Raises:
+            BucketMissing: there is none of that name.
+            BucketNotEmpty: it holds objects or unfinished uploads.
+        """
+
+        def delete(connection: sqlite3.Connection) -> None:
+            index.need_bucket(connection, name)
+            held = connection.execute(
+                "SELECT EXISTS (SELECT 1 FROM objects WHERE bucket = ?)"
+                " OR EXISTS (SELECT 1 FROM uploads WHERE bucket = ?)",
+                (name, name),
+            ).fetchone()
+            if held[0]:
+                raise BucketNotEmpty(f"bucket {name!r} holds objects or unfinished uploads")
+            connection.execute("DELETE FROM buckets WHERE name = ?", (name,))
+
+        await self._database.write(delete)
+
+    async def put(
+        self,
+        bucket: str,
+        key: str,
+        chunks: AsyncIterable[bytes],
+        *,
+        attributes: Attributes | Callable[[Staged], Attributes] | None = None,
+        condition: Condition = ALWAYS,
+    ) -> ObjectInfo:
+        """Write an object; its ETag is the MD5 of its bytes. Memory stays within a few MiB.
+
+        Args:
+            bucket: where.
+            key: what it will be called; any text.
+            chunks: its bytes; an error raised by them leaves everything as it was.
+            attributes: what it will carry. A function is asked once all bytes are on disk and
+                may still refuse by raising.
+            condition: what must hold at the moment of writing.
+
+        Raises:
+            BucketMissing, ObjectMissing, ConditionFailed: nothing was written.
+            StoreError: the disk refused; nothing was written.
+        """
+        await self.bucket(bucket)
+        staged = await self._files.stage(chunks)
+        async with self._files.discarded_on_error(staged):
+            carried = attributes(staged) if callable(attributes) else attributes
+        info = ObjectInfo(
+            bucket=bucket,
+            key=key,
+            size=staged.size,
+            etag=staged.md5,
+            modified=self._clock(),
+            attributes=carried or Attributes(),
+            file=staged.file,
+        )
+        await self._commits.change(lambda c: index.put_object(c, info, condition), staged)
+        return info
+
+    async def copy(
+        self,
+        source: tuple[str, str],
+        target: tuple[str, str],
+        *,
+        attributes: Attributes | None = None,
+        condition: Condition = ALWAYS,
+    ) -> ObjectInfo:
+        """Write an object with another's bytes and ETag, at once, whatever the size.
+
+        Args:
+            source: bucket and key.
+            target: bucket and key; may be the source, to change its attributes.
+            attributes: what the copy will carry; None keeps the source's.
+            condition: what must hold of the target at the moment of writing.
+
+        Raises:
+            BucketMissing, ObjectMissing, ConditionFailed: nothing was written.
+        """
+        bucket, key = target
+        await self.bucket(bucket)
+        modified = self._clock()
+        copies: list[ObjectInfo] = []
+
+        def work(connection: sqlite3.Connection) -> list[str]:
+            original = index.get_object(connection, *source)
+            copies.append(
+                replace(
+                    original,
+                    bucket=bucket,
+                    key=key,
+                    modified=modified,
+                    attributes=original.attributes if attributes is None else attributes,
+                )
+            )
+            return index.put_object(connection, copies[-1], condition)
+
+        await self._commits.change(work)
+        return copies[-1]
+
+    async def set_tags(self, bucket: str, key: str, tags: Mapping[str, str]) -> None:
+        """Give an object other tags; nothing else about it changes.
+
+        Raises:
+            BucketMissing, ObjectMissing: nothing was changed.
+        """
+
+        def work(connection: sqlite3.Connection) -> list[str]:
+            info = index.get_object(connection, bucket, key)
+            tagged = replace(info, attributes=replace(info.attributes, tags=tags))
+            return index.put_object(connection, tagged, ALWAYS)
+
+        await self._commits.change(work)
+
+    async def delete(self, bucket: str, key: str, *, condition: Condition = ALWAYS) -> None:
+        """Remove an object. Removing what is not there is no error.
+
+        Raises:
+            BucketMissing, ObjectMissing, ConditionFailed: nothing was removed.
+        """
+        await self.delete_all(bucket, [key], condition=condition)
+
+    async def delete_all(
+        self, bucket: str, keys: Sequence[str], *, condition: Condition = ALWAYS
+    ) -> None:
+        """Remove several objects in one transaction. What is not there is no error.
+
+        Raises:
+            BucketMissing, ObjectMissing, ConditionFailed: nothing was removed.
+        """
+
+        def work(connection: sqlite3.Connection) -> list[str]:
+            index.need_bucket(connection, bucket)
+            released: list[str] = []
+            for key in keys:
+                released += index.delete_object(connection, bucket, key, condition)
+            return released
+
+        await self._commits.change(work)
+
+    async def info(self, bucket: str, key: str) -> ObjectInfo:
+        """Return what is known about an object.
+
+        Raises:
+            BucketMissing, ObjectMissing: there is none.
+        """
+        return index.find_object(self._database, bucket, key)
+
+    async def open(self, bucket: str, key: str) -> tuple[ObjectInfo, Path]:
+        """Return an object and the file with its bytes, to be opened now and only read.
+
+        The file never changes; once opened it stays readable even when the object is replaced.
+
+        Raises:
+            BucketMissing, ObjectMissing: there is none.
+        """
+        found = await self.info(bucket, key)
+        return found, self.path(found)
+
+    def path(self, found: ObjectInfo) -> Path:
+        """Return the file with an object's bytes, to be opened now and only read."""
+        return self._files.path(found.file)
+
+    async def list(
+        self,
+        bucket: str,
+        prefix: str = "",
+        *,
+        delimiter: str = "",
+        after: str = "",
+        limit: int = 1000,
+    ) -> Page:
+        """Return names that begin with ``prefix`` and come after ``after``, in byte order.
+
+        With a delimiter, keys that have it after the prefix are named together, by the part up to
+        and including it.
+
+        Raises:
+            BucketMissing: there is no such bucket.
+        """
+        await self.bucket(bucket)
+        return await list_names(
+            self._database, bucket, prefix=prefix, delimiter=delimiter, after=after, limit=limit
+        )
+
+    async def exists_prefix(self, bucket: str, prefix: str) -> bool:
+        """Tell whether any key begins with ``prefix``; False also when there is no such bucket."""
+        page = await list_names(
+            self._database, bucket, prefix=prefix, delimiter="", after="", limit=1
+        )
+        return bool(page.objects)

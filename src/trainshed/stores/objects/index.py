@@ -1,0 +1,263 @@
+"""The rows behind the bytes: which key of which bucket names which file.
+
+Functions that take a connection run on the records writer's thread, inside a transaction.
+"""
+
+import json
+import sqlite3
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from trainshed.domain.errors import ObjectMissing
+from trainshed.stores.objects.info import (
+    Attributes,
+    Bucket,
+    BucketMissing,
+    Condition,
+    ConditionFailed,
+    ObjectInfo,
+    Part,
+    Upload,
+    UploadMissing,
+)
+from trainshed.stores.records.database import Database
+
+_OBJECT = "bucket, key, file, size, etag, modified, attributes"
+_UPLOAD = "id, bucket, key, started, checksum, attributes"
+_PART = "number, file, size, etag, modified, checksums"
+
+
+def find_bucket(database: Database, name: str) -> Bucket:
+    """Return a bucket.
+
+    Raises:
+        BucketMissing: there is none of that name.
+    """
+    rows = database.read("SELECT name, region, created FROM buckets WHERE name = ?", (name,))
+    if not rows:
+        raise BucketMissing(f"no bucket {name!r}")
+    return _bucket(rows[0])
+
+
+def find_buckets(database: Database) -> list[Bucket]:
+    """Return all buckets, ordered by name."""
+    rows = database.read("SELECT name, region, created FROM buckets ORDER BY name")
+    return [_bucket(row) for row in rows]
+
+
+def find_object(database: Database, bucket: str, key: str) -> ObjectInfo:
+    """Return an object.
+
+    Raises:
+        ObjectMissing: there is none under that key.
+        BucketMissing: there is not even the bucket.
+    """
+    rows = database.read(
+        f"SELECT {_OBJECT} FROM objects WHERE bucket = ? AND key = ?",  # noqa: S608 - constants
+        (bucket, stored(key)),
+    )
+    if rows:
+        return _object(rows[0])
+    find_bucket(database, bucket)
+    raise ObjectMissing(f"no object {key!r} in bucket {bucket!r}")
+
+
+def find_upload(database: Database, bucket: str, key: str, upload_id: str) -> Upload:
+    """Return an unfinished upload.
+
+    Raises:
+        UploadMissing: that key has no such upload.
+        BucketMissing: there is not even the bucket.
+    """
+    rows = database.read(
+        f"SELECT {_UPLOAD} FROM uploads WHERE id = ? AND bucket = ? AND key = ?",  # noqa: S608
+        (upload_id, bucket, stored(key)),
+    )
+    if rows:
+        return upload_of(rows[0])
+    find_bucket(database, bucket)
+    raise UploadMissing(f"no unfinished upload {upload_id!r} of {key!r} in bucket {bucket!r}")
+
+
+def find_uploads(database: Database, bucket: str) -> list[Upload]:
+    """Return a bucket's unfinished uploads, ordered by key, then by id."""
+    rows = database.read(
+        f"SELECT {_UPLOAD} FROM uploads WHERE bucket = ? ORDER BY key, id",  # noqa: S608
+        (bucket,),
+    )
+    return [upload_of(row) for row in rows]
+
+
+def find_parts(database: Database, upload_id: str) -> list[Part]:
+    """Return an upload's parts, ordered by number."""
+    rows = database.read(
+        f"SELECT {_PART} FROM parts WHERE upload = ? ORDER BY number",  # noqa: S608
+        (upload_id,),
+    )
+    return [part_of(row) for row in rows]
+
+
+def named_files(database: Database, start: str) -> set[str]:
+    """Return the files that rows name, of those whose name begins with two letters ``start``."""
+    bounds = (start, start + "g", start, start + "g")  # names are hex: nothing sorts after "f…"
+    rows = database.read(
+        "SELECT file FROM objects WHERE file >= ? AND file < ? "
+        "UNION SELECT file FROM parts WHERE file >= ? AND file < ?",
+        bounds,
+    )
+    return {file for (file,) in rows}
+
+
+def get_object(connection: sqlite3.Connection, bucket: str, key: str) -> ObjectInfo:
+    """Return an object, as the running transaction sees it.
+
+    Raises:
+        BucketMissing, ObjectMissing: there is none.
+    """
+    row = connection.execute(
+        f"SELECT {_OBJECT} FROM objects WHERE bucket = ? AND key = ?",  # noqa: S608 - constants
+        (bucket, stored(key)),
+    ).fetchone()
+    if row is None:
+        need_bucket(connection, bucket)
+        raise ObjectMissing(f"no object {key!r} in bucket {bucket!r}")
+    return _object(row)
+
+
+def put_object(connection: sqlite3.Connection, info: ObjectInfo, condition: Condition) -> list[str]:
+    """Write an object's row; return the files that nothing names any more.
+
+    Raises:
+        BucketMissing, ObjectMissing, ConditionFailed: nothing was written.
+    """
+    old = _checked(connection, info.bucket, info.key, condition)
+    connection.execute(
+        "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            info.bucket,
+            stored(info.key),
+            info.file,
+            info.size,
+            info.etag,
+            info.modified.timestamp(),
+            info.attributes.storage_class,
+            attributes_text(info.attributes),
+        ),
+    )
+    return unnamed(connection, old)
+
+
+def delete_object(
+    connection: sqlite3.Connection, bucket: str, key: str, condition: Condition
+) -> list[str]:
+    """Remove an object's row, if there is one; return the files that nothing names any more.
+
+    Raises:
+        BucketMissing, ObjectMissing, ConditionFailed: nothing was removed.
+    """
+    old = _checked(connection, bucket, key, condition)
+    connection.execute("DELETE FROM objects WHERE bucket = ? AND key = ?", (bucket, stored(key)))
+    return unnamed(connection, old)
+
+
+def unnamed(connection: sqlite3.Connection, files: Iterable[str]) -> list[str]:
+    """Return those of ``files`` that no row names."""
+    question = "SELECT 1 FROM objects WHERE file = ? UNION ALL SELECT 1 FROM parts WHERE file = ?"
+    return [f for f in files if connection.execute(question, (f, f)).fetchone() is None]
+
+
+def need_bucket(connection: sqlite3.Connection, name: str) -> None:
+    """Raise ``BucketMissing`` unless there is a bucket of that name."""
+    if connection.execute("SELECT 1 FROM buckets WHERE name = ?", (name,)).fetchone() is None:
+        raise BucketMissing(f"no bucket {name!r}")
+
+
+def _checked(
+    connection: sqlite3.Connection, bucket: str, key: str, condition: Condition
+) -> Collection[str]:
+    """Return the file (or none) that the key names now, if the condition allows a change."""
+    need_bucket(connection, bucket)
+    row = connection.execute(
+        "SELECT file, etag FROM objects WHERE bucket = ? AND key = ?", (bucket, stored(key))
+    ).fetchone()
+    if row is None:
+        if condition.etag is not None:
+            raise ObjectMissing(f"no object {key!r} in bucket {bucket!r}")
+        return ()
+    if condition.absent:
+        raise ConditionFailed(f"{key!r} in bucket {bucket!r} is there already")
+    if condition.etag not in (None, "*", row[1]):
+        raise ConditionFailed(f"{key!r} in bucket {bucket!r} has the ETag {row[1]}")
+    return (row[0],)
+
+
+def stored(key: str) -> bytes:
+    """Return a key as it stands in the rows: ordered by its UTF-8 bytes."""
+    return key.encode("utf-8", "surrogatepass")
+
+
+def key_of(data: bytes) -> str:
+    """Return the key that ``stored`` wrote."""
+    return data.decode("utf-8", "surrogatepass")
+
+
+def moment(seconds: float) -> datetime:
+    """Return the time that a row holds."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def attributes_text(attributes: Attributes) -> bytes:
+    """Return attributes as a row holds them."""
+    return json.dumps({name: value for name, value in asdict(attributes).items() if value}).encode()
+
+
+def upload_of(row: tuple[Any, ...]) -> Upload:
+    """Return the upload of a row."""
+    upload_id, bucket, key, started, checksum, attributes = row
+    return Upload(
+        id=upload_id,
+        bucket=bucket,
+        key=key_of(key),
+        started=moment(started),
+        checksum=checksum,
+        attributes=_attributes(attributes),
+    )
+
+
+def part_of(row: tuple[Any, ...]) -> Part:
+    """Return the part of a row."""
+    number, file, size, etag, modified, checksums = row
+    return Part(
+        number=number,
+        file=file,
+        size=size,
+        etag=etag,
+        modified=moment(modified),
+        checksums=json.loads(checksums),
+    )
+
+
+def _bucket(row: tuple[Any, ...]) -> Bucket:
+    name, region, created = row
+    return Bucket(name=name, region=region, created=moment(created))
+
+
+def _object(row: tuple[Any, ...]) -> ObjectInfo:
+    bucket, key, file, size, etag, modified, attributes = row
+    return ObjectInfo(
+        bucket=bucket,
+        key=key_of(key),
+        file=file,
+        size=size,
+        etag=etag,
+        modified=moment(modified),
+        attributes=_attributes(attributes),
+    )
+
+
+def _attributes(text: bytes) -> Attributes:
+    members: Mapping[str, Any] = json.loads(text)
+    sizes = tuple(members.get("part_sizes", ()))
+    return Attributes(**{**members, "part_sizes": sizes})

@@ -1,0 +1,214 @@
+"""Multipart uploads: parts arrive in any order and become one object at the end.
+
+Unfinished uploads outlive a restart. A part sent again replaces the former one.
+"""
+
+import hashlib
+import json
+import secrets
+import sqlite3
+from collections.abc import AsyncIterable, Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from trainshed.stores.objects import index
+from trainshed.stores.objects.commits import Commits
+from trainshed.stores.objects.files import Files
+from trainshed.stores.objects.info import (
+    ALWAYS,
+    Attributes,
+    Condition,
+    ObjectInfo,
+    Part,
+    PartsChanged,
+    Staged,
+    Upload,
+    UploadMissing,
+)
+from trainshed.stores.records.database import Database
+
+
+class Uploads:
+    """The multipart uploads of an ``EmbeddedObjects``."""
+
+    def __init__(
+        self, database: Database, files: Files, commits: Commits, clock: Callable[[], datetime]
+    ) -> None:
+        self._database = database
+        self._files = files
+        self._commits = commits
+        self._clock = clock
+
+    async def create(
+        self, bucket: str, key: str, *, attributes: Attributes, checksum: str = ""
+    ) -> Upload:
+        """Begin an upload whose parts carry checksums of that algorithm ("" for none).
+
+        Raises:
+            BucketMissing: there is no such bucket.
+        """
+        upload = Upload(
+            id=secrets.token_urlsafe(24),
+            bucket=bucket,
+            key=key,
+            started=self._clock(),
+            checksum=checksum,
+            attributes=attributes,
+        )
+
+        def work(connection: sqlite3.Connection) -> list[str]:
+            index.need_bucket(connection, bucket)
+            connection.execute(
+                "INSERT INTO uploads VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    upload.id,
+                    bucket,
+                    index.stored(key),
+                    upload.started.timestamp(),
+                    checksum,
+                    index.attributes_text(attributes),
+                ),
+            )
+            return []
+
+        await self._commits.change(work)
+        return upload
+
+    async def find(self, bucket: str, key: str, upload_id: str) -> Upload:
+        """Return an unfinished upload.
+
+        Raises:
+            BucketMissing, UploadMissing: there is none.
+        """
+        return index.find_upload(self._database, bucket, key, upload_id)
+
+    async def parts(self, upload: Upload) -> list[Part]:
+        """Return an upload's parts, ordered by number."""
+        return index.find_parts(self._database, upload.id)
+
+    async def put_part(
+        self,
+        upload: Upload,
+        number: int,
+        chunks: AsyncIterable[bytes],
+        *,
+        checksums: Callable[[Staged], Mapping[str, str]],
+    ) -> Part:
+        """Write a part, in place of one that has the same number.
+
+        ``checksums`` is asked once all bytes are on disk and may still refuse by raising.
+
+        Raises:
+            UploadMissing: the upload was finished or aborted meanwhile; nothing was written.
+            StoreError: the disk refused; nothing was written.
+        """
+        staged = await self._files.stage(chunks)
+        async with self._files.discarded_on_error(staged):
+            carried = checksums(staged)
+        part = Part(
+            number=number,
+            size=staged.size,
+            etag=staged.md5,
+            modified=self._clock(),
+            checksums=carried,
+            file=staged.file,
+        )
+        await self._commits.change(lambda c: _put_part(c, upload, part), staged)
+        return part
+
+    async def complete(
+        self,
+        upload: Upload,
+        parts: Sequence[Part],
+        *,
+        attributes: Attributes,
+        condition: Condition = ALWAYS,
+    ) -> ObjectInfo:
+        """Make one object of ``parts``, in the order given; all others are dropped.
+
+        Raises:
+            UploadMissing: the upload was finished or aborted meanwhile.
+            PartsChanged: one of ``parts`` was replaced meanwhile.
+            ObjectMissing, ConditionFailed: the upload stays as it was.
+        """
+        staged = None if len(parts) == 1 else await self._files.join([p.file for p in parts])
+        info = ObjectInfo(
+            bucket=upload.bucket,
+            key=upload.key,
+            size=sum(part.size for part in parts),
+            etag=joint_etag([part.etag for part in parts]),
+            modified=self._clock(),
+            attributes=replace(
+                attributes, part_sizes=tuple(part.size for part in parts), upload_id=upload.id
+            ),
+            file=parts[0].file if staged is None else staged.file,
+        )
+
+        def work(connection: sqlite3.Connection) -> list[str]:
+            held = _parts(connection, upload)
+            if any(held.get(part.number) != part.file for part in parts):
+                raise PartsChanged(f"a part of the upload {upload.id} was replaced")
+            replaced = index.put_object(connection, info, condition)
+            connection.execute("DELETE FROM uploads WHERE id = ?", (upload.id,))
+            return replaced + index.unnamed(connection, held.values())
+
+        await self._commits.change(work, staged)
+        return info
+
+    async def abort(self, upload: Upload) -> None:
+        """Drop an upload and its parts.
+
+        Raises:
+            UploadMissing: it was finished or aborted meanwhile.
+        """
+
+        def work(connection: sqlite3.Connection) -> list[str]:
+            held = _parts(connection, upload)
+            connection.execute("DELETE FROM uploads WHERE id = ?", (upload.id,))
+            return index.unnamed(connection, held.values())
+
+        await self._commits.change(work)
+
+    async def list(self, bucket: str) -> list[Upload]:
+        """Return a bucket's unfinished uploads, ordered by key, then by id.
+
+        Raises:
+            BucketMissing: there is no such bucket.
+        """
+        index.find_bucket(self._database, bucket)
+        return index.find_uploads(self._database, bucket)
+
+
+def joint_etag(etags: Sequence[str]) -> str:
+    """Return S3's ETag of an object made of parts: the MD5 of their MD5s, and their number."""
+    digests = b"".join(bytes.fromhex(etag) for etag in etags)
+    return f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(etags)}"
+
+
+def _parts(connection: sqlite3.Connection, upload: Upload) -> dict[int, str]:
+    """Return the file of each part, by number."""
+    _need_upload(connection, upload)
+    rows = connection.execute("SELECT number, file FROM parts WHERE upload = ?", (upload.id,))
+    return dict(rows.fetchall())
+
+
+def _put_part(connection: sqlite3.Connection, upload: Upload, part: Part) -> list[str]:
+    _need_upload(connection, upload)
+    place = (upload.id, part.number)
+    old = connection.execute("SELECT file FROM parts WHERE upload = ? AND number = ?", place)
+    files = [file for (file,) in old.fetchall()]
+    row = (
+        part.file,
+        part.size,
+        part.etag,
+        part.modified.timestamp(),
+        json.dumps(dict(part.checksums)).encode(),
+    )
+    connection.execute("INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?, ?)", (*place, *row))
+    return index.unnamed(connection, files)
+
+
+def _need_upload(connection: sqlite3.Connection, upload: Upload) -> None:
+    row = connection.execute("SELECT 1 FROM uploads WHERE id = ?", (upload.id,)).fetchone()
+    if row is None:
+        raise UploadMissing(f"no unfinished upload {upload.id!r} of {upload.key!r}")

@@ -1,0 +1,60 @@
+"""An embedded store in a folder of its own, with a clock that ticks a second per look."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from trainshed.stores.objects.embedded import EmbeddedObjects
+from trainshed.stores.records.database import Database
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+class TickingClock:
+    """Tells a later second each time."""
+
+    def __init__(self) -> None:
+        self.now = NOON
+
+    def __call__(self) -> datetime:
+        self.now += timedelta(seconds=1)
+        return self.now
+
+
+@contextmanager
+def opened(folder: Path, *, linger: float = 0.0) -> Iterator[EmbeddedObjects]:
+    """Open the store of a data folder, and close it."""
+    database = Database(folder / "records.db")
+    store = EmbeddedObjects(database, folder / "objects", TickingClock(), linger=linger)
+    try:
+        yield store
+    finally:
+        store.close()
+        database.close()
+
+
+async def chunks(*pieces: bytes) -> AsyncIterator[bytes]:
+    """Send bytes as a client would: piece by piece."""
+    for piece in pieces:
+        await asyncio.sleep(0)
+        yield piece
+
+
+async def content(store: EmbeddedObjects, bucket: str, key: str) -> bytes:
+    """Return an object's bytes."""
+    _, path = await store.open(bucket, key)
+    return path.read_bytes()
+
+
+def files(folder: Path) -> list[Path]:
+    """Return every file of the store's folder."""
+    return sorted(path for path in (folder / "objects").rglob("*") if path.is_file())
+
+
+async def until_files(folder: Path, count: int) -> None:
+    """Wait until the store's folder holds ``count`` files (they are removed by other threads)."""
+    async with asyncio.timeout(30):
+        while len(files(folder)) != count:
+            await asyncio.sleep(0.01)

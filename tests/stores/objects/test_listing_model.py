@@ -1,0 +1,129 @@
+"""The embedded store beside a plain dict, through whatever Hypothesis thinks of."""
+
+import asyncio
+import tempfile
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from tests.stores.objects.embedded_fixtures import chunks, content, files, opened
+
+from trainshed.domain.errors import ObjectMissing
+from trainshed.stores.objects.embedded import EmbeddedObjects
+from trainshed.stores.objects.names import successor
+
+TEXT = st.text(st.sampled_from("ab/.é\U0010ffff\0"), max_size=5)
+KEYS = TEXT.filter(bool)
+
+
+def names(keys: list[str], prefix: str, delimiter: str) -> list[str]:
+    """Return what a listing should name: the plain reading of S3's documentation."""
+    found = set()
+    for key in keys:
+        if key.startswith(prefix):
+            head, cut, _ = key[len(prefix) :].partition(delimiter) if delimiter else (key, "", "")
+            found.add(prefix + head + cut if cut else key)
+    return sorted(found, key=str.encode)
+
+
+class StoreBesideDict(RuleBasedStateMachine):
+    """Does the same to a store and to a dict."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.folder = tempfile.TemporaryDirectory()
+        self.context = opened(Path(self.folder.name), linger=0.0)
+        self.store: EmbeddedObjects = self.context.__enter__()
+        self.model: dict[str, bytes] = {}
+
+    @initialize()
+    def begin(self) -> None:
+        self.loop.run_until_complete(self.store.create_bucket("bkt", "us-east-1"))
+
+    @rule(key=KEYS, data=st.binary(max_size=20))
+    def put(self, key: str, data: bytes) -> None:
+        self.loop.run_until_complete(self.store.put("bkt", key, chunks(data)))
+        self.model[key] = data
+
+    @rule(key=KEYS)
+    def delete(self, key: str) -> None:
+        self.loop.run_until_complete(self.store.delete("bkt", key))
+        self.model.pop(key, None)
+
+    @rule(original=KEYS, duplicate=KEYS)
+    def copy(self, original: str, duplicate: str) -> None:
+        copying = self.store.copy(("bkt", original), ("bkt", duplicate))
+        try:
+            self.loop.run_until_complete(copying)
+        except ObjectMissing:
+            assert original not in self.model
+        else:
+            self.model[duplicate] = self.model[original]
+
+    @rule(prefix=TEXT, delimiter=st.sampled_from(["", "/", "a", "./"]), limit=st.integers(1, 4))
+    def list_all_pages(self, prefix: str, delimiter: str, limit: int) -> None:
+        found: list[str] = []
+        after: str | None = ""
+        while after is not None:
+            page = self.loop.run_until_complete(
+                self.store.list("bkt", prefix, delimiter=delimiter, after=after, limit=limit)
+            )
+            named = [*(listed.key for listed in page.objects), *page.prefixes]
+            assert len(named) == limit or page.next is None
+            found += sorted(named, key=str.encode)
+            after = page.next
+        assert found == names(list(self.model), prefix, delimiter)
+
+    @rule(prefix=TEXT, after=TEXT, delimiter=st.sampled_from(["", "/", "a"]))
+    def list_after(self, prefix: str, after: str, delimiter: str) -> None:
+        page = self.loop.run_until_complete(
+            self.store.list("bkt", prefix, delimiter=delimiter, after=after)
+        )
+        named = sorted([*(x.key for x in page.objects), *page.prefixes], key=str.encode)
+        wanted = names(list(self.model), prefix, delimiter)
+        assert named == [name for name in wanted if name.encode() > after.encode()]
+
+    @invariant()
+    def bytes_are_the_same(self) -> None:
+        for key, data in self.model.items():
+            assert self.loop.run_until_complete(content(self.store, "bkt", key)) == data
+
+    def teardown(self) -> None:
+        self.context.__exit__(None, None, None)
+        on_disk = len(files(Path(self.folder.name)))
+        distinct_at_least = len(set(self.model.values()))
+        assert distinct_at_least <= on_disk <= len(self.model)
+        self.loop.close()
+        self.folder.cleanup()
+
+
+StoreBesideDict.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+TestStoreBesideDict = StoreBesideDict.TestCase
+
+
+@given(st.binary(max_size=4), st.binary(max_size=6))
+def test_the_successor_of_a_prefix_parts_the_keys(prefix: bytes, key: bytes) -> None:
+    end = successor(prefix)
+    below = key >= prefix and (end is None or key < end)
+    assert below == key.startswith(prefix)
+
+
+async def test_a_thousand_full_prefixes_are_listed_by_a_few_looks(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        await store.create_bucket("bkt", "us-east-1")
+        one = await store.put("bkt", "seed", chunks(b"x"))
+        rows = [
+            ("bkt", f"d{n // 200:03}/{n:05}".encode(), one.file, 1, "e", 0.0, "STANDARD", b"{}")
+            for n in range(20_000)
+        ]
+        await store._database.write(
+            lambda c: c.executemany("INSERT INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        )
+        page = await store.list("bkt", delimiter="/")
+        assert page.prefixes == tuple(f"d{n:03}/" for n in range(100))
+        assert [x.key for x in page.objects] == ["seed"]
+        flat = await store.list("bkt", after="d042/08599", limit=1000)
+        assert [x.key for x in flat.objects][:2] == ["d043/08600", "d043/08601"]
+        assert flat.next == "d047/09599"
