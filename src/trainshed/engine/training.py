@@ -150,6 +150,8 @@ def _decide_ended(
         job = _moved(job, _S.STOPPING, at)
     else:
         final = _S.COMPLETED
+        if job.secondary is _S.STARTING:
+            job = job.moved_to(_S.TRAINING, at=at)
         job = _moved(job, _S.UPLOADING, at)
     return Decision(job=replace(job.moved_to(final, at=at), training_end=at))
 
