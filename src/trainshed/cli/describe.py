@@ -1,0 +1,65 @@
+"""``trainshed describe``: one job."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from trainshed.cli import live, output, session
+from trainshed.cli.hints import hint
+from trainshed.cli.options import DataDir, Job, Output
+from trainshed.cli.output import Format
+from trainshed.client import references
+
+
+def describe(job: Job, shown_as: Output = Format.TABLE, data_dir: DataDir = None) -> None:
+    """Show one job: what was asked, where it stands, what came of it."""
+    found = references.resolve(session.connect(data_dir), job)
+    match shown_as:
+        case Format.JSON:
+            print(output.dumps(found))
+        case Format.JSONL:
+            print(output.dumps(found, indent=None))
+        case Format.NAME:
+            print(found["TrainingJobName"])
+        case Format.TABLE | Format.WIDE:
+            _print(found, wide=shown_as is Format.WIDE)
+
+
+def _print(job: Mapping[str, Any], *, wide: bool) -> None:
+    rows = _facts(job)
+    if wide:
+        rows.append(("arn", job["TrainingJobArn"]))
+        rows.append(("output", job["OutputDataConfig"]["S3OutputPath"]))
+    for key, value in rows:
+        if value:
+            print(f"{key:<12}{value}")
+    print("phases")
+    for entry in job.get("SecondaryStatusTransitions", ()):
+        took = output.span(entry["EndTime"] - entry["StartTime"]) if "EndTime" in entry else "…"
+        print(f"  {took:>7}  {entry['Status']:<12} {entry.get('StatusMessage', '')}".rstrip())
+
+
+def _facts(job: Mapping[str, Any]) -> list[tuple[str, str]]:
+    resources = job["ResourceConfig"]
+    name, reason = job["TrainingJobName"], job.get("FailureReason", "")
+    given = {
+        key: value
+        for key, value in job.get("HyperParameters", {}).items()
+        if not key.startswith("sagemaker_")
+    }
+    facts = [
+        ("name", name),
+        ("status", f"{output.status(job['TrainingJobStatus'])}  ({job['SecondaryStatus']})"),
+        ("reason", reason.strip().replace("\n", "\n" + " " * 12)),
+        ("hint", hint(reason, name) if reason else ""),
+        ("created", output.moment(float(job["CreationTime"]))),
+        ("nodes", f"{live.nodes_of(job)} x {resources.get('InstanceType', 'mixed')}"),
+        ("image", job["AlgorithmSpecification"].get("TrainingImage", "")),
+        ("program", job.get("HyperParameters", {}).get("sagemaker_program", "").strip('"')),
+        ("parameters", "  ".join(f"{key}={value}" for key, value in given.items())),
+        ("metrics", live.metrics(job)),
+    ]
+    for channel in job.get("InputDataConfig", ()):
+        source = channel["DataSource"].get("S3DataSource", {})
+        facts.append((f"data {channel['ChannelName']}"[:11], source.get("S3Uri", "")))
+    facts.append(("model", job["ModelArtifacts"]["S3ModelArtifacts"]))
+    return facts

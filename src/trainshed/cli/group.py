@@ -1,0 +1,105 @@
+"""The command group: loads a command's file when it is typed, and turns errors into exit codes."""
+
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from trainshed import __version__
+from trainshed.cli import exits, output
+from trainshed.cli.main import COMMANDS
+from trainshed.client.errors import ApiError, ClientError, JobNotFound, ServerUnreachable
+from trainshed.domain.errors import TrainshedError
+
+_HELP = {"help_option_names": ["-h", "--help"]}
+
+
+class LazyGroup(TyperGroup):
+    """A group whose commands are rows of a table until one is typed."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401
+        """Return the commands' names in the table's order."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401
+        """Return the command, imported now; None when there is none."""
+        row = COMMANDS.get(cmd_name)
+        if row is None:
+            return None
+        function = getattr(import_module(f"trainshed.cli.{row.module}"), row.function)
+        single = typer.Typer(add_completion=False, rich_markup_mode=None)
+        single.command(cmd_name, context_settings=_HELP)(function)
+        return typer.main.get_command(single)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401
+        """Write the table's lines; the commands themselves need not be imported for that."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, row.summary) for name, row in COMMANDS.items()])
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401
+        """Carry out the command; an error is told in three lines and becomes the exit code."""
+        try:
+            return super().invoke(ctx)
+        except TrainshedError as error:
+            row = COMMANDS.get(str(ctx.invoked_subcommand))
+            what = row.trouble if row else "the command did not finish"
+            output.trouble(what, _why(error), _remedy(error))
+            raise typer.Exit(code_of(error)) from error
+        except KeyboardInterrupt as error:
+            raise typer.Exit(exits.INTERRUPTED) from error
+
+
+def code_of(error: TrainshedError) -> int:
+    """Return the exit code that tells a script which kind of trouble it was."""
+    if isinstance(error, ServerUnreachable):
+        return exits.UNREACHABLE
+    if isinstance(error, JobNotFound):
+        return exits.NOT_FOUND
+    if isinstance(error, ApiError) and error.code == "ResourceNotFound":
+        return exits.NOT_FOUND
+    return exits.ERROR
+
+
+def _why(error: TrainshedError) -> str:
+    return error.message if isinstance(error, ApiError) else str(error)
+
+
+def _remedy(error: TrainshedError) -> str:
+    if isinstance(error, ClientError) and error.remedy:
+        return error.remedy
+    return "trainshed doctor"
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"trainshed {__version__}")
+        raise typer.Exit
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    add_completion=False,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    context_settings=_HELP,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def trainshed(
+    version: Annotated[
+        bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Say which.")
+    ] = False,
+) -> None:
+    """Managed ML training that you own.
+
+    A job is named by its name, by a prefix only it has, or as @last, @-2, ….
+    The server starts by itself when a command needs it.
+    """
+
+
+def invoke() -> Any:  # noqa: ANN401
+    """Carry out ``sys.argv``; ends the process with the exit code."""
+    return app(prog_name="trainshed")

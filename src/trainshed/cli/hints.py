@@ -1,0 +1,48 @@
+"""From the reason a job failed to what its owner can do: the cases people meet most."""
+
+import re
+from typing import Final
+
+_HINTS: Final = (
+    (
+        r"No module named '?([\w.]+)|ModuleNotFoundError|ImportModuleError",
+        "add the package to a requirements.txt beside the script",
+    ),
+    (
+        r"InstallRequirementsError",
+        "try 'pip install -r requirements.txt' by hand: the reason is in the log",
+    ),
+    (
+        r"exit code: 137\b|[Oo]ut of memory|OutOfMemory|MemoryError|memory",
+        "it ran out of memory or was killed: use smaller batches, or a place with more memory",
+    ),
+    (r"exit code: 139\b", "a native library crashed (SIGSEGV): run the script alone to see where"),
+    (
+        r"exit code: 127\b|not found on PATH|No such file or directory: 'train'",
+        "the program to run was not found: check --image, or run a script",
+    ),
+    (
+        r"matched no files|No S3 objects found|NoSuchKey|NoSuchBucket",
+        "nothing is at the address of a channel: check --data",
+    ),
+    (r"No space left|ENOSPC", "the disk is full: free space, then run it again"),
+    (r"unrecognized arguments", "the script's argparse does not know one of the --hp names"),
+    (
+        r"CapacityError|capacity",
+        "nothing is free now: ask for fewer nodes, or try again later",
+    ),
+    (r"InternalServerError", "this is the platform's fault, not the script's: run it again"),
+)
+
+
+def hint(reason: str, name: str) -> str:
+    """Return one thing to do about a failure.
+
+    Args:
+        reason: DescribeTrainingJob's ``FailureReason``.
+        name: the job's name.
+    """
+    for pattern, advice in _HINTS:
+        if re.search(pattern, reason):
+            return advice
+    return f"the last lines of 'trainshed logs {name}' say more"
