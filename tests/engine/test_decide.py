@@ -48,7 +48,7 @@ def statuses(decision: Decision) -> list[SecondaryStatus]:
 
 
 def test_a_job_that_is_admitted_gets_its_first_attempt_and_is_launched() -> None:
-    admission = Admission(job().arn, admitted=True)
+    admission = Admission(admitted=True)
     decision = decide(job(), Seen(now=LATER, backend="local", admission=admission))
     assert decision.launch
     assert decision.job.attempt == Attempt(number=1, backend="local", started=LATER)
@@ -56,7 +56,7 @@ def test_a_job_that_is_admitted_gets_its_first_attempt_and_is_launched() -> None
 
 
 def test_a_job_that_must_wait_says_for_what() -> None:
-    admission = Admission(job().arn, admitted=False, reason="waiting for 2 nodes")
+    admission = Admission(admitted=False, reason="waiting for 2 nodes")
     decision = decide(job(), Seen(now=LATER, backend="local", admission=admission))
     assert not decision.launch
     assert decision.job.secondary is S.PENDING

@@ -4,7 +4,9 @@
     decide ``training.decide``, pure
     act    one compare-and-set write, then what the driver has to do
 
-Nothing is remembered only here: the list of open jobs is a copy, read from the store at start.
+Jobs without an attempt stand in line; one task lets them in, so that no node is given away twice.
+Nothing is remembered only here: the line and the nodes in use are copies, read from the store at
+start.
 """
 
 import asyncio
@@ -14,11 +16,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from trainshed.domain.errors import DriverError, NoCapacity, NodeGone
+from trainshed.domain.errors import DriverError, NoCapacity, NodeGone, StoreError
 from trainshed.domain.training import Attempt, TrainingJob
 from trainshed.drivers.base import Driver, Handle
 from trainshed.engine.planning import Site, Unplannable, plan
-from trainshed.engine.scheduling import Admission, Request, admit
+from trainshed.engine.scheduling import Admission, Request, Turn, admit
 from trainshed.engine.training import Decision, Seen, decide
 from trainshed.stores.records.base import Changes, TrainingRecords
 
@@ -48,15 +50,22 @@ class Engine:
         self._site = site
         self._clock = clock
         self._backend = backend
-        self._open: dict[str, TrainingJob] = {}
+        self._line: dict[str, TrainingJob] = {}
+        """Jobs without an attempt, oldest first."""
+        self._untold: set[str] = set()
+        """Those in line who have not been told what they wait for."""
+        self._in_use: dict[str, int] = {}
+        """Nodes by ARN, of all jobs that have an attempt and are not cleaned."""
+        self._turn = asyncio.Event()
+        """Set when the line should be looked at."""
         self._again: dict[str, bool] = {}
         """ARNs with a running step; True asks for one more."""
-        self._admission = asyncio.Lock()
 
     async def run(self) -> None:
-        """Work until cancelled. A bug in one step ends the engine loudly."""
+        """Work until cancelled."""
         async with asyncio.TaskGroup() as group:
             await self._look_at_all(group)
+            group.create_task(self._let_in(group))
             while True:
                 changed = await self._changes.next(LOOK_SECONDS)
                 if changed:
@@ -67,9 +76,12 @@ class Engine:
     async def _look_at_all(self, group: asyncio.TaskGroup) -> None:
         arns = await self._records.open_jobs()
         for arn in arns:
-            # Admission counts what is in use: every open job must be known before one may start.
-            if arn not in self._open and (job := await self._records.get(arn)) is not None:
-                self._open[arn] = job
+            # Every node in use must be known before one more is given away.
+            if arn not in self._line and arn not in self._in_use:
+                job = await self._records.get(arn)
+                if job is not None:
+                    self._note(job)
+        self._turn.set()
         self._start(group, arns, observe=True)
 
     def _start(self, group: asyncio.TaskGroup, arns: Iterable[str], *, observe: bool) -> None:
@@ -78,38 +90,85 @@ class Engine:
                 self._again[arn] = True
             else:
                 self._again[arn] = False
-                group.create_task(self._step_until_quiet(arn, group, observe=observe))
+                group.create_task(self._step_until_quiet(arn, observe=observe))
 
-    async def _step_until_quiet(self, arn: str, group: asyncio.TaskGroup, *, observe: bool) -> None:
+    def _note(self, job: TrainingJob) -> None:
+        """Keep the line and the nodes in use as the job now has them."""
+        if job.attempt is None and not job.over:
+            if job.arn not in self._line:
+                self._untold.add(job.arn)
+            self._line[job.arn] = job
+            self._turn.set()
+            return
+        self._line.pop(job.arn, None)
+        self._untold.discard(job.arn)
+        if job.attempt is not None and not job.cleaned:
+            self._in_use[job.arn] = job.instance_count
+        else:
+            self._forget(job.arn)
+
+    def _forget(self, arn: str) -> None:
+        self._line.pop(arn, None)
+        self._untold.discard(arn)
+        if self._in_use.pop(arn, None) is not None:
+            self._turn.set()
+
+    async def _let_in(self, group: asyncio.TaskGroup) -> None:
+        """Answer those in line, each time a job joined it or nodes became free."""
+        while True:
+            await self._turn.wait()
+            self._turn.clear()
+            capabilities = self._site.capabilities.get(self._backend)
+            line = (Request(arn, job.instance_count) for arn, job in self._line.items())
+            turn = (
+                Turn(answers={request.arn: Admission(admitted=True) for request in line})
+                if capabilities is None
+                else admit(line, sum(self._in_use.values()), self._backend, capabilities)
+            )
+            answers = dict(turn.answers)
+            for arn in self._untold - answers.keys():
+                answers[arn] = Admission(admitted=False, reason=turn.reason)
+            async with asyncio.TaskGroup() as answering:
+                for arn, answer in answers.items():
+                    answering.create_task(self._answer(self._line[arn], answer))
+            self._start(group, turn.answers, observe=False)
+
+    async def _answer(self, job: TrainingJob, admission: Admission) -> None:
+        """Write what became of a job in line; if its row moved meanwhile, its own step looks."""
+        seen = Seen(now=self._clock(), backend=self._backend, admission=admission)
+        try:
+            await self._write(job, decide(job, seen).job)
+        except StoreError:
+            log.exception("a job in line could not be answered: %s", job.arn)
+        else:
+            self._untold.discard(job.arn)
+
+    async def _step_until_quiet(self, arn: str, *, observe: bool) -> None:
         """Step a job until it has nothing more to do and nobody asked again meanwhile."""
         asked = True
         while asked:
             self._again[arn] = False
             try:
-                freed = await self._step(arn, observe=observe)
+                await self._step(arn, observe=observe)
             except Exception:
+                # The outermost loop of one job: a fault in its step must not stop the others.
                 log.exception("a step failed; the job stands as it is until the next look: %s", arn)
-                freed = False
-            if freed:
-                self._start(group, self._waiting(), observe=False)
             asked = self._again[arn]
         del self._again[arn]
 
-    async def _step(self, arn: str, *, observe: bool) -> bool:
-        """Move one job as far as it goes; tell whether it is done with, its nodes free."""
+    async def _step(self, arn: str, *, observe: bool) -> None:
+        """Move one job as far as it goes."""
         refusal = ""
         while (job := await self._records.get(arn)) is not None and not job.cleaned:
-            self._open[arn] = job
-            if job.attempt is None and not job.over:
-                moved = await self._admit(job)
-            else:
-                seen = await self._look(job, refusal, observe=observe)
-                moved, refusal = await self._act(job, decide(job, seen))
+            self._note(job)
+            if job.attempt is None and not job.over and job.stop_wish is None:
+                return
+            seen = await self._look(job, refusal, observe=observe)
+            moved, refusal = await self._act(job, decide(job, seen))
             if not moved and not refusal:
-                return False
+                return
             observe = False
-        self._open.pop(arn, None)
-        return True
+        self._forget(arn)
 
     async def _look(self, job: TrainingJob, refusal: str, *, observe: bool) -> Seen:
         attempt = job.attempt
@@ -137,31 +196,6 @@ class Engine:
                 log.warning("cannot see node", extra={"job": job.name, "why": str(error)})
         return frozenset(gone)
 
-    async def _admit(self, job: TrainingJob) -> bool:
-        """Decide over a job that waits; one at a time, so that nodes are not given away twice."""
-        async with self._admission:
-            seen = Seen(now=self._clock(), backend=self._backend, admission=self._asked(job))
-            decided = decide(job, seen).job
-            await self._write(job, decided)
-            return decided != job
-
-    def _asked(self, job: TrainingJob) -> Admission | None:
-        waiting = [
-            Request(other.arn, self._backend, other.instance_count)
-            for other in sorted(self._open.values(), key=lambda other: (other.created, other.arn))
-            if other.attempt is None and not other.over and other.stop_wish is None
-        ]
-        in_use: dict[str, int] = {}
-        for other in self._open.values():
-            if other.attempt is not None and not other.cleaned:
-                backend = other.attempt.backend
-                in_use[backend] = in_use.get(backend, 0) + other.instance_count
-        answers = admit(waiting, in_use, self._site.capabilities)
-        return next((answer for answer in answers if answer.arn == job.arn), None)
-
-    def _waiting(self) -> list[str]:
-        return [arn for arn, job in self._open.items() if job.attempt is None]
-
     async def _act(self, job: TrainingJob, decision: Decision) -> tuple[bool, str]:
         """Carry a decision out; return whether to look again, and why launching is hopeless."""
         if decision.retire is not None:
@@ -187,7 +221,7 @@ class Engine:
         """Write a job if it changed; False if the row moved meanwhile, and nothing was written."""
         if new != old and not await self._records.swap(old, new):
             return False
-        self._open[new.arn] = new
+        self._note(new)
         return True
 
     async def _launch(self, job: TrainingJob, attempt: Attempt) -> tuple[bool, str]:

@@ -1,17 +1,16 @@
 """Who may start now: first come, first served, as far as a backend's nodes reach."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from trainshed.drivers.base import Capabilities
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A job that wants nodes of a backend."""
+    """A job that stands in a backend's line."""
 
     arn: str
-    backend: str
     nodes: int
 
 
@@ -19,7 +18,6 @@ class Request:
 class Admission:
     """Whether a job may start."""
 
-    arn: str
     admitted: bool
     reason: str = ""
     """What it waits for; "" when it may start."""
@@ -27,53 +25,45 @@ class Admission:
     """Why it will never start, as a FailureReason; "" when it may, now or later."""
 
 
-def admit(
-    waiting: Iterable[Request],
-    in_use: Mapping[str, int],
-    capabilities: Mapping[str, Capabilities],
-) -> list[Admission]:
-    """Decide over the waiting jobs, in the order they came.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """The head of a line, answered; who is not named waits for ``reason``."""
 
-    A job that does not fit holds back those behind it on the same backend, so a wide job is
-    never starved by narrow ones. A backend that is not configured admits its jobs: planning
-    then says why they cannot run.
+    answers: dict[str, Admission] = field(default_factory=dict)
+    """By ARN: those who may start and those who never will, up to the first that must wait."""
+    reason: str = ""
+    """"" when nobody has to wait."""
+
+
+def admit(line: Iterable[Request], in_use: int, backend: str, capabilities: Capabilities) -> Turn:
+    """Decide over the jobs that wait for one backend.
+
+    A job that does not fit holds back those behind it, so a wide job is never starved by narrow
+    ones; the line is read no further than that.
 
     Args:
-        waiting: oldest first.
-        in_use: nodes taken, by backend.
-        capabilities: by backend.
+        line: oldest first.
+        in_use: nodes of the backend that are taken.
+        backend: its name, for the texts.
+        capabilities: what it has.
     """
-    used = dict(in_use)
-    full: dict[str, str] = {}
-    answers = []
-    for request in waiting:
-        backend = capabilities.get(request.backend)
-        if backend is None:
-            answers.append(Admission(request.arn, admitted=True))
-            continue
-        if request.nodes > backend.max_nodes:
-            answers.append(
-                Admission(request.arn, admitted=False, hopeless=_too_wide(request, backend))
+    answers: dict[str, Admission] = {}
+    total = capabilities.max_nodes
+    for request in line:
+        if request.nodes > total:
+            hopeless = (
+                "CapacityError: Unable to provision requested ML compute capacity. The job asks "
+                f"for {request.nodes} nodes, the backend '{backend}' has at most {total}: lower "
+                f"InstanceCount, or raise max_nodes in [backends.{backend}]"
             )
-            continue
-        taken = used.get(request.backend, 0)
-        if request.backend not in full and taken + request.nodes <= backend.max_nodes:
-            used[request.backend] = taken + request.nodes
-            answers.append(Admission(request.arn, admitted=True))
-            continue
-        reason = full.setdefault(
-            request.backend,
-            f"Training job waiting for capacity: {taken} of {backend.max_nodes} nodes of the "
-            f"backend '{request.backend}' are in use, the next job in line asks for "
-            f"{request.nodes}",
-        )
-        answers.append(Admission(request.arn, admitted=False, reason=reason))
-    return answers
-
-
-def _too_wide(request: Request, backend: Capabilities) -> str:
-    return (
-        "CapacityError: Unable to provision requested ML compute capacity. The job asks for "
-        f"{request.nodes} nodes, the backend '{request.backend}' has at most {backend.max_nodes}: "
-        f"lower InstanceCount, or raise max_nodes in [backends.{request.backend}]"
-    )
+            answers[request.arn] = Admission(admitted=False, hopeless=hopeless)
+        elif in_use + request.nodes <= total:
+            in_use += request.nodes
+            answers[request.arn] = Admission(admitted=True)
+        else:
+            reason = (
+                f"Training job waiting for capacity: {in_use} of {total} nodes of the backend "
+                f"'{backend}' are in use, the next job in line asks for {request.nodes}"
+            )
+            return Turn(answers=answers, reason=reason)
+    return Turn(answers=answers)
