@@ -1,12 +1,27 @@
 """What the wire itself refuses, before any operation is asked."""
 
+from typing import Final
+
 from trainshed.domain.errors import RequestRejected
 
+_UNKNOWN: Final = {
+    "json": ("UnknownOperationException", 400),
+    "rest-json": ("UnknownOperationException", 404),
+    "rest-xml": ("MethodNotAllowed", 405),
+    "query": ("InvalidAction", 400),
+}
 
-def unknown_operation(asked: str = "") -> RequestRejected:
-    """Nothing of that name, or no name at all, in the service's model."""
-    named = f"The operation {asked!r} is not in the service's model." if asked else ""
-    return RequestRejected("UnknownOperationException", named, 404)
+
+def unknown_operation(asked: str = "", protocol: str = "json") -> RequestRejected:
+    """Nothing of that name, or no name at all, in the service's model.
+
+    Args:
+        asked: what the request names: a target, an action, or method and path.
+        protocol: the service's, which settles how the error is called.
+    """
+    code, status = _UNKNOWN[protocol]
+    named = f"{asked!r} is not" if asked else "The request names no operation that is"
+    return RequestRejected(code, f"{named} in the service's model.", status)
 
 
 def not_offered(service: str, operation: str) -> RequestRejected:
@@ -35,3 +50,8 @@ def malformed_xml(detail: str = "") -> RequestRejected:
 def invalid_argument(message: str) -> RequestRejected:
     """S3's answer to a header, a query parameter or a path that cannot be."""
     return RequestRejected("InvalidArgument", message)
+
+
+def malformed_input(message: str) -> RequestRejected:
+    """The query protocol's answer to a value of a wrong type."""
+    return RequestRejected("MalformedInput", message)

@@ -12,9 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
+
+Value = Any
+"""A value of one of the model's types; ``wire.message`` says which Python type goes with which."""
 
 SERVICES: Final = (
     "sagemaker",
@@ -93,6 +96,21 @@ class Shape(msgspec.Struct, frozen=True, rename="camel"):
     exception: bool = False
     error: ErrorTrait | None = None
 
+    @property
+    def element(self) -> Ref:
+        """What a list holds."""
+        return _given(self.member, "member")
+
+    @property
+    def map_key(self) -> Ref:
+        """What a map's keys are."""
+        return _given(self.key, "key")
+
+    @property
+    def map_value(self) -> Ref:
+        """What a map holds."""
+        return _given(self.value, "value")
+
 
 class Http(msgspec.Struct, frozen=True, rename="camel"):
     """Where an operation lives."""
@@ -111,6 +129,7 @@ class Operation(msgspec.Struct, frozen=True):
     input: Ref | None = None
     output: Ref | None = None
     errors: tuple[Ref, ...] = ()
+    deprecated: bool = False
 
 
 class Metadata(msgspec.Struct, frozen=True, rename="camel"):
@@ -215,6 +234,12 @@ def load(service: str) -> ServiceModel:
         if protocol in listed:
             return ServiceModel(service, document, protocol)
     raise LookupError(f"{service} speaks {', '.join(listed)}; known are {', '.join(PROTOCOLS)}")
+
+
+def _given(ref: Ref | None, name: str) -> Ref:
+    if ref is None:
+        raise ValueError(f"a shape without {name}, which its type needs")
+    return ref
 
 
 def _data() -> Path:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from trainshed.domain.errors import RequestRejected
-
 from trainshed.wire.message import Body, File, Reply
 from trainshed.wire.model import ServiceModel
 

@@ -7,7 +7,7 @@ import msgspec
 from trainshed.domain.errors import RequestRejected
 from trainshed.wire.errors import not_deserializable
 from trainshed.wire.message import Reply
-from trainshed.wire.model import ServiceModel
+from trainshed.wire.model import ServiceModel, Value
 from trainshed.wire.protocols import json_values
 from trainshed.wire.protocols.base import HttpRequest, HttpResponse
 from trainshed.wire.validate import checker, reject
@@ -32,7 +32,7 @@ def parse(model: ServiceModel, operation: str, request: HttpRequest) -> dict[str
     return params
 
 
-def decode(body: bytes) -> Any:
+def decode(body: bytes) -> Value:
     """Return what a JSON body holds.
 
     Raises:

@@ -5,12 +5,11 @@ import math
 from collections.abc import Callable
 from datetime import datetime
 from functools import cache
-from typing import Any
 
-from trainshed.wire.model import Ref, ServiceModel, Shape
+from trainshed.wire.model import Ref, ServiceModel, Shape, Value
 from trainshed.wire.timestamps import epoch, render_timestamp
 
-Writer = Callable[[Any], Any]
+Writer = Callable[[Value], Value]
 """Takes a value in the model's Python type, returns it as JSON has it."""
 
 
@@ -58,7 +57,7 @@ class _Compiler:
     def structure(self, key: tuple[str, str | None], shape: Shape) -> None:
         members: dict[str, tuple[str, Writer]] = {}
 
-        def written(value: Any) -> Any:
+        def written(value: Value) -> Value:
             _expect(value, dict, key[0])
             result = {}
             for name, item in value.items():
@@ -76,29 +75,27 @@ class _Compiler:
     def list(self, key: tuple[str, str | None], shape: Shape) -> None:
         element: Writer
 
-        def written(value: Any) -> Any:
+        def written(value: Value) -> Value:
             if not isinstance(value, (list, tuple)):
-                raise ValueError(f"{key[0]} is a list; found {value!r}")
+                raise _unfit(f"{key[0]} is a list", value)
             return [element(item) for item in value]
 
         self.made[key] = written
-        assert shape.member is not None
-        element = self.ref(shape.member)
+        element = self.ref(shape.element)
 
     def map(self, key: tuple[str, str | None], shape: Shape) -> None:
         element: Writer
 
-        def written(value: Any) -> Any:
+        def written(value: Value) -> Value:
             _expect(value, dict, key[0])
             return {name: element(item) for name, item in value.items() if item is not None}
 
         self.made[key] = written
-        assert shape.value is not None
-        element = self.ref(shape.value)
+        element = self.ref(shape.map_value)
 
 
 def _timestamp(form: str | None) -> Writer:
-    def written(value: Any) -> Any:
+    def written(value: Value) -> Value:
         _expect(value, datetime, "a timestamp")
         if form is None or form == "unixTimestamp":
             return epoch(value)
@@ -107,38 +104,42 @@ def _timestamp(form: str | None) -> Writer:
     return written
 
 
-def _string(value: Any) -> Any:
+def _string(value: Value) -> Value:
     _expect(value, str, "a string")
     return value
 
 
-def _integer(value: Any) -> Any:
+def _integer(value: Value) -> Value:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"an integer was expected; found {value!r}")
+        raise _unfit("an integer was expected", value)
     return value
 
 
-def _float(value: Any) -> Any:
+def _float(value: Value) -> Value:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError(f"a number was expected; found {value!r}")
+        raise _unfit("a number was expected", value)
     if math.isfinite(value):
         return value
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
-def _boolean(value: Any) -> Any:
+def _boolean(value: Value) -> Value:
     _expect(value, bool, "a boolean")
     return value
 
 
-def _blob(value: Any) -> Any:
+def _blob(value: Value) -> Value:
     _expect(value, bytes, "a blob")
     return base64.b64encode(value).decode()
 
 
-def _expect(value: Any, kind: type, name: str) -> None:
+def _expect(value: Value, kind: type, name: str) -> None:
     if not isinstance(value, kind):
-        raise ValueError(f"{name} is {kind.__name__} in the model; found {value!r}")
+        raise _unfit(f"{name} is {kind.__name__} in the model", value)
+
+
+def _unfit(wanted: str, value: Value) -> ValueError:
+    return ValueError(f"{wanted}; found {value!r}")
 
 
 _SCALARS: dict[str, Writer] = {

@@ -1,30 +1,97 @@
-"""Not written yet."""
+"""REST with JSON bodies: paths and headers carry parameters, the rest is one JSON object."""
 
-from typing import Any
+import msgspec
 
 from trainshed.domain.errors import RequestRejected
+from trainshed.wire.errors import not_deserializable
 from trainshed.wire.message import Reply
-from trainshed.wire.model import ServiceModel
+from trainshed.wire.model import Ref, ServiceModel, Value
+from trainshed.wire.protocols import json_values, rest
 from trainshed.wire.protocols.base import HttpRequest, HttpResponse
+from trainshed.wire.protocols.json import decode
+from trainshed.wire.protocols.rest import operation_of
+from trainshed.wire.validate import check, checker, reject
+
+__all__ = ["operation_of", "parse", "render", "render_error"]
 
 
-def operation_of(model: ServiceModel, request: HttpRequest) -> str | None:
-    """Tell which operation is asked for."""
-    raise NotImplementedError
+def parse(model: ServiceModel, operation: str, request: HttpRequest) -> dict[str, Value]:
+    """Return the parameters from path, query, headers and body."""
+    ref = model.operation(operation).input
+    if ref is None:
+        return {}
+    try:
+        params = _body(model, ref, request) | rest.located(model, operation, request)
+    except ValueError as error:
+        raise not_deserializable(str(error)) from error
+    if wrong := check(model, ref.shape, params):
+        reject(wrong, model.validation_code(operation))
+    return params
 
 
-def parse(model: ServiceModel, operation: str, request: HttpRequest) -> dict[str, Any]:
-    """Return the checked parameters."""
-    raise NotImplementedError
+def _body(model: ServiceModel, ref: Ref, request: HttpRequest) -> dict[str, Value]:
+    whole = rest.payload(model, ref)
+    if whole is None:
+        # Types are converted here; what is missing or out of bounds is seen once all is together.
+        return _converted(model, ref.shape, decode(request.body))
+    name, member = whole
+    if model.shape_of(member).type in {"blob", "string"}:
+        value = rest.raw_payload(model, member, request)
+    else:
+        value = _converted(model, member.shape, decode(request.body)) if request.body else None
+    return {} if value is None else {name: value}
+
+
+def _converted(model: ServiceModel, shape: str, given: Value) -> dict[str, Value]:
+    converted: dict[str, Value] = checker(model, shape, json=True)(given, None, [])
+    members = model.shapes[shape].members
+    return {name: item for name, item in converted.items() if members[name].location is None}
 
 
 def render(model: ServiceModel, operation: str, reply: Reply, request_id: str) -> HttpResponse:
-    """Return the answer."""
-    raise NotImplementedError
+    """Return the result in headers and body."""
+    modelled = model.operation(operation)
+    ref = modelled.output
+    if ref is None:
+        if reply.result:
+            raise ValueError(f"{operation} has no output; found {', '.join(reply.result)}")
+        return _response(reply.status or modelled.http.response_code, b"", request_id, [], reply)
+    shape = model.shape_of(ref)
+    status, headers, left = rest.split_result(model, shape, reply.result)
+    status = reply.status or status or modelled.http.response_code
+    whole = rest.payload(model, ref)
+    if whole is None:
+        body = msgspec.json.encode(json_values.writer(model, ref.shape)(left))
+        return _response(status, body, request_id, headers, reply)
+    name, member = whole
+    value = left.pop(name, None)
+    if left:
+        raise ValueError(f"{operation}: {', '.join(left)} cannot be sent beside a payload")
+    return _response(status, _payload(model, member, value), request_id, headers, reply)
+
+
+def _payload(model: ServiceModel, member: Ref, value: Value) -> Value:
+    if value is None:
+        return b""
+    if model.shape_of(member).type == "structure":
+        return msgspec.json.encode(json_values.writer(model, member.shape)(value))
+    return value.encode() if isinstance(value, str) else value
 
 
 def render_error(
     model: ServiceModel | None, error: RequestRejected, request_id: str, resource: str
 ) -> HttpResponse:
-    """Return the refusal."""
-    raise NotImplementedError
+    """Return the error's name in a header, and under both spellings of ``message``."""
+    said = {"message": error.message, "Message": error.message}
+    headers = [("x-amzn-ErrorType", error.code)]
+    body = msgspec.json.encode(said)
+    return _response(error.status, body, request_id, headers, Reply(result={}))
+
+
+def _response(
+    status: int, body: Value, request_id: str, headers: list[tuple[str, str]], reply: Reply
+) -> HttpResponse:
+    every = [("x-amzn-RequestId", request_id), *headers, *reply.headers.items()]
+    if not any(name.lower() == "content-type" for name, _ in every):
+        every.append(("Content-Type", "application/json"))
+    return HttpResponse(status=status, headers=every, body=body)
