@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from trainshed.api.sagemaker.rejections import constraint, invalid, not_offered
+from trainshed.contract.script_mode import is_script_mode
 
 MAX_RUNTIME: Final = 2419200
 """Seconds; 28 days (API reference, "StoppingCondition")."""
@@ -88,20 +89,19 @@ def _check_algorithm(request: Request) -> None:
         raise not_offered(
             f"AlgorithmSpecification.AlgorithmName '{name}'", "name a TrainingImage instead."
         )
-    if not image and not algorithm.get("ContainerEntrypoint") and not _names_script(request):
+    if (
+        not image
+        and not algorithm.get("ContainerEntrypoint")
+        and not is_script_mode(
+            request.get("HyperParameters") or {}, request.get("Environment") or {}
+        )
+    ):
         raise invalid(
             "AlgorithmSpecification names nothing to run; give TrainingImage, ContainerEntrypoint, "
             "or the hyperparameter sagemaker_program."
         )
     if twice := _twice(metric["Name"] for metric in algorithm.get("MetricDefinitions") or ()):
         raise invalid(f"MetricDefinitions names the metric {twice} more than once.")
-
-
-def _names_script(request: Request) -> bool:
-    return bool(
-        (request.get("HyperParameters") or {}).get("sagemaker_program")
-        or (request.get("Environment") or {}).get("SAGEMAKER_PROGRAM")
-    )
 
 
 def _check_resources(resources: Request | None) -> frozenset[str]:

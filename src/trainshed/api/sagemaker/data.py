@@ -8,28 +8,29 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from trainshed.api.sagemaker.rejections import invalid
-from trainshed.domain.errors import RequestRejected
+from trainshed.domain.errors import ObjectMissing, RequestRejected
+from trainshed.stores.objects.addresses import Address, parse
 
 
 class Objects(Protocol):
     """The slice of an object store that is asked."""
 
-    async def bucket_exists(self, bucket: str) -> bool:
-        """Tell whether there is such a bucket."""
+    async def bucket(self, name: str) -> object:
+        """Return a bucket; raise ``ObjectMissing`` when there is none of that name."""
         ...
 
     async def exists_prefix(self, bucket: str, prefix: str) -> bool:
-        """Tell whether the bucket holds an object whose key begins with ``prefix``."""
+        """Tell whether any key begins with ``prefix``; False also when there is no such bucket."""
         ...
 
 
 class Data:
     """The places a job may read from and write to."""
 
-    def __init__(self, objects: Objects, file_roots: Sequence[Path] = ()) -> None:
+    def __init__(self, objects: Objects, file_roots: Sequence[str] = ()) -> None:
         """Look for ``s3://`` in ``objects``; allow ``file://`` below ``file_roots`` only."""
         self._objects = objects
-        self._file_roots = tuple(root.resolve() for root in file_roots)
+        self._file_roots = tuple(Path(root).resolve() for root in file_roots)
 
     async def check(self, request: Mapping[str, Any], region: str) -> None:
         """Check that each input has something in it, and that outputs have somewhere to go.
@@ -38,41 +39,45 @@ class Data:
             RequestRejected: one has not, or is an address this server does not reach.
         """
         for channel in request.get("InputDataConfig") or ():
-            address = channel["DataSource"]["S3DataSource"]["S3Uri"]
-            where = f"InputDataConfig channel '{channel['ChannelName']}'"
-            if file := self._file(where, address):
-                _check_file_exists(where, address, file)
-                continue
-            bucket, key = _s3(where, address)
-            if not (
-                await self._objects.bucket_exists(bucket)
-                and await self._objects.exists_prefix(bucket, key)
-            ):
-                raise _nothing_there(address, bucket, region, request["RoleArn"])
-        for where, address in _written(request):
-            if self._file(where, address) is None:
-                bucket, _ = _s3(where, address)
-                if not await self._objects.bucket_exists(bucket):
-                    raise invalid(
-                        f'{where}: the bucket "{bucket}" of "{address}" does not exist; '
-                        "create it first, or name another."
-                    )
+            text = channel["DataSource"]["S3DataSource"]["S3Uri"]
+            address = self._address(f"InputDataConfig channel '{channel['ChannelName']}'", text)
+            if not await self._holds_something(address):
+                raise _nothing_there(address, region, request["RoleArn"])
+        for where, text in _written(request):
+            address = self._address(where, text)
+            if address.scheme == "s3" and not await self._has_bucket(address.bucket):
+                raise invalid(
+                    f'{where}: the bucket "{address.bucket}" of "{text}" does not exist; '
+                    "create it first, or name another."
+                )
 
-    def _file(self, where: str, address: str) -> Path | None:
-        """Return the path of a ``file://`` address, None for another kind of address."""
-        if not address.startswith("file://"):
-            return None
-        path = Path(address.removeprefix("file://"))
-        if not path.is_absolute():
-            raise invalid(f'{where}: "{address}" needs an absolute path: file:///folder/file.')
-        resolved = path.resolve()
-        if not any(resolved.is_relative_to(root) for root in self._file_roots):
-            allowed = ", ".join(str(root) for root in self._file_roots) or "none"
-            raise invalid(
-                f'{where}: "{address}" is not below a folder from which this server allows '
-                f"file:// addresses; allowed: {allowed}."
-            )
-        return resolved
+    def _address(self, where: str, text: str) -> Address:
+        """Return the address that ``text`` writes, if jobs may use it."""
+        try:
+            address = parse(text)
+        except ValueError as error:
+            raise invalid(f"{where}: {error}.") from error
+        if address.scheme == "file":
+            path = Path(address.key).resolve()
+            if not any(path.is_relative_to(root) for root in self._file_roots):
+                allowed = ", ".join(map(str, self._file_roots)) or "none"
+                raise invalid(
+                    f'{where}: "{text}" is outside the folders that jobs may use ({allowed}); '
+                    "use s3://, or allow its folder in the server's file_roots."
+                )
+        return address
+
+    async def _holds_something(self, address: Address) -> bool:
+        if address.scheme == "s3":
+            return await self._objects.exists_prefix(address.bucket, address.key)
+        return _begins_a_path(Path(address.key))
+
+    async def _has_bucket(self, name: str) -> bool:
+        try:
+            await self._objects.bucket(name)
+        except ObjectMissing:
+            return False
+        return True
 
 
 def _written(request: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -82,25 +87,20 @@ def _written(request: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "CheckpointConfig.S3Uri", checkpoints["S3Uri"]
 
 
-def _s3(where: str, address: str) -> tuple[str, str]:
-    if not address.startswith("s3://"):
-        raise invalid(
-            f'{where}: "{address}" is no address this server reads or writes; '
-            "write it as s3://bucket/prefix."
-        )
-    bucket, _, key = address.removeprefix("s3://").partition("/")
-    return bucket, key
+def _begins_a_path(path: Path) -> bool:
+    """Tell whether a file's or folder's path begins with ``path``, as a key does with a prefix."""
+    if path.exists():
+        return True
+    folder = path.parent
+    return folder.is_dir() and any(entry.name.startswith(path.name) for entry in folder.iterdir())
 
 
-def _check_file_exists(where: str, address: str, path: Path) -> None:
-    if not path.exists():
-        raise invalid(f'{where}: "{address}" does not exist on the machine of this server.')
-
-
-def _nothing_there(address: str, bucket: str, region: str, role: str) -> RequestRejected:
+def _nothing_there(address: Address, region: str, role: str) -> RequestRejected:
+    if address.scheme == "file":
+        return invalid(f'Nothing found under "{address}" given in input data source.')
     return invalid(
         f'No S3 objects found under S3 URL "{address}" given in input data source. '
         f"Please ensure that the bucket exists in the selected region ({region}), that objects "
         f'exist under that S3 prefix, and that the role "{role}" has "s3:ListBucket" permissions '
-        f'on bucket "{bucket}".'
+        f'on bucket "{address.bucket}".'
     )

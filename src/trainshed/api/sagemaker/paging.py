@@ -5,7 +5,6 @@ nor miss a job that was there all along, whatever comes and goes between two pag
 """
 
 import base64
-import binascii
 import hashlib
 import json
 from collections.abc import Mapping
@@ -17,6 +16,8 @@ from trainshed.wire.message import Call
 
 DEFAULT_PAGE: Final = 10
 """Results a page when the caller does not say."""
+_SEAL: Final = 6
+"""Bytes that tell a damaged token from a whole one."""
 _NOT_THE_QUESTION: Final = frozenset({"NextToken", "MaxResults"})
 
 Position = tuple[Any, str]
@@ -25,8 +26,8 @@ Position = tuple[Any, str]
 
 def next_token(call: Call, position: Position) -> str:
     """Return the token of the page that follows ``position``."""
-    text = json.dumps([_question(call), *position])
-    return base64.urlsafe_b64encode(text.encode()).decode()
+    text = json.dumps([_question(call), *position]).encode()
+    return base64.urlsafe_b64encode(_seal(text) + text).decode()
 
 
 def start_of(call: Call) -> Position | None:
@@ -39,20 +40,22 @@ def start_of(call: Call) -> Position | None:
     if not token:
         return None
     try:
-        found = json.loads(base64.b64decode(token, altchars=b"-_", validate=True))
-    except (binascii.Error, ValueError):
-        found = None
-    if not isinstance(found, list) or len(found) != 3 or not isinstance(found[2], str):
+        sealed = base64.b64decode(token, altchars=b"-_", validate=True)
+    except ValueError:
+        sealed = b""
+    seal, text = sealed[:_SEAL], sealed[_SEAL:]
+    if seal != _seal(text):
         raise invalid(
             "Invalid NextToken: it is not one this server gave; "
             "ask again without NextToken for the first page."
         )
-    if found[0] != _question(call):
+    question, key, name = json.loads(text)
+    if question != _question(call):
         raise invalid(
             "Invalid NextToken: it belongs to a request with other filters or another order; "
             "repeat that request's parameters, or leave NextToken out."
         )
-    return found[1], found[2]
+    return key, name
 
 
 def page_size(params: Mapping[str, Any]) -> int:
@@ -64,6 +67,10 @@ def _question(call: Call) -> str:
     asked = {key: value for key, value in call.params.items() if key not in _NOT_THE_QUESTION}
     text = json.dumps([call.operation, call.region, asked], sort_keys=True, default=_plain)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _seal(text: bytes) -> bytes:
+    return hashlib.sha256(text).digest()[:_SEAL]
 
 
 def _plain(value: datetime) -> str:
