@@ -45,7 +45,7 @@ def pieces(text: bytes, size: int = MAX_EVENT_BYTES) -> Iterator[bytes]:
     start = 0
     while len(text) - start > size:
         end = start + size
-        # A character is at most 4 bytes long; where none begins the bytes are no UTF-8: cut anywhere.
+        # A character has at most 4 bytes; where none begins it is no UTF-8 and may be cut anywhere.
         cut = next((end - n for n in range(4) if text[end - n] & 0xC0 != 0x80), end)
         yield text[start:cut]
         start = cut
