@@ -86,7 +86,8 @@ class Payload:
         self.length: int | None = _length(
             headers, "x-amz-decoded-content-length" if framed else "content-length"
         )
-        self.trailers: dict[str, str] = {}
+        trailers: dict[str, str] = {}
+        self.trailers: Mapping[str, str] = trailers
         self._digests: dict[str, _Digest] = {}
         self._checks: list[_Check] = []
         self._promised = [
@@ -105,7 +106,7 @@ class Payload:
             elif name in self._promised:
                 self._digest(algorithm)
         self._pieces: AsyncIterator[bytes] | None = aiter(
-            unframed(incoming, signed, self.trailers) if framed else incoming
+            unframed(incoming, signed, trailers) if framed else incoming
         )
 
     async def __aiter__(self) -> AsyncIterator[bytes]:

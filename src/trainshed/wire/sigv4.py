@@ -114,17 +114,21 @@ class Signed:
         return hmac.digest(self.key, text.encode("latin-1"), "sha256").hex()
 
 
-def read(sent: Sent) -> Claim | None:
+def read(sent: Sent, *, seeming: str = "") -> Claim | None:
     """Return what a request claims about its signature, None when it carries none.
+
+    Args:
+        sent: the request.
+        seeming: the service whose words a refusal takes where the claim names none.
 
     Raises:
         RequestRejected: there is a signature, but it cannot be read.
     """
     authorization = sent.headers.get("authorization")
     if authorization is not None:
-        return _header_claim(authorization, sent.headers)
+        return _header_claim(authorization, sent.headers, seeming)
     if "X-Amz-Signature=" in sent.query or "X-Amz-Algorithm=" in sent.query:
-        return _query_claim(sent.query)
+        return _query_claim(sent.query, seeming)
     return None
 
 
@@ -187,14 +191,14 @@ def sign(
     return signer.sign(method, url, headers, body, now)
 
 
-def _header_claim(authorization: str, headers: Mapping[str, str]) -> Claim:
+def _header_claim(authorization: str, headers: Mapping[str, str], seeming: str) -> Claim:
     algorithm, _, rest = authorization.partition(" ")
     fields: dict[str, str] = {}
     for part in rest.split(","):
         name, _, value = part.strip().partition("=")
         fields[name] = value
     credential = fields.get("Credential", "")
-    service = _service_hint(credential)
+    service = _service_hint(credential) or seeming
     if algorithm != ALGORITHM:
         raise refusals.incomplete(
             service, f"the authorization mechanism is not supported: use {ALGORITHM}."
@@ -205,10 +209,10 @@ def _header_claim(authorization: str, headers: Mapping[str, str]) -> Claim:
             service,
             " ".join(f"Authorization header requires '{name}' parameter." for name in missing),
         )
-    return _claim(credential, fields, _signing_time(headers, service), None)
+    return _claim(_scoped(credential, service), fields, _signing_time(headers, service), None)
 
 
-def _query_claim(query: str) -> Claim:
+def _query_claim(query: str, seeming: str) -> Claim:
     prefix = "X-Amz-"
     fields: dict[str, str] = {}
     for pair in query.split("&"):
@@ -216,7 +220,7 @@ def _query_claim(query: str) -> Claim:
         if name.startswith(prefix):
             fields[name[len(prefix) :]] = unquote_plus(value, encoding="latin-1")
     credential = fields.get("Credential", "")
-    service = _service_hint(credential)
+    service = _service_hint(credential) or seeming
     wanted = ("Algorithm", "Credential", "Date", "Expires", "SignedHeaders", "Signature")
     if missing := [prefix + name for name in wanted if not fields.get(name)]:
         raise refusals.bad_presign(
@@ -229,26 +233,33 @@ def _query_claim(query: str) -> Claim:
         raise refusals.bad_presign(service, _presign_limit())
     if not 0 < int(expires) <= LONGEST_PRESIGN:
         raise refusals.bad_presign(service, _presign_limit())
-    return _claim(credential, fields, _moment(fields["Date"], service), int(expires))
+    signed_at = _moment(fields["Date"], service)
+    return _claim(_scoped(credential, service), fields, signed_at, int(expires))
 
 
 def _presign_limit() -> str:
     return f"X-Amz-Expires must be a number of seconds from 1 to {LONGEST_PRESIGN} (a week)"
 
 
-def _claim(
-    credential: str, fields: Mapping[str, str], signed_at: datetime, expires: int | None
-) -> Claim:
+def _scoped(credential: str, service: str) -> tuple[str, str, str, str]:
     # An access key may contain a slash (nothing forbids it here), the scope never does.
     parts = credential.rsplit("/", 4)
-    service = _service_hint(credential)
     if len(parts) != 5 or parts[4] != "aws4_request" or not parts[0]:
         raise refusals.incomplete(
             service,
             "the Credential is mal-formed; expecting "
             f"<access key>/YYYYMMDD/<region>/<service>/aws4_request, found '{credential}'.",
         )
-    access_key, day, region, service, _ = parts
+    return parts[0], parts[1], parts[2], parts[3]
+
+
+def _claim(
+    credential: tuple[str, str, str, str],
+    fields: Mapping[str, str],
+    signed_at: datetime,
+    expires: int | None,
+) -> Claim:
+    access_key, day, region, service = credential
     if day != signed_at.strftime("%Y%m%d"):
         raise refusals.mismatch(
             service,

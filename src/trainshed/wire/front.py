@@ -1,0 +1,251 @@
+"""The server's AWS side, as one list of steps: bytes come in, an operation runs, bytes go out.
+
+    route     which service is asked                            route.py
+    verify    who asks, and that nothing was changed            sigv4.py
+    read      the body, whole or as a stream                    payload.py
+    tell      which operation of the service's model            protocols/
+    parse     its parameters, checked against the model         protocols/
+    call      the operation, from the table this front is given
+    render    its result, or the refusal                        protocols/
+    send      head, body, and patience with a client still sending   sending.py
+
+It is an ASGI application of its own, without a framework: a server answers thousands of Describe
+calls a second with it. It knows no operation by name, keeps no state, and a request it refuses
+leaves nothing behind.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from hashlib import sha256
+from typing import Any, Final
+from urllib.parse import parse_qsl
+from uuid import uuid4
+
+from trainshed.domain.errors import RequestRejected
+from trainshed.wire import protocols, refusals, route, sigv4
+from trainshed.wire.errors import not_offered, unknown_operation
+from trainshed.wire.message import Call, Reply
+from trainshed.wire.model import ServiceModel, load
+from trainshed.wire.payload import Incoming, Payload, Receive, gathered, inflated
+from trainshed.wire.protocols import HttpRequest, HttpResponse
+from trainshed.wire.sending import Send, opening, send_response
+
+log = logging.getLogger(__name__)
+
+Operation = Callable[[Call], Awaitable[dict[str, Any] | Reply]]
+"""What carries out a call: returns the members of the answer, or raises ``RequestRejected``."""
+
+MOST_BODY: Final = 5 * 1024 * 1024
+"""Bytes of a JSON or query request; the largest real ones (PutLogEvents) have 1 MiB."""
+MOST_INVOCATION: Final = 25 * 1024 * 1024
+"""Bytes sent to an endpoint; SageMaker's own limit."""
+MOST_XML: Final = 2 * 1024 * 1024
+"""Bytes of an XML document; S3's own limit for DeleteObjects."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Exchange:
+    """One request on its way through the steps, and what they have found out about it."""
+
+    sent: sigv4.Sent
+    incoming: Incoming
+    request_id: str
+    service: str
+    """botocore's name: what the request looks like, until its signature says what it is."""
+
+
+class Front:
+    """An ASGI application that answers the AWS services in its table of operations."""
+
+    def __init__(
+        self,
+        operations: Mapping[tuple[str, str], Operation],
+        keys: Mapping[str, str],
+        clock: Callable[[], datetime],
+        region: str,
+    ) -> None:
+        """Load the models of all services that are offered.
+
+        Args:
+            operations: by ``(service, operation)``, both as botocore spells them.
+            keys: secret by access key; who has one may do everything.
+            clock: the time, aware.
+            region: for requests that name none.
+
+        Raises:
+            LookupError: botocore has no such service, or not that operation of it.
+        """
+        for service, operation in operations:
+            if operation not in load(service).operations:
+                raise LookupError(f"the model of {service} has no operation {operation}")
+        self._operations = operations
+        self._keys = keys
+        self._clock = clock
+        self._region = region
+
+    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        """Answer one HTTP request; always with an answer of the service that is asked."""
+        exchange = _exchange(scope, receive)
+        head = exchange.sent.method == "HEAD"
+        try:
+            response = await self._answer(exchange)
+            opened = opening(response, close=not exchange.incoming.complete)
+        except RequestRejected as refusal:
+            response = _refused(exchange, refusal)
+            opened = opening(response, close=not exchange.incoming.complete)
+        except Exception:  # the outermost edge: one request that fails must not end the others
+            log.exception("a request failed unforeseen", extra=_traits(exchange))
+            response = _refused(exchange, _internal(exchange))
+            opened = opening(response, close=not exchange.incoming.complete)
+        await send_response(opened, response, exchange.incoming, send, receive=receive, head=head)
+
+    async def _answer(self, exchange: _Exchange) -> HttpResponse:
+        claim = sigv4.read(exchange.sent, seeming=exchange.service)
+        if claim is None:
+            raise refusals.missing_token(exchange.service)
+        service = route.service_of(claim, exchange.sent.path)
+        if service is None:
+            raise _unknown_service(claim)
+        exchange.service = service
+        model = load(service)
+        take = self._take_s3 if service == "s3" else self._take
+        operation, request = await take(exchange, claim, model)
+        carry_out = self._operations[service, operation]
+        call = Call(
+            service=service,
+            operation=operation,
+            params=protocols.parse(model, operation, request),
+            region=claim.region or self._region,
+            access_key=claim.access_key,
+            request_id=exchange.request_id,
+            headers=exchange.sent.headers,
+            host=exchange.sent.headers.get("host", ""),
+        )
+        result = await carry_out(call)
+        reply = result if isinstance(result, Reply) else Reply(result=result)
+        return protocols.render(model, operation, reply, exchange.request_id)
+
+    async def _take(
+        self, exchange: _Exchange, claim: sigv4.Claim, model: ServiceModel
+    ) -> tuple[str, HttpRequest]:
+        """Read, then verify: these services sign the hash of the body."""
+        limit = MOST_INVOCATION if model.name == "sagemaker-runtime" else MOST_BODY
+        too_large = RequestRejected(
+            "RequestEntityTooLargeException", f"The body has more than {limit} bytes.", 413
+        )
+        body = await gathered(exchange.incoming, limit=limit, refusal=too_large)
+        sent = exchange.sent
+        sigv4.verify(claim, sent, sha256(body).hexdigest(), keys=self._keys, now=self._clock())
+        if sent.headers.get("content-encoding") == "gzip" and model.protocol != "rest-json":
+            body = inflated(body, limit=limit, refusal=too_large)
+        request = HttpRequest(
+            method=sent.method,
+            path=sent.path,
+            query=_decoded(sent.query),
+            headers=sent.headers,
+            body=body,
+        )
+        return self._told(model, request), request
+
+    async def _take_s3(
+        self, exchange: _Exchange, claim: sigv4.Claim, model: ServiceModel
+    ) -> tuple[str, HttpRequest]:
+        """Verify, then read: S3 signs a header that tells the hash, and payloads are large."""
+        sent = exchange.sent
+        signed = sigv4.verify(claim, sent, None, keys=self._keys, now=self._clock())
+        headers = _without_framing(sent.headers)
+        query = _decoded(sent.query)
+        request = HttpRequest(
+            method=sent.method,
+            path=route.path_style(headers.get("host", ""), sent.path),
+            query=query,
+            headers=headers,
+        )
+        operation = self._told(model, request)
+        # Where an upload is completed, these headers tell of the object it makes.
+        of_body = not (sent.method == "POST" and any(name == "uploadId" for name, _ in query))
+        payload = Payload(exchange.incoming, headers, signed, checksums=of_body)
+        if protocols.streams(model, operation):
+            return operation, replace(request, stream=payload)
+        too_large = RequestRejected("MaxMessageLengthExceeded", "Your request was too large.")
+        body = await gathered(payload, limit=MOST_XML, refusal=too_large)
+        return operation, replace(request, body=body)
+
+    def _told(self, model: ServiceModel, request: HttpRequest) -> str:
+        operation = protocols.operation_of(model, request)
+        if operation is None:
+            raise unknown_operation(request.headers.get("x-amz-target", ""))
+        if (model.name, operation) not in self._operations:
+            raise not_offered(model.name, operation)
+        return operation
+
+
+def _exchange(scope: Mapping[str, Any], receive: Receive) -> _Exchange:
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]},{value}" if name in headers else value
+    sent = sigv4.Sent(
+        method=scope["method"],
+        path=scope["raw_path"].decode("latin-1"),
+        query=scope["query_string"].decode("latin-1"),
+        headers=headers,
+    )
+    empty = "transfer-encoding" not in headers and headers.get("content-length", "0") == "0"
+    return _Exchange(
+        sent=sent,
+        incoming=Incoming(receive, empty=empty),
+        request_id=str(uuid4()),
+        service=route.seeming_service(sent),
+    )
+
+
+def _decoded(query: str) -> tuple[tuple[str, str], ...]:
+    return tuple(parse_qsl(query, keep_blank_values=True)) if query else ()
+
+
+def _without_framing(headers: Mapping[str, str]) -> Mapping[str, str]:
+    """Return ``headers`` without ``aws-chunked``, which S3 does not keep with the object."""
+    encodings = headers.get("content-encoding")
+    if encodings is None or "aws-chunked" not in encodings:
+        return headers
+    left = [one.strip() for one in encodings.split(",") if one.strip() != "aws-chunked"]
+    rest = {name: value for name, value in headers.items() if name != "content-encoding"}
+    return rest | {"content-encoding": ",".join(left)} if left else rest
+
+
+def _refused(exchange: _Exchange, refusal: RequestRejected) -> HttpResponse:
+    sent = exchange.sent
+    model = load(exchange.service)
+    return protocols.render_error(
+        model, refusal, exchange.request_id, sent.path, method=sent.method
+    )
+
+
+def _unknown_service(claim: sigv4.Claim) -> RequestRejected:
+    return RequestRejected(
+        "UnknownOperationException",
+        f"This request is signed for {claim.service!r}, which Trainshed does not speak for. "
+        f"It does for {', '.join(route.BY_SIGNING_NAME)}.",
+        404,
+    )
+
+
+def _internal(exchange: _Exchange) -> RequestRejected:
+    return RequestRejected(
+        "InternalError" if exchange.service == "s3" else "InternalFailure",
+        f"The server failed on this request; its log says more under {exchange.request_id}.",
+        500,
+    )
+
+
+def _traits(exchange: _Exchange) -> dict[str, str]:
+    return {
+        "request_id": exchange.request_id,
+        "service": exchange.service,
+        "target": exchange.sent.headers.get("x-amz-target", ""),
+        "method": exchange.sent.method,
+        "path": exchange.sent.path,
+    }
