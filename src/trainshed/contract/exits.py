@@ -80,7 +80,7 @@ def failure_reason(exit_code: int, failure_text: str, stderr_tail: str, oom: boo
     """
     said = failure_text.strip()
     error = last_traceback_line(said) or last_traceback_line(stderr_tail)
-    cause = _cause(exit_code, stderr_tail, oom)
+    cause = cause_of(exit_code, stderr_tail, oom)
     text = said or error
     if cause and cause not in text:
         text = f"{text}, {cause}" if text else cause
@@ -88,6 +88,23 @@ def failure_reason(exit_code: int, failure_text: str, stderr_tail: str, oom: boo
     room = LIMIT - len("AlgorithmError: ") - len(end)
     must = ", ".join(part for part in (error, cause) if part)
     return f"AlgorithmError: {shortened(text, room, must)}{end}"
+
+
+def cause_of(exit_code: int, stderr_tail: str, oom: bool) -> str:
+    """Return what the exit code tells beyond its number, and what to do; "" when nothing."""
+    if oom:
+        return (
+            "out of memory: the kernel killed the container; "
+            "use an instance type with more memory, or a smaller batch"
+        )
+    killed = killed_by(exit_code)
+    if killed and exit_code == 128 + signal.SIGKILL:
+        return f"{killed}; if nobody stopped it, the machine may have run out of memory"
+    if killed or exit_code not in {126, 127}:
+        return killed
+    words = "is not executable" if exit_code == 126 else "was not found"
+    last = next((line for line in reversed(stderr_tail.splitlines()) if line.strip()), "")
+    return f"the entrypoint {words}" + (f" ({last.strip()[:200]})" if last else "")
 
 
 def shortened(text: str, room: int, must: str = "") -> str:
@@ -119,20 +136,3 @@ def _traceback_lines(lines: list[str], column: int) -> list[str]:
     if before.endswith('"') and found[-1].endswith('"'):
         found[-1] = found[-1][:-1]
     return found
-
-
-def _cause(exit_code: int, stderr_tail: str, oom: bool) -> str:
-    """Say what the exit code tells, beyond its number."""
-    if oom:
-        return (
-            "out of memory: the kernel killed the container; "
-            "use an instance type with more memory, or a smaller batch"
-        )
-    killed = killed_by(exit_code)
-    if killed and exit_code == 128 + signal.SIGKILL:
-        return f"{killed}; if nobody stopped it, the machine may have run out of memory"
-    if killed or exit_code not in {126, 127}:
-        return killed
-    words = "is not executable" if exit_code == 126 else "was not found"
-    last = next((line for line in reversed(stderr_tail.splitlines()) if line.strip()), "")
-    return f"the entrypoint {words}" + (f" ({last.strip()[:200]})" if last else "")
