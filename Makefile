@@ -46,8 +46,13 @@ check: $(VENV)/.dev  ## Format, lint, types, floors
 test: $(VENV)/.dev  ## All tests that need nothing but this machine
 	@$(BIN)/pytest
 
-test-clients: $(VENV)/.dev  ## SageMaker SDK v2 and v3 and the Go SDK, each in an environment of its own
-	@$(BIN)/python tests/clients/environments.py
+$(VENV)-%/.ready: requirements/%.txt | $(VENV)/bin/uv
+	@echo "installing the client environment $(VENV)-$* ..."
+	@$(PYTHON) -m venv --clear --without-pip $(VENV)-$*
+	@VIRTUAL_ENV=$(VENV)-$* $(BIN)/uv pip install --quiet --require-hashes -r requirements/$*.txt
+	@touch $@
+
+test-clients: $(VENV)/.dev $(VENV)-sdk2/.ready $(VENV)-sdk3/.ready  ## SageMaker SDK v2, v3 and the Go SDK, unchanged
 	@$(BIN)/pytest -m clients tests/clients
 
 bench: $(VENV)/.dev  ## Measure against yardsticks, side by side in one run
@@ -61,6 +66,10 @@ lock: $(VENV)/bin/uv  ## Resolve the lock files anew
 	  pyproject.toml --extra demo --output-file requirements/demo.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	  pyproject.toml --all-extras --group dev --output-file requirements/dev.txt
+	@for sdk in sdk2 sdk3; do \
+	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	    --no-annotate requirements/$$sdk.in --output-file requirements/$$sdk.txt; \
+	done
 
 clean:  ## Remove everything that the other targets made
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
