@@ -1,6 +1,5 @@
 """A running server, and a bucket to work in, for clients that know nothing of us."""
 
-import os
 import shlex
 import subprocess
 import sys
@@ -9,8 +8,8 @@ from pathlib import Path
 
 import boto3
 import pytest
+from tests.clients.running import ROOT
 
-ROOT = Path(__file__).parents[2]
 TRAINSHED = Path(sys.executable).with_name("trainshed")
 BUCKET = "client-bucket"
 
@@ -65,14 +64,3 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "code" / "train.py").write_text(source.read_text())
     (folder / "data" / "points.csv").write_text("".join(f"{x},{3 * x}\n" for x in (1, 2, 3)))
     return folder
-
-
-def run(command: list[str | Path], environment: dict[str, str]) -> str:
-    """Run a client and return what it printed; fail the test with it when it fails."""
-    clean = {k: v for k, v in environment.items() if not k.startswith(("VIRTUAL_ENV", "PYTHON"))}
-    clean["HOME"] = os.environ.get("HOME", "/root")
-    ran = subprocess.run(
-        command, env=clean, capture_output=True, text=True, timeout=110, check=False
-    )
-    assert ran.returncode == 0, ran.stdout[-4000:] + ran.stderr[-4000:]
-    return ran.stdout + ran.stderr

@@ -5,8 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
-from tests.clients.conftest import ROOT, run
+from tests.clients.running import ROOT, run
 
 pytestmark = pytest.mark.clients
 

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 import pytest
-
-from tests.clients.conftest import ROOT, run
+from tests.clients.running import ROOT, run
 
 pytestmark = pytest.mark.clients
 
