@@ -10,7 +10,7 @@ Both may be repeated after any break: what is already there is passed over.
 
 import hmac
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -20,7 +20,7 @@ from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from trainshed.domain import names
-from trainshed.domain.errors import RequestRejected
+from trainshed.domain.errors import RequestRejected, StoreError
 from trainshed.domain.facts import Fact, Kind, Outcome
 from trainshed.domain.training import TrainingJob
 
@@ -184,23 +184,22 @@ class Reports:
         await self._router(scope, receive, send)
 
     async def _facts(self, request: Request) -> Response:
-        try:
+        async def take() -> int:
             node = self._node(request)
-            body = await _body(request, MAX_FACTS_BYTES)
-            return JSONResponse({"taken": await self._intake.take_facts(node, body)})
-        except RequestRejected as error:
-            return _refusal(error)
+            return await self._intake.take_facts(node, await _body(request, MAX_FACTS_BYTES))
+
+        return await _answer(take)
 
     async def _log(self, request: Request) -> Response:
-        try:
+        async def take() -> int:
             node = self._node(request)
             offset = request.query_params.get("offset", "")
             if not (offset.isascii() and offset.isdigit()):
                 raise _malformed(f"a piece of log needs ?offset=, bytes from 0; found {offset!r}")
             body = await _body(request, MAX_LOG_BYTES)
-            return JSONResponse({"taken": await self._intake.take_log(node, int(offset), body)})
-        except RequestRejected as error:
-            return _refusal(error)
+            return await self._intake.take_log(node, int(offset), body)
+
+        return await _answer(take)
 
     def _node(self, request: Request) -> Node:
         return self._intake.admit(
@@ -224,5 +223,16 @@ async def _body(request: Request, limit: int) -> bytes:
     return bytes(body)
 
 
-def _refusal(error: RequestRejected) -> Response:
-    return JSONResponse({"code": error.code, "message": error.message}, status_code=error.status)
+async def _answer(take: Callable[[], Awaitable[int]]) -> Response:
+    """Return what was taken, or why nothing was."""
+    try:
+        return JSONResponse({"taken": await take()})
+    except RequestRejected as error:
+        return _refusal(error.code, error.message, error.status)
+    except StoreError as error:
+        # The agent keeps its journal, and reports again when the store is well.
+        return _refusal("ServiceUnavailable", str(error), 503)
+
+
+def _refusal(code: str, message: str, status: int) -> Response:
+    return JSONResponse({"code": code, "message": message}, status_code=status)
