@@ -41,7 +41,7 @@ class Answer:
 
 
 class Api:
-    """One server. May be used from several threads: each has a connection of its own."""
+    """One server. May be used from several threads at once."""
 
     def __init__(
         self,
@@ -63,7 +63,8 @@ class Api:
         self.credentials = credentials
         self.now = now
         self._timeout = timeout
-        self._mine = threading.local()
+        self._idle: list[http.client.HTTPConnection] = []
+        self._lock = threading.Lock()
 
     def call(
         self, service: str, operation: str, params: Mapping[str, Any] | None = None
@@ -120,7 +121,6 @@ class Api:
             try:
                 content = response.read()
             except (http.client.HTTPException, OSError) as error:
-                self.close()
                 raise ServerUnreachable(f"{self.url} broke off its answer: {error}") from error
             named = {name.lower(): value for name, value in response.getheaders()}
             return Answer(response.status, named, content)
@@ -144,31 +144,34 @@ class Api:
         plain, _, query = path.partition("?")
         target = quote(plain, safe="/-_.~") + (f"?{query}" if query else "")
         signed = self._signed(method, target, service, dict(headers or {}), body)
-        response = self._send(method, target, signed, body)
-        try:
+        with self._sent(method, target, signed, body) as response:
             if response.status >= 400:
                 raise _error_of(response)
             yield response
-        finally:
-            if not response.isclosed():
-                self.close()  # what was left unread would be taken for the next answer
 
     def alive(self) -> dict[str, Any] | None:
         """Return what ``/healthz`` says, or None when nothing sensible answers there."""
         try:
-            response = self._send("GET", "/healthz", {}, b"")
-            content = json.loads(response.read())
+            with self._sent("GET", "/healthz", {}, b"") as response:
+                content = json.loads(response.read())
         except (ServerUnreachable, OSError, http.client.HTTPException, ValueError):
-            self.close()
             return None
         return content if isinstance(content, dict) and "status" in content else None
 
     def close(self) -> None:
-        """Close this thread's connection; the next request opens another."""
-        connection: http.client.HTTPConnection | None = getattr(self._mine, "connection", None)
-        if connection is not None:
+        """Close the connections that are not in use; the next request opens another."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection in idle:
             connection.close()
-            self._mine.connection = None
+
+    def __enter__(self) -> "Api":
+        """Return itself, to be closed at the end of the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+        self.close()
 
     def _signed(
         self, method: str, target: str, service: str, headers: dict[str, str], body: bytes
@@ -179,37 +182,46 @@ class Api:
         )
         return signer.sign(method, self.url + target, headers, body, self.now())
 
-    def _send(
+    @contextmanager
+    def _sent(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes
-    ) -> http.client.HTTPResponse:
-        kept = getattr(self._mine, "connection", None) is not None
+    ) -> Iterator[http.client.HTTPResponse]:
+        connection, response = self._exchange(method, target, headers, body)
         try:
-            return self._exchange(method, target, headers, body)
-        except (http.client.HTTPException, OSError) as error:
-            self.close()
-            if not (kept and isinstance(error, (ConnectionError, http.client.BadStatusLine))):
-                raise ServerUnreachable(f"no server answers at {self.url} ({error})") from error
-        try:  # the server closed an idle connection: once more on a fresh one
-            return self._exchange(method, target, headers, body)
-        except (http.client.HTTPException, OSError) as error:
-            self.close()
-            raise ServerUnreachable(f"no server answers at {self.url} ({error})") from error
+            yield response
+        finally:
+            # What was left unread would be taken for the next answer.
+            if response.isclosed() and connection.sock is not None:
+                with self._lock:
+                    self._idle.append(connection)
+            else:
+                connection.close()
+                response.close()
 
     def _exchange(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes
-    ) -> http.client.HTTPResponse:
-        connection: http.client.HTTPConnection | None = getattr(self._mine, "connection", None)
-        if connection is None:
-            parts = urlsplit(self.url)
-            kind = (
-                http.client.HTTPSConnection
-                if parts.scheme == "https"
-                else http.client.HTTPConnection
-            )
-            connection = kind(parts.hostname or "", parts.port, timeout=self._timeout)
-            self._mine.connection = connection
-        connection.request(method, target, body=body, headers=dict(headers))
-        return connection.getresponse()
+    ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+        while True:
+            connection, kept = self._connection()
+            try:
+                connection.request(method, target, body=body, headers=dict(headers))
+                return connection, connection.getresponse()
+            except (http.client.HTTPException, OSError) as error:
+                connection.close()
+                # The server closes connections that were idle for long: once more on another.
+                if kept and isinstance(error, (ConnectionError, http.client.BadStatusLine)):
+                    continue
+                raise ServerUnreachable(f"no server answers at {self.url} ({error})") from error
+
+    def _connection(self) -> tuple[http.client.HTTPConnection, bool]:
+        """Return a connection and whether it was used before."""
+        with self._lock:
+            if self._idle:
+                return self._idle.pop(), True
+        parts = urlsplit(self.url)
+        https = parts.scheme == "https"
+        kind = http.client.HTTPSConnection if https else http.client.HTTPConnection
+        return kind(parts.hostname or "", parts.port, timeout=self._timeout), False
 
 
 def _error_of(response: http.client.HTTPResponse) -> ApiError:

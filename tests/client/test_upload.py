@@ -1,0 +1,103 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.client.fake_server import FakeServer, Refusal
+
+from trainshed.client.errors import ApiError, ClientError
+from trainshed.client.upload import Pieces, look, send
+
+
+def test_a_folder_goes_up_file_by_file_below_its_prefix(fake: FakeServer, tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "a.csv").write_text("1")
+    (tmp_path / "sub" / "b c.csv").write_text("22")
+    (tmp_path / "empty").write_text("")
+    moved: list[int] = []
+    source = look(tmp_path)
+    uri = send(fake.api(), source, bucket="b", prefix="j/input/train", progress=moved.append)
+    assert uri == "s3://b/j/input/train/"
+    assert fake.objects == {
+        "b/j/input/train/a.csv": b"1",
+        "b/j/input/train/empty": b"",
+        "b/j/input/train/sub/b c.csv": b"22",
+    }
+    assert sum(moved) == source.size == 3
+
+
+def test_one_file_keeps_its_name(fake: FakeServer, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("1")
+    send(fake.api(), look(tmp_path / "a.csv"), bucket="b", prefix="p", progress=len_of)
+    assert fake.objects == {"b/p/a.csv": b"1"}
+
+
+def len_of(moved: int) -> None:
+    assert moved >= 0
+
+
+def test_a_large_file_goes_up_in_parts_and_comes_out_whole(
+    fake: FakeServer, tmp_path: Path
+) -> None:
+    content = bytes(range(256)) * 41
+    (tmp_path / "big").write_bytes(content)
+    moved: list[int] = []
+    send(fake.api(), look(tmp_path), bucket="b", prefix="p", progress=moved.append, part=1000)
+    assert fake.objects == {"b/p/big": content}
+    assert sum(moved) == len(content)
+    assert len(moved) == 11
+    assert fake.uploads == {}
+
+
+def test_when_a_part_is_refused_nothing_of_the_file_remains(
+    fake: FakeServer, tmp_path: Path
+) -> None:
+    class Full(dict[int, bytes]):
+        def __setitem__(self, number: int, body: bytes) -> None:
+            raise Refusal(400, "EntityTooLarge", "too large")
+
+    (tmp_path / "big").write_bytes(b"x" * 3000)
+    api = fake.api()
+
+    def begin(upload: str) -> None:
+        fake.uploads[upload] = Full()
+
+    fake.on_upload = begin
+    with pytest.raises(ApiError, match="EntityTooLarge"):
+        send(api, look(tmp_path), bucket="b", prefix="p", progress=len_of, part=1000)
+    assert fake.uploads == {}
+    assert fake.objects == {}
+
+
+def test_what_is_not_there_and_what_holds_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ClientError, match="no file or folder"):
+        look(tmp_path / "none")
+    with pytest.raises(ClientError, match="holds no file"):
+        look(tmp_path)
+
+
+def test_a_link_to_a_folder_is_followed_but_not_in_circles(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "a").write_text("1")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "linked").symlink_to("../real")
+    (tmp_path / "real" / "again").symlink_to("../data")
+    assert [key for key, _, _ in look(tmp_path / "data").files] == ["linked/a"]
+
+
+def test_a_file_that_shrinks_meanwhile_is_no_upload(tmp_path: Path) -> None:
+    (tmp_path / "big").write_bytes(b"x" * 10)
+    with pytest.raises(ClientError, match="changed"):
+        Pieces(tmp_path / "big", 11, 4).read(2)
+
+
+@given(st.binary(min_size=1, max_size=200), st.integers(1, 50))
+def test_the_parts_of_a_file_are_the_file(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, length: int
+) -> None:
+    path = tmp_path_factory.mktemp("parts") / "file"
+    path.write_bytes(content)
+    pieces = Pieces(path, len(content), length)
+    parts = [pieces.read(index) for index in range(pieces.count)]
+    assert b"".join(parts) == content
+    assert all(len(part) == length for part in parts[:-1])
