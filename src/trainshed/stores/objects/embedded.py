@@ -172,7 +172,7 @@ class EmbeddedObjects:
         source: tuple[str, str],
         target: tuple[str, str],
         *,
-        attributes: Attributes | None = None,
+        attributes: Callable[[Attributes], Attributes] | None = None,
         condition: Condition = ALWAYS,
     ) -> ObjectInfo:
         """Write an object with another's bytes and ETag, at once, whatever the size.
@@ -180,7 +180,8 @@ class EmbeddedObjects:
         Args:
             source: bucket and key.
             target: bucket and key; may be the source, to change its attributes.
-            attributes: what the copy will carry; None keeps the source's.
+            attributes: makes what the copy will carry of what the source carries; None keeps it.
+                It runs inside the transaction: it must be quick, and only use what it is given.
             condition: what must hold of the target at the moment of writing.
 
         Raises:
@@ -193,14 +194,9 @@ class EmbeddedObjects:
 
         def work(connection: sqlite3.Connection) -> list[str]:
             original = index.get_object(connection, *source)
+            carried = attributes(original.attributes) if attributes else original.attributes
             copies.append(
-                replace(
-                    original,
-                    bucket=bucket,
-                    key=key,
-                    modified=modified,
-                    attributes=original.attributes if attributes is None else attributes,
-                )
+                replace(original, bucket=bucket, key=key, modified=modified, attributes=carried)
             )
             return index.put_object(connection, copies[-1], condition)
 

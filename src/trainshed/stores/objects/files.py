@@ -97,6 +97,23 @@ class Files:
                 self._abandon(writing)
         return staged
 
+    async def read(self, file: str, offset: int, length: int) -> AsyncIterator[bytes]:
+        """Iterate over a stretch of a file.
+
+        Raises:
+            StoreError: the file is gone, or shorter.
+        """
+        descriptor = await self._written(self._run(os.open, self.path(file), os.O_RDONLY))
+        try:
+            while length:
+                chunk = await self._run(os.pread, descriptor, min(length, _BATCH), offset)
+                if not chunk:
+                    raise StoreError(f"{self.path(file)}: ends at {offset}")
+                yield chunk
+                offset, length = offset + len(chunk), length - len(chunk)
+        finally:
+            os.close(descriptor)
+
     def claim(self, staged: Staged) -> None:
         """Say that a row names the file now."""
         self._unclaimed.discard(staged.file)
@@ -166,7 +183,7 @@ class Files:
         try:
             return await job
         except OSError as error:
-            raise StoreError(f"{self._folder}: the bytes were not written: {error}") from error
+            raise StoreError(f"{self._folder}: the disk refused: {error}") from error
 
 
 class _Writing:

@@ -116,6 +116,18 @@ class Uploads:
         await self._commits.change(lambda c: _put_part(c, upload, part), staged)
         return part
 
+    async def copy_part(
+        self, upload: Upload, number: int, source: ObjectInfo, offset: int, length: int
+    ) -> Part:
+        """Write a part with bytes of an object, in place of one that has the same number.
+
+        Raises:
+            UploadMissing: the upload was finished or aborted meanwhile; nothing was written.
+            StoreError: the disk refused, or the object is gone; nothing was written.
+        """
+        chunks = self._files.read(source.file, offset, length)
+        return await self.put_part(upload, number, chunks, checksums=lambda _: {})
+
     async def complete(
         self,
         upload: Upload,

@@ -1,0 +1,1 @@
+"""S3: what each operation on buckets and objects means."""
