@@ -103,6 +103,13 @@ class RecordsSuite:
 
     async def test_a_missing_job_is_none(self, stores: RecordStores) -> None:
         assert await stores.training.get(a_job("j").arn) is None
+        assert await stores.training.by_id(a_job("j").id) is None
+
+    async def test_a_job_is_found_by_its_id(self, stores: RecordStores) -> None:
+        job, other = a_job("j"), a_job("other")
+        for each in (job, other):
+            await stores.training.add(each, {})
+        assert await stores.training.by_id(job.id) == job
 
     async def test_a_second_job_of_the_same_arn_is_refused_and_changes_nothing(
         self, stores: RecordStores
