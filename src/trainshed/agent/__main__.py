@@ -1,0 +1,110 @@
+"""``python -m trainshed.agent <node folder>``: one node of a training job, from plan to end.
+
+``--wait`` instead of a folder makes a warm spare: everything is loaded, and the folder is read from
+one line of standard input; end of input ends it.
+"""
+
+import contextlib
+import fcntl
+import gc
+import importlib
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+from trainshed.agent.journal import Journal
+from trainshed.agent.node import Node
+from trainshed.agent.output import OutputLog
+from trainshed.agent.report import Reporter
+from trainshed.agent.runtimes.process import ProcessRuntime
+from trainshed.agent.sequence import walk
+from trainshed.agent.stopping import Stop
+from trainshed.domain.facts import Kind
+from trainshed.domain.plan import NodePlan
+
+_LATE: Final = (
+    "http.client",
+    "encodings.idna",
+    "trainshed.agent.delivery",
+    "trainshed.stores.objects.remote.listing",
+    "trainshed.stores.objects.remote.bucket",
+)
+"""Loaded when first needed; a spare has the time to load them ahead."""
+_LOCK_TRIES: Final = 5
+_LOCK_PAUSE_S: Final = 0.02
+
+
+def main(arguments: list[str]) -> int:
+    """Be the agent of a folder; return the process's exit code, 0 unless it was called wrongly."""
+    if len(arguments) != 1:
+        sys.stderr.write("usage: python -m trainshed.agent <node folder> | --wait\n")
+        return 2
+    if arguments[0] != "--wait":
+        return serve(Path(arguments[0]), ProcessRuntime(python=sys.executable))
+    for name in _LATE:
+        importlib.import_module(name)
+    runtime = ProcessRuntime(python=sys.executable)
+    gc.freeze()
+    folder = sys.stdin.readline().strip()
+    return serve(Path(folder), runtime) if folder else 0
+
+
+def serve(folder: Path, runtime: ProcessRuntime) -> int:
+    """Work on a node's folder until its end is reported; at once 0 when another agent does."""
+    folder = folder.absolute()
+    stop = Stop(folder / "stop")
+    signal.signal(signal.SIGTERM, stop.hear)
+    with contextlib.ExitStack() as held:
+        lock = _locked(folder / "agent.lock")
+        if lock is None:
+            return 0
+        held.callback(os.close, lock)
+        own = os.open(folder / "agent.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.dup2(own, 2)
+        os.close(own)
+        stop.look()
+        walk(_node(folder, stop, runtime))
+    return 0
+
+
+def _node(folder: Path, stop: Stop, runtime: ProcessRuntime) -> Node:
+    plan = NodePlan.from_json((folder / "plan.json").read_text())
+    journal, log = Journal(folder / "journal.jsonl"), OutputLog(folder / "output.log")
+    journal.once(Kind.STARTED, runtime=f"process ({runtime.degree})", pid=os.getpid())
+    return Node(
+        folder=folder,
+        plan=plan,
+        journal=journal,
+        log=log,
+        stop=stop,
+        reporter=Reporter(plan, journal, log, stop.forget_job),
+        runtime=runtime,
+        python=sys.executable,
+    )
+
+
+def _locked(path: Path) -> int | None:
+    """Return the lock file, held and saying who holds it; None when another agent holds it.
+
+    Whoever only looks whether it is held holds it for an instant; so one refusal is not believed.
+    """
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    for _ in range(_LOCK_TRIES):
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_LOCK_PAUSE_S)
+            continue
+        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()} {fields[19]}\n".encode(), 0)
+        return fd
+    os.close(fd)
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,141 @@
+"""Which objects a channel has, and where each one lies below its folder. No I/O but listing.
+
+A prefix is plain text: ``s3://b/train`` names ``train/x``, ``train2/x`` and ``train.csv``. Source:
+Amazon SageMaker developer guide, API reference of S3DataSource; where both are silent, what the
+SageMaker Python SDK relies on.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from trainshed.domain.errors import ObjectMissing
+from trainshed.stores.objects.addresses import Address, parse
+from trainshed.stores.objects.remote.store import RemoteObjects
+
+_PREFIX: Final = "ClientError: Data download failed:"
+_MANIFEST_BYTES: Final = 64 << 20
+
+
+class BadInput(Exception):
+    """A channel that can't be brought in; the text is the FailureReason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One object of a channel."""
+
+    address: Address
+    path: str
+    """Where it goes below the channel's folder; ``x/`` is a folder without content."""
+
+
+def items(
+    channel: Mapping[str, Any], objects: RemoteObjects, rank: int, count: int
+) -> Iterator[Item]:
+    """Yield what goes to the node ``rank`` of ``count``, in key order.
+
+    Raises:
+        BadInput: the channel asks for what is not offered, is not there, or can't lie in a folder.
+        StoreError: the store refused, or stayed away.
+    """
+    source = _source(channel)
+    sharded = source.get("S3DataDistributionType") == "ShardedByS3Key"
+    files = 0
+    for item in _all(source, objects):
+        if item.path.endswith("/"):
+            yield item
+            continue
+        if not sharded or files % count == rank:
+            yield item
+        files += 1
+    if not files:
+        raise BadInput(f"{_PREFIX}S3 key: {source['S3Uri']} matched no files on s3")
+
+
+def local_path(prefix: str, key: str) -> str:
+    """Return where ``key`` lies below the folder of a channel with the S3 prefix ``prefix``.
+
+    A prefix that is a folder, with or without its slash, is cut off with the slash; of any other
+    only the folder it stands in. "" is the channel's folder itself.
+    """
+    if prefix.endswith("/") or not prefix:
+        return key[len(prefix) :]
+    if key.startswith(f"{prefix}/"):
+        return key[len(prefix) + 1 :]
+    return key[prefix.rfind("/") + 1 :]
+
+
+def _source(channel: Mapping[str, Any]) -> Mapping[str, Any]:
+    name, source = channel["ChannelName"], channel.get("DataSource") or {}
+    if name in {".", ".."}:
+        raise BadInput(f'ClientError: "{name}" cannot be the name of a channel')
+    if "S3DataSource" not in source:
+        found = ", ".join(sorted(source)) or "nothing"
+        raise BadInput(
+            f'ClientError: channel "{name}" has the data source {found}; only S3DataSource is '
+            "offered here"
+        )
+    kind = source["S3DataSource"].get("S3DataType")
+    if kind not in {"S3Prefix", "ManifestFile"}:
+        raise BadInput(
+            f'ClientError: channel "{name}" has the S3DataType {kind}; use S3Prefix or ManifestFile'
+        )
+    found_source: Mapping[str, Any] = source["S3DataSource"]
+    return found_source
+
+
+def _all(source: Mapping[str, Any], objects: RemoteObjects) -> Iterator[Item]:
+    try:
+        address = parse(source["S3Uri"])
+    except ValueError as error:
+        raise BadInput(f"{_PREFIX}{error}") from error
+    try:
+        if source["S3DataType"] == "ManifestFile":
+            yield from _of_manifest(address, objects)
+        else:
+            yield from _of_prefix(address, objects)
+    except ObjectMissing as missing:
+        raise BadInput(f"{_PREFIX}{missing}") from missing
+
+
+def _of_prefix(prefix: Address, objects: RemoteObjects) -> Iterator[Item]:
+    for key, size in objects.list(prefix):
+        address = prefix.at(key)
+        path = _safe(address, local_path(prefix.key, key))
+        if path and not (key.endswith("/") and size):
+            yield Item(address, path)
+        elif key.endswith("/") and size:
+            raise BadInput(f"{_PREFIX}S3 key: {address} has content, but the name of a folder")
+
+
+def _of_manifest(manifest: Address, objects: RemoteObjects) -> Iterator[Item]:
+    try:
+        first, *names = json.loads(objects.read(manifest, _MANIFEST_BYTES))
+        prefix = parse(first["prefix"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise BadInput(
+            f"{_PREFIX}the manifest {manifest} is not a JSON array that begins with "
+            f'{{"prefix": "s3://…"}}: {error}'
+        ) from error
+    for name in names:
+        if not isinstance(name, str) or not name:
+            raise BadInput(f"{_PREFIX}the manifest {manifest} has {name!r} where a name should be")
+        address = prefix.at(prefix.key + name)
+        yield Item(address, _safe(address, name))
+
+
+def _safe(address: Address, path: str) -> str:
+    """Return ``path`` if it stays in the channel's folder; the key is what people can correct."""
+    if address.scheme == "s3" and ("//" in address.key or address.key.startswith("/")):
+        raise BadInput(
+            f"{_PREFIX}Failed to download data. S3 key: {address} has an illegal char sub-sequence "
+            "'//' in it"
+        )
+    path = path.removeprefix("/") if address.scheme == "file" else path
+    if path.startswith("/") or "\0" in path or {".", ".."} & set(path.split("/")):
+        raise BadInput(
+            f"{_PREFIX}S3 key: {address} would lie outside the folder of its channel as {path!r}"
+        )
+    return path

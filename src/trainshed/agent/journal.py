@@ -1,0 +1,88 @@
+"""The journal: what the agent has seen, on disk before anything is done about it.
+
+An agent that starts over finds here how far the last one came. A line that a crash cut short was
+never acted upon, so it is dropped.
+"""
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from trainshed.domain.facts import Fact, Kind
+
+_DURABLE: Final = frozenset({Kind.EXITED, Kind.STOPPING, Kind.ENDED})
+"""Facts that must outlive a crash of the machine. Others need only outlive the agent, and a
+write to the page cache does: nothing on the way to the user's first line waits for a disk."""
+
+
+class Journal:
+    """The facts of one node. Safe to share between threads."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the journal, and read what a former agent left there."""
+        self._lock = threading.Lock()
+        self._listeners: list[Callable[[], None]] = []
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._facts = self._read()
+
+    def append(self, kind: Kind, **detail: Any) -> Fact:  # noqa: ANN401 - whatever JSON holds
+        """Write the next fact; it is on disk when this returns (see ``_DURABLE``)."""
+        with self._lock:
+            fact = Fact(len(self._facts) + 1, time.time(), kind, detail)
+            os.write(self._fd, json.dumps(fact.line()).encode() + b"\n")
+            if kind in _DURABLE:
+                os.fsync(self._fd)
+            self._facts.append(fact)
+        for tell in self._listeners:
+            tell()
+        return fact
+
+    def once(self, kind: Kind, **detail: Any) -> None:  # noqa: ANN401 - as ``append``
+        """Write a fact unless one of its kind stands there already."""
+        if self.last(kind) is None:
+            self.append(kind, **detail)
+
+    def last(self, kind: Kind) -> Fact | None:
+        """Return the last fact of a kind, or None."""
+        with self._lock:
+            return next((fact for fact in reversed(self._facts) if fact.kind is kind), None)
+
+    def after(self, n: int, limit: int) -> list[Fact]:
+        """Return up to ``limit`` facts whose number is greater than ``n``."""
+        with self._lock:
+            return self._facts[n : n + limit]
+
+    @property
+    def length(self) -> int:
+        """How many facts there are; also the number of the last one."""
+        with self._lock:
+            return len(self._facts)
+
+    def on_append(self, tell: Callable[[], None]) -> None:
+        """Have ``tell`` called after every fact, in the thread that appends it."""
+        self._listeners.append(tell)
+
+    def settle(self) -> None:
+        """Have every fact so far outlive a crash of the machine too."""
+        os.fsync(self._fd)
+
+    def _read(self) -> list[Fact]:
+        facts: list[Fact] = []
+        whole = 0
+        with os.fdopen(os.dup(self._fd), "rb") as file:
+            file.seek(0)
+            for line in file:
+                try:
+                    fact = Fact.parse(json.loads(line))
+                except ValueError:
+                    break
+                if not line.endswith(b"\n") or fact.n != len(facts) + 1:
+                    break
+                facts.append(fact)
+                whole += len(line)
+        os.ftruncate(self._fd, whole)
+        return facts

@@ -1,0 +1,172 @@
+"""Reports facts and log lines to the server, until the server has taken everything.
+
+The server's answer says how much it has; that is the truth, and sending goes on from there. So an
+agent that starts over, a server that lost its last second, and an answer that got lost on the way
+all end the same: each fact and each byte is taken once.
+"""
+
+import json
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
+
+from trainshed.agent.journal import Journal
+from trainshed.agent.output import OutputLog
+from trainshed.domain.facts import Kind
+
+_FACTS_AT_ONCE: Final = 500
+_BYTES_AT_ONCE: Final = 512 * 1024
+_COALESCE_S: Final = 0.05
+"""Pause between two reports while there is more to say all the time."""
+_FIRST_WAIT_S: Final = 0.1
+_LONGEST_WAIT_S: Final = 5.0
+_TIMEOUT_S: Final = 30.0
+
+
+class NodePlanParts(Protocol):
+    """What reporting needs of a plan."""
+
+    @property
+    def node_id(self) -> str:
+        """The node's name on the server."""
+        ...
+
+    @property
+    def server_url(self) -> str:
+        """Where to report."""
+        ...
+
+    @property
+    def token(self) -> str:
+        """What to show there."""
+        ...
+
+
+class Forgotten(Exception):
+    """The server does not know the node: its job was deleted."""
+
+
+class Reporter:
+    """Sends what is new, in a thread of its own."""
+
+    def __init__(
+        self, plan: NodePlanParts, journal: Journal, log: OutputLog, forgotten: Callable[[], None]
+    ) -> None:
+        """``forgotten`` is called once if the server knows the node no more."""
+        self._plan = plan
+        self._journal = journal
+        self._log = log
+        self._forgotten = forgotten
+        self._news = threading.Event()
+        self._finished = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._facts_taken = 0
+        self._bytes_taken = 0
+        journal.on_append(self._news.set)
+        log.on_append(self._news.set)
+
+    def start(self) -> None:
+        """Begin to report; a second call changes nothing."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
+            self._thread.start()
+
+    def finish(self) -> None:
+        """Wait until the server has taken ``ended`` and every byte, or has forgotten the node."""
+        self.start()
+        self._news.set()
+        self._finished.wait()
+
+    def _run(self) -> None:
+        try:
+            line = _Line(self._plan)
+            while not self._over():
+                self._news.wait()
+                self._news.clear()
+                self._send_all(line)
+                threading.Event().wait(_COALESCE_S)
+        except Forgotten:
+            self._forgotten()
+        finally:
+            self._finished.set()
+
+    def _over(self) -> bool:
+        ended = self._journal.last(Kind.ENDED)
+        return ended is not None and self._all_taken()
+
+    def _all_taken(self) -> bool:
+        return self._facts_taken >= self._journal.length and self._bytes_taken >= self._log.size
+
+    def _send_all(self, line: "_Line") -> None:
+        wait = _FIRST_WAIT_S
+        while not self._all_taken():
+            before = (self._facts_taken, self._bytes_taken)
+            try:
+                self._send_some(line)
+                moved = (self._facts_taken, self._bytes_taken) != before
+            except (OSError, ValueError, line.broken) as error:
+                line.close()
+                moved = False
+                print(f"cannot report: {error!r}", file=sys.stderr, flush=True)  # noqa: T201
+            if moved:
+                wait = _FIRST_WAIT_S
+            else:
+                threading.Event().wait(wait)
+                wait = min(wait * 2, _LONGEST_WAIT_S)
+
+    def _send_some(self, line: "_Line") -> None:
+        """Send the next facts and the next lines."""
+        if self._bytes_taken < self._log.size:
+            data = self._log.read(self._bytes_taken, _BYTES_AT_ONCE)
+            self._bytes_taken = line.send(
+                "PUT", f"log?offset={self._bytes_taken}", data, "application/octet-stream"
+            )
+        facts = self._journal.after(self._facts_taken, _FACTS_AT_ONCE)
+        if self._bytes_taken < self._log.size:
+            # Whoever follows the log stops at the end of the job: the last line comes first.
+            facts = [fact for fact in facts if fact.kind is not Kind.ENDED]
+        if facts:
+            body = json.dumps({"facts": [fact.line() for fact in facts]}).encode()
+            self._facts_taken = line.send("POST", "facts", body, "application/json")
+
+
+class _Line:
+    """One connection to the server, opened again whenever it broke."""
+
+    def __init__(self, plan: NodePlanParts) -> None:
+        # 20 ms of imports, paid after the container has started.
+        import http.client  # noqa: PLC0415
+
+        url = urlsplit(plan.server_url)
+        maker = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
+        self.broken: type[Exception] = http.client.HTTPException
+        self._connection: Any = maker(url.netloc, timeout=_TIMEOUT_S)
+        self._path = f"{url.path.rstrip('/')}/agent/v1/nodes/{plan.node_id}"
+        self._token = plan.token
+
+    def send(self, method: str, what: str, body: bytes, content_type: str) -> int:
+        """Return ``taken`` of the server's answer.
+
+        Raises:
+            Forgotten: 404.
+            ValueError: any other answer that is no success, or has no ``taken``.
+            OSError, http.client.HTTPException: no answer.
+        """
+        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": content_type}
+        self._connection.request(method, f"{self._path}/{what}", body, headers)
+        answer = self._connection.getresponse()
+        text = answer.read()
+        if answer.status == 404:
+            raise Forgotten
+        if answer.status != 200:
+            raise ValueError(f"{method} {what}: HTTP {answer.status} {text[:200]!r}")
+        taken = json.loads(text).get("taken")
+        if not isinstance(taken, int) or taken < 0:
+            raise ValueError(f"{method} {what}: the answer has no taken: {text[:200]!r}")
+        return taken
+
+    def close(self) -> None:
+        """Drop the connection; the next report opens another."""
+        self._connection.close()

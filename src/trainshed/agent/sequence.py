@@ -1,0 +1,64 @@
+"""The life of a node, step by step.
+
+    lay out -> bring inputs -> run container -> carry out -> end
+
+Each step looks into the journal and returns at once when it was done by an agent that died, so the
+list is simply walked again from its start.
+"""
+
+import contextlib
+from typing import Final
+
+from trainshed.agent.journal import Journal
+from trainshed.agent.node import Node, NodeOver, Step
+from trainshed.agent.steps.container import run_container
+from trainshed.agent.steps.inputs import bring_inputs
+from trainshed.agent.steps.layout import lay_out
+from trainshed.agent.steps.outputs import carry_out
+from trainshed.domain.errors import StoreError
+from trainshed.domain.facts import Kind, Outcome
+from trainshed.stores.objects.remote.store import RemoteObjects
+
+STEPS: Final[tuple[Step, ...]] = (lay_out, bring_inputs, run_container, carry_out)
+_GOODBYE_S: Final = 10.0
+"""How long to try to tell the first node that it need not wait for this one."""
+
+
+def walk(node: Node) -> None:
+    """Take the node from wherever its journal stands to ``ended``, and report everything."""
+    if node.journal.last(Kind.ENDED) is None:
+        if node.journal.last(Kind.STOPPING) is not None:
+            node.stop.remember()
+        try:
+            for step in STEPS:
+                step(node)
+            outcome, reason = verdict(node.journal)
+        except NodeOver as over:
+            outcome, reason = over.outcome, over.reason
+            _leave_early(node, outcome)
+        node.journal.append(Kind.ENDED, outcome=outcome.value, reason=reason)
+    if not node.stop.forgotten:
+        node.reporter.finish()
+
+
+def verdict(journal: Journal) -> tuple[Outcome, str]:
+    """Return how a container's run counts: (outcome, reason)."""
+    exited, stopping = journal.last(Kind.EXITED), journal.last(Kind.STOPPING)
+    if exited is None or (stopping is not None and stopping.n < exited.n):
+        return Outcome.STOPPED, ""
+    if exited.detail["exit_code"] == 0:
+        return Outcome.COMPLETED, ""
+    return Outcome.FAILED, str(exited.detail["reason"])
+
+
+def _leave_early(node: Node, outcome: Outcome) -> None:
+    if outcome is Outcome.STOPPED:
+        node.journal.once(Kind.STOPPING, reason="asked")
+    if len(node.plan.hosts) == 1 or node.stop.forgotten:
+        return
+    # 15 ms of tarfile, paid by nodes that fail.
+    from trainshed.agent.delivery import Delivery  # noqa: PLC0415
+
+    objects = RemoteObjects(node.plan.objects, node.plan.file_roots, patience_s=_GOODBYE_S)
+    with contextlib.suppress(StoreError, ValueError):
+        Delivery(node, objects).put_nothing()

@@ -1,0 +1,1 @@
+"""The stages of a node's life, one file each."""

@@ -1,0 +1,111 @@
+"""Runs the container, once and never again for the same node."""
+
+import os
+import signal
+import stat
+from pathlib import Path
+from typing import Final
+
+from trainshed.agent import oom
+from trainshed.agent.command import command
+from trainshed.agent.node import Node, NodeOver
+from trainshed.agent.runtimes.base import Exit
+from trainshed.agent.watch import Watch
+from trainshed.contract import exits
+from trainshed.domain.facts import Kind, Outcome
+
+_KILLED: Final = 128 + signal.SIGKILL
+_FAILURE_BYTES: Final = 64 * 1024
+
+
+def run_container(node: Node) -> None:
+    """Run the command to its end; return at once when the journal has its end.
+
+    Raises:
+        NodeOver: there is nothing to run, it was stopped before it began, or it was lost with the
+            agent that watched it.
+    """
+    if node.journal.last(Kind.EXITED) is not None:
+        return
+    if node.journal.last(Kind.TRAINING) is not None:
+        _account_for_lost(node)
+        return
+    if node.stop.asked:
+        raise NodeOver(Outcome.STOPPED)
+    _introduce(node)
+    what = command(node, os.environ)
+    kills = oom.kills()
+    # Before it starts: whoever finds this fact must never run the command a second time.
+    node.journal.append(Kind.TRAINING)
+    try:
+        container = node.runtime.start(what, node.folder, node.plan)
+    except OSError as error:
+        reason = f"InternalServerError: the container could not be started: {error}"
+        raise NodeOver(Outcome.LOST, reason) from error
+    node.reporter.start()
+    node.journal.settle()
+    watch = Watch(node, container)
+    watch.run()
+    ended = container.collect()
+    tail = watch.stderr_tail()
+    if ended.trouble and not watch.killed:
+        ended = _never_ran(ended, tail)
+    killed_by_kernel = ended.exit_code == _KILLED and not watch.killed and oom.kills() > kills
+    _note_exit(node, ended, tail, killed_by_kernel)
+
+
+def _note_exit(node: Node, ended: Exit, tail: str, killed_by_kernel: bool) -> None:
+    code, reason = ended.exit_code, ""
+    if code:
+        reason = exits.failure_reason(
+            code, _failure_text(node.tree.failure), tail, killed_by_kernel
+        )
+    node.journal.append(Kind.EXITED, exit_code=code, oom=killed_by_kernel, reason=reason)
+
+
+def _account_for_lost(node: Node) -> None:
+    """Say what became of a container whose agent died: the kernel took it along."""
+    if node.journal.last(Kind.STOPPING) is None:
+        raise NodeOver(
+            Outcome.LOST,
+            f"InternalServerError: the agent on {node.plan.host} ended while the container ran; "
+            "the container ended with it, and is not run twice",
+        )
+    # It was to be stopped, and so it was: what it left in model/ is still wanted.
+    node.journal.append(Kind.EXITED, exit_code=_KILLED, oom=False, reason="")
+
+
+def _introduce(node: Node) -> None:
+    """Write what the user should know before the first line."""
+    for note in node.plan.notes:
+        node.log.say(note)
+    if not node.runtime.sees_opt_ml:
+        node.log.say(
+            f"paths under /opt/ml are not visible to this job: {node.runtime.why}. Its tree is "
+            f"{node.seen.base}, which SAGEMAKER_BASE_DIR and the SM_* variables name"
+        )
+
+
+def _never_ran(ended: Exit, tail: str) -> Exit:
+    """Tell a command that could not be found or run from a container that could not be made."""
+    last = tail.strip().rpartition("\n")[2]
+    if "execvp" not in last:
+        raise NodeOver(
+            Outcome.LOST,
+            f"InternalServerError: the container could not be set up ({ended.trouble}): {last}",
+        )
+    return Exit(exit_code=126 if "Permission denied" in last else 127)
+
+
+def _failure_text(path: Path) -> str:
+    """Return what the job wrote into output/failure; "" when that is no plain file."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return ""
+        return os.read(fd, _FAILURE_BYTES).decode("utf-8", "replace")
+    finally:
+        os.close(fd)

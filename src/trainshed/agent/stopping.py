@@ -1,0 +1,59 @@
+"""The wish to stop: counted by SIGTERM, and by the ``stop`` file for agents that start later."""
+
+import contextlib
+import os
+import threading
+from pathlib import Path
+
+
+class Stop:
+    """How often the node was asked to stop. Read from any thread, written by a signal handler."""
+
+    def __init__(self, wish: Path) -> None:
+        """``wish`` is a file that holds the count, or is not there."""
+        self._wish = wish
+        self._signals = 0
+        self._in_file = 0
+        self._forgotten = threading.Event()
+        self.fd, self._bell = os.pipe()
+        """``fd`` is readable after each change."""
+        os.set_blocking(self._bell, False)
+
+    def hear(self, *_: object) -> None:
+        """Count one more SIGTERM; fit to be a signal handler."""
+        self._signals += 1
+        self.look()
+
+    def look(self) -> None:
+        """Read the file again."""
+        with contextlib.suppress(OSError, ValueError):
+            self._in_file = int(self._wish.read_text())
+        self._ring()
+
+    def remember(self) -> None:
+        """Go on from a journal in which the wish stands already."""
+        self._signals = max(self._signals, 1)
+
+    def forget_job(self) -> None:
+        """Note that the server knows the job no more: nothing it makes is wanted."""
+        self._forgotten.set()
+        self._ring()
+
+    @property
+    def asked(self) -> bool:
+        """Whether the node was asked to stop."""
+        return max(self._signals, self._in_file) > 0 or self.forgotten
+
+    @property
+    def impatient(self) -> bool:
+        """Whether it was asked again: peers are not to be waited for."""
+        return max(self._signals, self._in_file) > 1 or self.forgotten
+
+    @property
+    def forgotten(self) -> bool:
+        """Whether the server knows the job no more."""
+        return self._forgotten.is_set()
+
+    def _ring(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._bell, b".")

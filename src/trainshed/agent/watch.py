@@ -1,0 +1,134 @@
+"""Watches a container from its first line to its end: lines, metrics, stop, time limit."""
+
+import os
+import selectors
+import time
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from trainshed.agent.lines import Lines
+from trainshed.agent.metrics import Metrics
+from trainshed.agent.node import Node
+from trainshed.agent.runtimes.base import Container
+from trainshed.domain.facts import Kind
+
+_READ: Final = 256 * 1024
+_METRICS_S: Final = 1.0
+"""Longest time a metric waits to be told."""
+_DRAIN_S: Final = 2.0
+"""How long to read on after the end, should anybody still hold the pipes."""
+_NAP_S: Final = 3600.0
+"""Longest sleep: the kernel's own limit is 24 days, below the longest MaxRuntimeInSeconds."""
+_BEGIN_S: Final = 0.01
+"""How often to look whether the command has begun, when it is to be stopped."""
+
+
+class Watch:
+    """One container's run. Used from the main thread, where signals arrive."""
+
+    def __init__(self, node: Node, container: Container) -> None:
+        self._node = node
+        self._container = container
+        self._streams = {container.stdout: Lines(), container.stderr: Lines()}
+        self._metrics = Metrics(node.plan.metrics, node.log.say)
+        self._selector = selectors.DefaultSelector()
+        self._started = time.monotonic()
+        self._told_at = self._started
+        self._exited_at: float | None = None
+        self._terminated = False
+        self._kill_at: float | None = None
+        self.killed = False
+        """Whether the container had to be killed."""
+
+    def run(self) -> None:
+        """Return when the container is over and everything it wrote is in the log."""
+        for fd in self._streams:
+            self._selector.register(fd, selectors.EVENT_READ, self._read)
+        self._selector.register(self._container.events, selectors.EVENT_READ, self._hear)
+        self._selector.register(self._container.exited, selectors.EVENT_READ, self._note_end)
+        self._selector.register(self._node.stop.fd, selectors.EVENT_READ, self._wake)
+        while not self._over():
+            self._mind_the_time()
+            for key, _ in self._selector.select(self._wait()):
+                act: Callable[[int], None] = key.data
+                act(key.fd)
+        for lines in self._streams.values():
+            self._keep(lines.flush())
+        self._tell_metrics()
+        self._selector.close()
+
+    def stderr_tail(self) -> str:
+        """Return the last of what the container wrote to stderr."""
+        return self._streams[self._container.stderr].tail()
+
+    def _over(self) -> bool:
+        if self._exited_at is None:
+            return False
+        open_pipes = self._streams.keys() & self._selector.get_map().keys()
+        return not open_pipes or time.monotonic() > self._exited_at + _DRAIN_S
+
+    def _read(self, fd: int) -> None:
+        data = os.read(fd, _READ)
+        if not data:
+            self._selector.unregister(fd)
+        self._keep(self._streams[fd].feed(data))
+
+    def _keep(self, lines: list[bytes]) -> None:
+        if lines:
+            self._metrics.scan(lines, self._node.log.add(lines))
+
+    def _hear(self, fd: int) -> None:
+        if not self._container.hear():
+            self._selector.unregister(fd)
+
+    def _note_end(self, fd: int) -> None:
+        self._exited_at = time.monotonic()
+        self._selector.unregister(fd)
+
+    def _wake(self, fd: int) -> None:
+        os.read(fd, 4096)
+
+    def _mind_the_time(self) -> None:
+        """Do what is due now."""
+        now = time.monotonic()
+        if now >= self._told_at + _METRICS_S:
+            self._told_at = now
+            self._tell_metrics()
+        if self._exited_at is not None:
+            return
+        if self._kill_at is None and (reason := self._reason_to_stop(now)):
+            self._node.journal.once(Kind.STOPPING, reason=reason)
+            self._kill_at = now if self._node.stop.forgotten else now + self._node.plan.grace
+        if self._kill_at is None:
+            return
+        if not self._terminated:
+            self._terminated = self._container.terminate()
+        if not self.killed and (now >= self._kill_at or self._node.stop.forgotten):
+            self.killed = True
+            self._container.kill()
+
+    def _reason_to_stop(self, now: float) -> str:
+        if self._node.stop.asked:
+            return "asked"
+        return "max_runtime" if now >= self._started + self._node.plan.max_runtime else ""
+
+    def _wait(self) -> float:
+        """Return the seconds until something may be due."""
+        soonest = min(self._due(), default=time.monotonic() + _NAP_S)
+        return min(max(soonest - time.monotonic(), 0.0), _NAP_S)
+
+    def _due(self) -> Iterator[float]:
+        if self._metrics.pending:
+            yield self._told_at + _METRICS_S
+        if self._exited_at is not None:
+            yield self._exited_at + _DRAIN_S
+        elif self._kill_at is None:
+            yield self._started + self._node.plan.max_runtime
+        elif not self.killed:
+            yield self._kill_at
+            if not self._terminated:
+                yield time.monotonic() + _BEGIN_S
+
+    def _tell_metrics(self) -> None:
+        if points := self._metrics.drain():
+            self._node.journal.append(Kind.METRICS, points=points)
