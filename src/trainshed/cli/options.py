@@ -1,7 +1,11 @@
 """Options that several commands share, said once."""
 
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, fields
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -22,3 +26,33 @@ Jobs = Annotated[
 ]
 Output = Annotated[Format, typer.Option("--output", "-o", help="How to show it.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say only how it ended.")]
+
+
+def spread(kind: type[Any]) -> Callable[[Callable[[Any], None]], Callable[..., None]]:
+    """Make a command of a function that takes one dataclass: each field is a parameter.
+
+    For commands with more options than a function should have parameters.
+
+    Args:
+        kind: a dataclass; its fields' types are what Typer reads.
+    """
+    found = [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            annotation=field.type,
+            default=inspect.Parameter.empty if field.default is MISSING else field.default,
+        )
+        for field in fields(kind)
+    ]
+
+    def decorate(function: Callable[[Any], None]) -> Callable[..., None]:
+        @wraps(function)
+        def command(**values: Any) -> None:  # noqa: ANN401
+            function(kind(**values))
+
+        command.__annotations__ = {parameter.name: parameter.annotation for parameter in found}
+        vars(command)["__signature__"] = inspect.Signature(found)
+        return command
+
+    return decorate

@@ -4,6 +4,7 @@ import secrets
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ import typer
 
 from trainshed.app import clock
 from trainshed.cli import exits, live, output, parsing, session
-from trainshed.cli.options import DataDir, Quiet
+from trainshed.cli.options import DataDir, Quiet, spread
 from trainshed.cli.progress import bytes_bar
 from trainshed.client import launch, upload
 from trainshed.client.api import Api
@@ -20,89 +21,97 @@ from trainshed.client.references import describe
 from trainshed.client.submit import DEFAULT_IMAGE, DEFAULT_INSTANCE, job_name, submit
 
 
-def run(
-    script: Annotated[
-        Path, typer.Argument(metavar="SCRIPT", help="The program, such as train.py.")
-    ],
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """What can be typed after ``trainshed run``."""
+
+    script: Annotated[Path, typer.Argument(metavar="SCRIPT", help="The program, such as train.py.")]
     arguments: Annotated[
         list[str] | None,
         typer.Argument(metavar="[-- ARGS...]", help="'--lr 0.1', the same as --hp lr=0.1."),
-    ] = None,
+    ] = None
     data: Annotated[
         list[str] | None,
         typer.Option("--data", metavar="[NAME=]PATH_OR_URI", help="A channel of data; repeat."),
-    ] = None,
+    ] = None
     hp: Annotated[
         list[str] | None, typer.Option("--hp", metavar="K=V", help="A hyperparameter; repeat.")
-    ] = None,
-    nodes: Annotated[int, typer.Option("--nodes", min=1, help="How many nodes.")] = 1,
-    instance: Annotated[
-        str, typer.Option("--instance", help="Instance type of each node.")
-    ] = DEFAULT_INSTANCE,
-    max_time: Annotated[
-        str, typer.Option("--max-time", help="Stop it after 90m, 2h, 1d, ….")
-    ] = "1d",
+    ] = None
+    nodes: Annotated[int, typer.Option("--nodes", min=1, help="How many nodes.")] = 1
+    instance: Annotated[str, typer.Option("--instance", help="Instance type of each node.")] = (
+        DEFAULT_INSTANCE
+    )
+    max_time: Annotated[str, typer.Option("--max-time", help="Stop it after 90m, 2h, 1d, ….")] = (
+        "1d"
+    )
     env: Annotated[
         list[str] | None, typer.Option("--env", metavar="K=V", help="A variable; repeat.")
-    ] = None,
+    ] = None
     metric: Annotated[
         list[str] | None,
         typer.Option("--metric", metavar="NAME=REGEX", help="A number in the log; repeat."),
-    ] = None,
+    ] = None
     name: Annotated[
         str, typer.Option("--name", help="The job's name [default: script, time, 4 digits].")
-    ] = "",
+    ] = ""
     tag: Annotated[
         list[str] | None, typer.Option("--tag", metavar="K=V", help="A tag; repeat.")
-    ] = None,
-    image: Annotated[str, typer.Option("--image", help="Container image.")] = DEFAULT_IMAGE,
+    ] = None
+    image: Annotated[str, typer.Option("--image", help="Container image.")] = DEFAULT_IMAGE
     source: Annotated[
         Path | None,
         typer.Option("--source", help="Folder of the code [default: the script's own]."),
-    ] = None,
-    detach: Annotated[
-        bool, typer.Option("--detach", "-d", help="Print the name and return.")
-    ] = False,
+    ] = None
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Print the name and return.")] = (
+        False
+    )
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the request; change nothing.")
-    ] = False,
-    quiet: Quiet = False,
-    data_dir: DataDir = None,
-) -> None:
+    ] = False
+    quiet: Quiet = False
+    data_dir: DataDir = None
+
+
+@spread(RunOptions)
+def run(options: RunOptions) -> None:
     """Train with a script.
 
     Its folder is packed (.gitignore and .trainshedignore are honoured), local data is uploaded, and
     the job is watched until it is over: exit code 0 completed, 3 failed, 4 stopped, 5 time limit.
     Ctrl-C leaves the job running; a second one within 2 s stops it.
     """
-    order = Order(
-        name=name or new_name(script),
-        script=script,
-        source=source,
-        data=parsing.data(data or ()),
-        hyperparameters=parsing.hyperparameters(hp or (), arguments or ()),
-        environment=parsing.pairs(env or (), "a variable like KEY=value"),
-        metrics=parsing.metrics(metric or ()),
-        tags=parsing.pairs(tag or (), "a tag like key=value"),
-        image=image,
-        instance=instance,
-        nodes=nodes,
-        max_time=parsing.duration(max_time),
-    )
+    order = _order(options)
     sources = order.sources()
-    if dry_run:
-        api = session.connect(data_dir)
+    if options.dry_run:
+        api = session.connect(options.data_dir)
         bucket, region = launch.bucket_of(api), api.credentials.region
         print(output.dumps(launch.request_of(order, bucket=bucket, region=region)))
         return
     launch.request_of(order, bucket="checked", region="before")  # refuse before a server starts
-    api = session.connect(data_dir)
+    api = session.connect(options.data_dir)
     place(api, order, sources)
-    if detach:
+    if options.detach:
         print(order.name)
         output.note(f"next: trainshed logs -f {order.name}")
         return
-    raise typer.Exit(watch(api, order.name, data_dir, quiet=quiet))
+    raise typer.Exit(watch(api, order.name, options.data_dir, quiet=options.quiet))
+
+
+def _order(options: RunOptions) -> Order:
+    return Order(
+        name=options.name or new_name(options.script),
+        script=options.script,
+        source=options.source,
+        data=parsing.data(options.data or ()),
+        hyperparameters=parsing.hyperparameters(options.hp or (), options.arguments or ()),
+        environment=parsing.pairs(options.env or (), "a variable like KEY=value"),
+        metrics=parsing.metrics(options.metric or ()),
+        tags=parsing.pairs(options.tag or (), "a tag like key=value"),
+        image=options.image,
+        instance=options.instance,
+        nodes=options.nodes,
+        max_time=parsing.duration(options.max_time),
+    )
 
 
 def new_name(script: Path) -> str:

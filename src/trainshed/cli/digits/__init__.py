@@ -1,0 +1,1 @@
+"""The demo's programs: ordinary files, to be read and copied."""
