@@ -8,8 +8,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from trainshed.api.operations import offered
+from trainshed.api.iam.roles import Roles
+from trainshed.api.logs.operations import LogOperations
+from trainshed.api.operations import Operation, offered
 from trainshed.api.reports import Reports
+from trainshed.api.s3 import operations as s3
+from trainshed.api.sagemaker.change import ChangeTraining
+from trainshed.api.sagemaker.create import CreateTraining
+from trainshed.api.sagemaker.data import Data
+from trainshed.api.sagemaker.read import ReadTraining
+from trainshed.api.sagemaker.search import SearchTraining
+from trainshed.api.sagemaker.tags import ResourceTags
+from trainshed.api.sts.identity import Identity
 from trainshed.app.settings import Settings, interpreter
 from trainshed.drivers.base import Capabilities
 from trainshed.drivers.local.driver import LocalDriver
@@ -42,6 +52,7 @@ class Parts:
     reports: Reports
     engine: Engine
     local: LocalDriver
+    objects: EmbeddedObjects
     database: Database
 
 
@@ -59,16 +70,27 @@ def credentials(data: Path, region: str) -> Credentials:
     return Credentials(kept["access_key"], kept["secret_key"], kept["report_secret"])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stores:
+    """Where one server keeps everything."""
+
+    records: SqliteTrainingRecords
+    tags: SqliteTags
+    logs: Logs
+    objects: EmbeddedObjects
+
+
 def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datetime]) -> Parts:
     """Open the stores under ``data`` and wire a server that is reached at ``url``."""
     keys = credentials(data, settings.region)
     database = Database(data / "trainshed.db")
     changes = InProcessChanges()
-    records = SqliteTrainingRecords(database, changes)
-    tags = SqliteTags(database)
-    logs = Logs(data / "logs")
-    objects = EmbeddedObjects(data / "objects", database)
-    objects.sweep()
+    stores = Stores(
+        records=SqliteTrainingRecords(database, changes),
+        tags=SqliteTags(database),
+        logs=Logs(data / "logs"),
+        objects=EmbeddedObjects(database, data / "objects", clock),
+    )
     images = tuple(
         (pattern, interpreter(environment))
         for pattern, environment in settings.backends.local.images.items()
@@ -88,34 +110,52 @@ def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datet
         cache=str(data / "cache"),
         capabilities={"local": capabilities},
     )
-    operations = offered(
-        records=records,
-        tags=tags,
-        logs=logs,
-        objects=objects,
+    front = Front(
+        operations(stores, settings, clock),
+        keys={keys.access_key: keys.secret_key},
         clock=clock,
-        account=settings.account,
-        file_roots=settings.file_roots,
-        new_id=lambda: secrets.token_hex(6),
+        region=settings.region,
+    )
+    engine = Engine(
+        records=stores.records,
+        changes=changes,
+        drivers={"local": local},
+        site=site,
+        clock=clock,
+        backend="local",
     )
     return Parts(
-        front=Front(
-            operations,
-            keys={keys.access_key: keys.secret_key},
-            clock=clock,
-            region=settings.region,
-        ),
-        reports=Reports(records=records, logs=logs, secret=keys.report_secret),
-        engine=Engine(
-            records=records,
-            changes=changes,
-            drivers={"local": local},
-            site=site,
-            clock=clock,
-            backend="local",
-        ),
+        front=front,
+        reports=Reports(records=stores.records, logs=stores.logs, secret=keys.report_secret),
+        engine=engine,
         local=local,
+        objects=stores.objects,
         database=database,
+    )
+
+
+def operations(
+    stores: Stores, settings: Settings, clock: Callable[[], datetime]
+) -> dict[tuple[str, str], Operation]:
+    """Return everything this server offers, by service and operation."""
+    records, account = stores.records, settings.account
+    create = CreateTraining(
+        records=records,
+        data=Data(stores.objects, settings.file_roots),
+        account=account,
+        clock=clock,
+        new_id=lambda: secrets.token_hex(6),
+    )
+    return offered(
+        create.operations(),
+        ReadTraining(records=records, account=account).operations(),
+        ChangeTraining(records=records, account=account, clock=clock).operations(),
+        SearchTraining(records=records, tags=stores.tags).operations(),
+        ResourceTags(records=records, tags=stores.tags).operations(),
+        LogOperations(stores.logs, account=account, clock=clock).operations(),
+        s3.operations(stores.objects),
+        Identity(account=account).operations(),
+        Roles(account=account).operations(),
     )
 
 

@@ -65,6 +65,7 @@ def run(
                 runner.run(_serve(parts, listener, data_dir, url, on_ready))
         finally:
             parts.local.close()
+            parts.objects.close()
             parts.database.close()
             (data_dir / "server.json").unlink(missing_ok=True)
 
@@ -85,6 +86,7 @@ async def _serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.handle_exit, number, None)
+    await parts.objects.sweep()
     # A fault that the engine can't go on with ends the server, loudly.
     async with asyncio.TaskGroup() as group:
         engine = group.create_task(parts.engine.run())

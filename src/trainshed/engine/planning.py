@@ -158,11 +158,11 @@ def _notes(image: str, environment_path: str | None, instance_type: str) -> tupl
     if environment_path is None:
         return ()
     engine = (
-        f"[trainshed] no container engine on this backend: instead of the image '{image}' "
+        f"no container engine on this backend: instead of the image '{image}' "
         f"runs {environment_path}"
     )
     resources = (
-        f"[trainshed] instance type {instance_type} is not reserved: "
+        f"instance type {instance_type} is not reserved: "
         "the job shares the processors and memory of this machine"
     )
     return (engine, resources)
