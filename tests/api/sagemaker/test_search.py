@@ -244,7 +244,6 @@ async def test_a_filter_that_makes_no_sense_is_refused(
 @pytest.mark.parametrize(
     ("members", "says"),
     [
-        ({"Resource": "Endpoint"}, "Search for Resource Endpoint is not offered"),
         ({"SearchExpression": {}}, "must have at least one of Filters"),
         ({"SearchExpression": {"SubExpressions": [{"Operator": "Or"}]}}, "at least one of"),
         ({"SortBy": "Nothing"}, "can be sorted by"),
@@ -287,6 +286,12 @@ async def test_nested_filters_that_make_no_sense_are_refused(
     nested = {"NestedPropertyName": owner, "Filters": filters([(name, "Equals", "1")])}
     with pytest.raises(RequestRejected, match=says):
         await search(shed, {"NestedFilters": [nested]})
+
+
+async def test_other_resources_are_not_offered_and_say_so(shed: Shed) -> None:
+    with pytest.raises(RequestRejected, match="does not offer Search for Resource Endpoint") as no:
+        await shed.call("Search", Resource="Endpoint")
+    assert (no.value.code, no.value.status) == ("NotImplementedException", 501)
 
 
 async def test_more_jobs_than_are_read_at_a_time_are_all_found(shed: Shed) -> None:

@@ -16,6 +16,7 @@ from trainshed.api.sagemaker.expression import Expression, parse
 from trainshed.api.sagemaker.paging import Position, next_token, page_size, start_of
 from trainshed.api.sagemaker.properties import Kind, kind_of, values
 from trainshed.api.sagemaker.rejections import invalid, not_offered
+from trainshed.domain.errors import RequestRejected
 from trainshed.domain.training import TrainingJob
 from trainshed.stores.records.base import JobQuery, MetricValue
 from trainshed.wire.message import Call
@@ -130,7 +131,12 @@ class SearchTraining:
 
 def _check_offered(params: dict[str, Any]) -> None:
     if params["Resource"] != "TrainingJob":
-        raise not_offered(f"Search for Resource {params['Resource']}", "TrainingJob is.")
+        raise RequestRejected(
+            "NotImplementedException",
+            f"Trainshed does not offer Search for Resource {params['Resource']}; it offers "
+            "TrainingJob. Nothing was done.",
+            501,
+        )
     if params.get("VisibilityConditions"):
         raise not_offered("VisibilityConditions", "leave it out.")
 
