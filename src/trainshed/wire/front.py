@@ -176,7 +176,8 @@ class Front:
     def _told(self, model: ServiceModel, request: HttpRequest) -> str:
         operation = protocols.operation_of(model, request)
         if operation is None:
-            raise unknown_operation(request.headers.get("x-amz-target", ""))
+            asked = request.headers.get("x-amz-target") or f"{request.method} {request.path}"
+            raise unknown_operation(asked, model.protocol)
         if (model.name, operation) not in self._operations:
             raise not_offered(model.name, operation)
         return operation
@@ -229,7 +230,6 @@ def _unknown_service(claim: sigv4.Claim) -> RequestRejected:
         "UnknownOperationException",
         f"This request is signed for {claim.service!r}, which Trainshed does not speak for. "
         f"It does for {', '.join(route.BY_SIGNING_NAME)}.",
-        404,
     )
 
 

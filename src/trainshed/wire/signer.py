@@ -40,13 +40,16 @@ class Signer:
         Args:
             method: in capitals.
             url: percent-encoded, with scheme and host.
-            headers: all of them are signed.
+            headers: all of them are signed; ``x-amz-content-sha256`` among them speaks for a body
+                that is not at hand.
             body: None leaves an S3 payload unsigned.
             now: UTC.
         """
         parts = urlsplit(url)
         signed = {name.lower(): value for name, value in headers.items()}
-        payload_hash = UNSIGNED if body is None else sha256(body).hexdigest()
+        payload_hash = signed.get("x-amz-content-sha256")
+        if payload_hash is None:
+            payload_hash = UNSIGNED if body is None else sha256(body).hexdigest()
         signed |= {"host": host_of(url), "x-amz-date": stamp(now)}
         if self.service in S3_NAMES:
             signed["x-amz-content-sha256"] = payload_hash
