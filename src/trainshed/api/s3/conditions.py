@@ -14,7 +14,7 @@ from trainshed.api.s3.refusals import invalid_request
 from trainshed.domain.errors import RequestRejected
 from trainshed.stores.objects.info import ALWAYS, Condition, ObjectInfo
 
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)
+_RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})", re.ASCII)
 
 
 class Verdict(Enum):

@@ -21,8 +21,8 @@ _WORDS: Final[tuple[tuple[type[StoreError], str, str, int], ...]] = (
         UploadMissing,
         "NoSuchUpload",
         (
-            "The specified upload does not exist. The upload ID may be invalid, or the upload may have "
-            "been aborted or completed."
+            "The specified upload does not exist. The upload ID may be invalid, or the upload may "
+            "have been aborted or completed."
         ),
         404,
     ),
