@@ -188,12 +188,11 @@ class Engine:
         for host, state in attempt.handles.items():
             try:
                 await driver.observe(Handle(attempt.backend, state))
-            except NodeGone as error:
-                log.warning("node gone", extra={"job": job.name, "host": host, "why": str(error)})
+            except NodeGone:
                 gone.add(host)
             except DriverError as error:
                 # Knowing nothing changes nothing: the next look looks again.
-                log.warning("cannot see node", extra={"job": job.name, "why": str(error)})
+                log.warning("%s: cannot see %s: %s", job.name, host, error)
         return frozenset(gone)
 
     async def _act(self, job: TrainingJob, decision: Decision) -> tuple[bool, str]:
@@ -205,6 +204,8 @@ class Engine:
             return True, ""
         job = decision.job
         if decision.launch and job.attempt is not None:
+            if job.attempt.relaunches:
+                log.warning("%s: agents vanished, started over their journals", job.name)
             return await self._launch(job, job.attempt)
         if decision.clean:
             if job.attempt is not None:
@@ -234,7 +235,7 @@ class Engine:
             for node in launch.nodes:
                 handles[node.host] = (await driver.launch(node)).state
         except NoCapacity as error:
-            log.warning("no capacity", extra={"job": job.name, "why": str(error)})
+            log.warning("%s: not launched yet: %s", job.name, error)
             return False, ""
         except DriverError as error:
             await self._remove(replace(attempt, handles=handles))
