@@ -38,7 +38,7 @@ class Job:
         encoded = {key: json.dumps(value) for key, value in values.items()}
         self.write_config(self.tree.hyperparameters, encoded)
 
-    def code(self, name: str, text: str, **hyperparameters: Any) -> None:
+    def code(self, name: str, text: str, /, **hyperparameters: Any) -> None:
         """Put a file in the code folder, and make it the program."""
         path = self.tree.code / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -49,7 +49,7 @@ class Children:
         for each in FORWARDED:
             signal.signal(each, self._forward)
 
-    def run(self, command: "list[str]", environment: "dict[str, str]", folder: str) -> Ended:
+    def run(self, command: list[str], environment: dict[str, str], folder: str) -> Ended:
         """Run ``command`` in ``folder`` to its end; stdout and stderr go where ours go.
 
         Raises:
@@ -72,7 +72,7 @@ class Children:
             os.close(reader)
         return Ended(code, bytes(tail).decode("utf-8", "replace"))
 
-    def _spawn(self, command: "list[str]", environment: "dict[str, str]", stderr: int) -> int:
+    def _spawn(self, command: list[str], environment: dict[str, str], stderr: int) -> int:
         # Signals wait while the child has a process but we do not know its number yet.
         signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)
         try:

@@ -56,7 +56,7 @@ def check(program: str, kind: Kind, code: Path) -> None:
         )
 
 
-def command(program: str, kind: Kind, python: str, arguments: "list[str]") -> "list[str]":
+def command(program: str, kind: Kind, python: str, arguments: list[str]) -> list[str]:
     """Return the command line, to be run with the code folder as working folder."""
     if kind is Kind.PACKAGE:
         module = program[:-3] if program.endswith(".py") else program

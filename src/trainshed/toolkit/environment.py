@@ -41,7 +41,7 @@ class TrainingEnvironment:
         self._tree = tree
         self._variables = variables
 
-    def to_variables(self) -> "dict[str, str]":
+    def to_variables(self) -> dict[str, str]:
         """Return every variable that is added to the script's environment."""
         facts = self._facts()
         members = {
@@ -64,7 +64,7 @@ class TrainingEnvironment:
         found["SAGEMAKER_REGION"] = str(self.own.get(script_mode.REGION, self._region()) or "")
         return found
 
-    def _facts(self) -> "dict[str, Any]":
+    def _facts(self) -> dict[str, Any]:
         """Return what ``SM_TRAINING_ENV`` holds."""
         tree, resources = self._tree, self.resources
         module = self._variables.get("SAGEMAKER_PROGRAM")
@@ -101,7 +101,7 @@ class TrainingEnvironment:
             "user_entry_point": self.program,
         }
 
-    def _groups(self) -> "dict[str, Any]":
+    def _groups(self) -> dict[str, Any]:
         """Return what is known of hosts and instance groups."""
         try:
             hosts, host = self.resources["hosts"], self.resources["current_host"]
@@ -168,7 +168,7 @@ _PLAIN: Final = (
 """Members of ``SM_TRAINING_ENV`` that are variables of their own under the same name."""
 
 
-def passable(variables: Mapping[str, str]) -> "tuple[dict[str, str], list[str]]":
+def passable(variables: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     """Return the variables that the system can pass to a program, and a note for each other."""
     found, notes = {}, []
     for name, value in variables.items():
@@ -194,7 +194,7 @@ def on_path(program: str, variables: Mapping[str, str]) -> Optional[str]:
     return None
 
 
-def _read(path: os.PathLike[str]) -> "dict[str, Any]":
+def _read(path: os.PathLike[str]) -> dict[str, Any]:
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - any PathLike
             found = json.load(file)

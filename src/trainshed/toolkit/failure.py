@@ -18,7 +18,7 @@ class ToolkitError(Exception):
 class StepFailed(ToolkitError):
     """A program that one of our own steps ran has failed."""
 
-    def __init__(self, kind: str, exit_code: int, stderr: str, command: "list[str]") -> None:
+    def __init__(self, kind: str, exit_code: int, stderr: str, command: list[str]) -> None:
         last = "\n".join(stderr.strip().splitlines()[-12:])
         # The end of what an installer says is what matters, so the beginning is cut.
         message = last[-(_ROOM - _COMMAND_ROOM - 120) :]
@@ -26,7 +26,7 @@ class StepFailed(ToolkitError):
         self.exit_code = exit_code
 
 
-def script_failure(exit_code: int, stderr_tail: str, command: "list[str]") -> str:
+def script_failure(exit_code: int, stderr_tail: str, command: list[str]) -> str:
     """Return the failure text of a script that ran: its traceback, the end first to be kept."""
     trace = exits.traceback_in(stderr_tail)
     message = trace or "\n".join(stderr_tail.strip().splitlines()[-10:])
@@ -54,7 +54,7 @@ def write_success(tree: Tree) -> None:
     tree.success.touch()
 
 
-def _form(kind: str, exit_code: int, message: str, extra: str, command: "list[str]") -> str:
+def _form(kind: str, exit_code: int, message: str, extra: str, command: list[str]) -> str:
     lines = [f"{kind}:", f"ExitCode {exit_code}", f'ErrorMessage "{message}"']
     if extra:
         lines.append(f'ExtraInfo "{extra}"')

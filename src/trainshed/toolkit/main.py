@@ -24,7 +24,7 @@ _OURS = frozenset(
 )
 
 
-def main(words: "list[str]") -> int:
+def main(words: list[str]) -> int:
     """Run the job below ``SAGEMAKER_BASE_DIR`` (default /opt/ml); return the exit code.
 
     Args:
@@ -48,7 +48,7 @@ def main(words: "list[str]") -> int:
     return code
 
 
-def _train(tree: Tree, variables: "dict[str, str]", children: Children) -> int:
+def _train(tree: Tree, variables: dict[str, str], children: Children) -> int:
     training = TrainingEnvironment(tree, variables)
     _refuse_launchers(training)
     python = _interpreter(variables)
@@ -78,7 +78,7 @@ def _train(tree: Tree, variables: "dict[str, str]", children: Children) -> int:
 
 
 def _run_script(
-    tree: Tree, children: Children, command: "list[str]", variables: Mapping[str, str]
+    tree: Tree, children: Children, command: list[str], variables: Mapping[str, str]
 ) -> int:
     try:
         passed, notes = passable(variables)

@@ -40,7 +40,7 @@ own. ``addsitedir`` and not a plain line, so that .pth files found there count t
 class Installer:
     """Installs with one interpreter."""
 
-    def __init__(self, children: Children, python: str, variables: "dict[str, str]") -> None:
+    def __init__(self, children: Children, python: str, variables: dict[str, str]) -> None:
         self._children = children
         self._python = python
         self._variables = {
@@ -79,7 +79,7 @@ class Installer:
         Path(environments).mkdir(parents=True, exist_ok=True)
         return self._shared(Path(environments) / self._key(kind, code), kind, what, code)
 
-    def _shared(self, folder: Path, kind: Kind, what: "list[str]", code: Path) -> str:
+    def _shared(self, folder: Path, kind: Kind, what: list[str], code: Path) -> str:
         python = str(folder / "bin" / "python")
         if not (folder / _COMPLETE).exists():
             with folder.with_suffix(".lock").open("w") as lock:
@@ -94,7 +94,7 @@ class Installer:
         print(f"trainshed: using the environment {folder.name}, made by an earlier job", flush=True)
         return python
 
-    def _built(self, folder: Path, kind: Kind, what: "list[str]", code: Path) -> str:
+    def _built(self, folder: Path, kind: Kind, what: list[str], code: Path) -> str:
         """Make an environment in its final place: its scripts name their interpreter by path."""
         print(f"trainshed: making the environment {folder.name} for: {' '.join(what)}", flush=True)
         python = str(folder / "bin" / "python")
@@ -113,13 +113,13 @@ class Installer:
             named = [self._python, "-m", "venv", str(folder)]
             raise StepFailed(_failure(kind), ended.exit_code, ended.stderr_tail, named)
 
-    def _pip(self, python: str, kind: Kind, what: "list[str]", code: Path) -> None:
+    def _pip(self, python: str, kind: Kind, what: list[str], code: Path) -> None:
         command = [python, "-m", "pip", "install", *what]
         ended = self._run(command, str(code))
         if ended.exit_code:
             raise StepFailed(_failure(kind), ended.exit_code, ended.stderr_tail, command)
 
-    def _run(self, command: "list[str]", folder: str) -> Ended:
+    def _run(self, command: list[str], folder: str) -> Ended:
         try:
             return self._children.run(command, self._variables, folder)
         except OSError as error:
@@ -140,7 +140,7 @@ class Installer:
         return digest.hexdigest()[:24]
 
 
-def _arguments(kind: Kind, code: Path) -> "list[str]":
+def _arguments(kind: Kind, code: Path) -> list[str]:
     """Return what pip is asked to install."""
     listed = ["-r", "requirements.txt"] if (code / "requirements.txt").exists() else []
     return [".", *listed] if kind is Kind.PACKAGE else listed
@@ -150,7 +150,9 @@ def _failure(kind: Kind) -> str:
     return "InstallModuleError" if kind is Kind.PACKAGE else "InstallRequirementsError"
 
 
-def _lines(code: Path) -> "list[str]":
+def _lines(code: Path) -> list[str]:
+    if not (code / "requirements.txt").exists():
+        return []
     text = (code / "requirements.txt").read_text("utf-8", "replace")
     return [line.strip() for line in text.splitlines() if line.strip()]
 

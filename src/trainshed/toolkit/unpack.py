@@ -80,6 +80,7 @@ class _Unpacking:
         self._tar = tar
         self._root = os.path.realpath(folder)
         self._links: list[tuple[str, str]] = []
+        self._folders: set[str] = set()
 
     def run(self) -> None:
         count = total = 0
@@ -119,9 +120,13 @@ class _Unpacking:
             raise _Refused(f"{member.name!r} is neither file, folder nor link")
 
     def _make_folder(self, name: str, path: str) -> None:
+        if path in self._folders:
+            return
         if not self._inside(path):
             raise _Refused(f"{name!r} reaches outside the code folder through a link")
         os.makedirs(path, exist_ok=True)  # noqa: PTH103
+        if os.path.realpath(path) == path:
+            self._folders.add(path)  # real folders all the way, and nothing here removes one
 
     def _write(self, member: tarfile.TarInfo, path: str) -> None:
         source = self._tar.extractfile(member)
