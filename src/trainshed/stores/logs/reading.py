@@ -20,6 +20,8 @@ UNORDERED: Final = "unordered"
 COPIED: Final = "copied"
 """A file of this name marks a stream that is the copy of an agent's file."""
 
+_FIRST: Final = 4 * 1024
+"""Bytes to read first: a search over many streams needs but a line or two of most."""
 _CHUNK: Final = 64 * 1024
 _PEEK: Final = 512
 """Bytes in which one end of a line is mostly found."""
@@ -116,7 +118,7 @@ class StreamReader:
 
     def forward(self, offset: int) -> Iterator[Event]:
         """Yield the lines from the one that begins at ``offset`` on."""
-        length = _CHUNK
+        length = _FIRST
         while offset < self.end:
             limit = min(self._segment(offset).end, self.end)
             chunk = self._read(offset, min(length, limit - offset))
@@ -126,6 +128,7 @@ class StreamReader:
                     raise StoreError(f"{self._folder}: no line ends at {limit}, where a file does")
                 length *= 2
                 continue
+            length = max(length, _CHUNK)
             for line in chunk[: whole - 1].split(b"\n"):
                 end = offset + len(line) + 1
                 yield Event(offset, end, *decode(line))
@@ -133,7 +136,7 @@ class StreamReader:
 
     def backward(self, offset: int) -> Iterator[Event]:
         """Yield the lines before ``offset``, where a line must end, from the last to the first."""
-        length = _CHUNK
+        length = _FIRST
         while offset > self.start:
             first = self._segment(offset - 1).start
             start = max(offset - length, first)
@@ -142,6 +145,7 @@ class StreamReader:
             if torn == len(chunk):
                 length *= 2
                 continue
+            length = max(length, _CHUNK)
             for line in reversed(chunk[torn:-1].split(b"\n")):
                 start = offset - len(line) - 1
                 yield Event(start, offset, *decode(line))
@@ -152,6 +156,8 @@ class StreamReader:
 
         The stream must be ordered.
         """
+        if (last := self.last_ms) is None or last < ms:
+            return self.end  # what most streams of a search for the last minutes answer
         low, high = self.start, self.end
         while low < high:  # lines before low are earlier; those from high on are not
             middle = self._line_start((low + high) // 2)

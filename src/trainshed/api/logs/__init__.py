@@ -1,0 +1,1 @@
+"""CloudWatch Logs, as far as clients of training jobs use it."""
