@@ -52,7 +52,7 @@ def _demo(found: server.Server, work: Path | None, data_dir: Path | None) -> Non
         name=name,
         script=DIGITS / "train.py",
         data={"train": str(data)},
-        hyperparameters={"C": 10.0, "gamma": 0.001},
+        hyperparameters={"cost": 10.0, "gamma": 0.001},
         metrics={"validation:accuracy": r"validation:accuracy=([0-9.]+)"},
     )
     api = session.reconnect(data_dir)()

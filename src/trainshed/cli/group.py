@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 from trainshed import __version__
 from trainshed.cli import exits, output
 from trainshed.cli.main import COMMANDS
+from trainshed.cli.values import read_plainly
 from trainshed.client.errors import ApiError, ClientError, JobNotFound, ServerUnreachable
 from trainshed.domain.errors import TrainshedError
 
@@ -30,7 +31,9 @@ class LazyGroup(TyperGroup):
         function = getattr(import_module(f"trainshed.cli.{row.module}"), row.function)
         single = typer.Typer(add_completion=False, rich_markup_mode=None)
         single.command(cmd_name, context_settings=_HELP)(function)
-        return typer.main.get_command(single)
+        command = typer.main.get_command(single)
+        read_plainly(command.params)
+        return command
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401
         """Write the table's lines; the commands themselves need not be imported for that."""

@@ -113,7 +113,8 @@ def start(
                 raise _failed(f"the server ended at once (exit code {code})", log, began)
             sleep(_STEP)
             waited += _STEP
-        child.terminate()
+        child.kill()
+        child.wait()
         raise _failed(f"the server did not answer within {timeout:.0f} s", log, began)
 
 

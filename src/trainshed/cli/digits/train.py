@@ -13,7 +13,7 @@ from sklearn.svm import SVC
 def main() -> None:
     """Learn from train.csv (64 pixels and the digit in each row), and save the model."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--C", type=float, default=10.0)
+    parser.add_argument("--cost", type=float, default=10.0)
     parser.add_argument("--gamma", type=float, default=0.001)
     parser.add_argument("--train", default=os.environ.get("SM_CHANNEL_TRAIN", "."))
     parser.add_argument("--model-dir", default=os.environ.get("SM_MODEL_DIR", "."))
@@ -26,7 +26,7 @@ def main() -> None:
     )
     print(f"{len(x)} images to learn from, {len(x_check)} to check with")
 
-    model = SVC(C=args.C, gamma=args.gamma)
+    model = SVC(C=args.cost, gamma=args.gamma)
     model.fit(x, y)
     print(f"validation:accuracy={model.score(x_check, y_check):.4f}")
 

@@ -1,0 +1,67 @@
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.client.fake_server import FakeServer, announce, serving
+
+ROOT = Path(__file__).parents[2]
+
+
+class Shell:
+    """Types commands, each a process of its own, for one data folder."""
+
+    def __init__(self, data_dir: Path, folder: Path) -> None:
+        self.data_dir = data_dir
+        self.folder = folder
+        self.environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("TRAINSHED_", "AWS_", "NO_COLOR"))
+        } | {"TRAINSHED_DATA_DIR": str(data_dir), "PYTHONIOENCODING": "utf-8"}
+
+    def begin(self, *words: str) -> "subprocess.Popen[str]":
+        """Begin a command and return it."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "trainshed.cli", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=self.folder,
+            env=self.environment,
+        )
+
+    def __call__(self, *words: str, code: int = 0) -> "Said":
+        """Carry out a command that ends with this exit code, and return what it said."""
+        with self.begin(*words) as process:
+            out, err = process.communicate(timeout=100)
+        assert process.returncode == code, (process.returncode, out, err)
+        return Said(out, err)
+
+
+class Said:
+    """What a command said."""
+
+    def __init__(self, out: str, err: str) -> None:
+        self.out = out
+        self.err = err
+        self.lines = out.splitlines()
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    """A shell in an empty folder, for a data folder where no server runs."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    return Shell(tmp_path / "data", folder)
+
+
+@pytest.fixture
+def fake(shell: Shell) -> Iterator[FakeServer]:
+    """The server with memory, announced in the shell's data folder."""
+    with serving(FakeServer()) as server:
+        announce(server, shell.data_dir, os.getpid())
+        yield server
