@@ -58,6 +58,7 @@ def measure() -> dict[str, float]:
     """Return medians of the rounds, and the medians of the rounds' ratios."""
     rows: dict[str, list[float]] = {}
     with servers.trainshed(CONFIG) as (ours, _, _), servers.moto() as theirs:
+        ours.bucket("bucket")
         for target in (ours, theirs):
             create(target, "warm", 8)
         for index in range(ROUNDS):

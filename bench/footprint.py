@@ -18,6 +18,7 @@ IDLE_SECONDS = 20
 def server() -> dict[str, float]:
     """Return memory in MB and processor share in percent, of a server and its agent."""
     with servers.trainshed() as (target, pid, _):
+        target.bucket("bucket")
         body = json.dumps(request("one")).encode()
         requests_per_second(target, [target.request("CreateTrainingJob", body)], 1)
         time.sleep(3)

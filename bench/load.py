@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import boto3
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
@@ -22,6 +23,14 @@ class Target:
     port: int
     access_key: str
     secret_key: str
+
+    def bucket(self, name: str) -> None:
+        """Make a bucket."""
+        url = f"http://{self.host}:{self.port}"
+        keys = {"aws_access_key_id": self.access_key, "aws_secret_access_key": self.secret_key}
+        boto3.client("s3", endpoint_url=url, region_name="us-east-1", **keys).create_bucket(
+            Bucket=name
+        )
 
     def request(self, operation: str, body: bytes) -> bytes:
         """Return the bytes of one signed request."""
