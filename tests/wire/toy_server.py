@@ -4,7 +4,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,13 @@ KEYS = {"AKIATOY": "a-secret"}
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-@dataclass
 class Toy:
     """Operations with a memory: what was put can be got, what was called can be asked."""
 
-    folder: Path
-    calls: list[Call] = field(default_factory=list)
-    objects: dict[str, bytes] = field(default_factory=dict)
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.calls: list[Call] = []
+        self.objects: dict[str, bytes] = {}
 
     def table(self) -> Mapping[tuple[str, str], Any]:
         return {
