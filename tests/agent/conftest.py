@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -149,7 +150,7 @@ def python(tmp_path: Path) -> Callable[[str], tuple[str, ...]]:
 
 def until(true: Callable[[], Any], timeout: float = 20.0) -> None:
     """Return once ``true()``; for what no report tells of."""
-    end = time.monotonic() + timeout
+    end, pause = time.monotonic() + timeout, threading.Event()
     while not true():
         assert time.monotonic() < end, "it never came true"
-        time.sleep(0.01)
+        pause.wait(0.01)

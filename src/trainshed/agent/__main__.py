@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +21,7 @@ from trainshed.agent.node import Node
 from trainshed.agent.output import OutputLog
 from trainshed.agent.report import Reporter
 from trainshed.agent.runtimes.process import ProcessRuntime
-from trainshed.agent.sequence import walk
+from trainshed.agent.sequence import give_up, walk
 from trainshed.agent.stopping import Stop
 from trainshed.domain.facts import Kind
 from trainshed.domain.plan import NodePlan
@@ -66,7 +67,13 @@ def serve(folder: Path, runtime: ProcessRuntime) -> int:
         os.dup2(own, 2)
         os.close(own)
         stop.look()
-        walk(_node(folder, stop, runtime))
+        os.chdir("/")
+        node = _node(folder, stop, runtime)
+        try:
+            walk(node)
+        except Exception as error:  # noqa: BLE001 - the outermost: a node must not end untold
+            traceback.print_exc()
+            give_up(node, f"the agent failed: {type(error).__name__}: {error}")
     return 0
 
 

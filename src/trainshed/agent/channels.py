@@ -32,15 +32,20 @@ class Item:
 
 
 def items(
-    channel: Mapping[str, Any], objects: RemoteObjects, rank: int, count: int
+    source: Mapping[str, Any], objects: RemoteObjects, rank: int, count: int
 ) -> Iterator[Item]:
     """Yield what goes to the node ``rank`` of ``count``, in key order.
 
+    Args:
+        source: as ``source_of`` returns it.
+        objects: where they are.
+        rank: counts from 0.
+        count: nodes that a sharded channel is dealt to, round robin.
+
     Raises:
-        BadInput: the channel asks for what is not offered, is not there, or can't lie in a folder.
+        BadInput: there is nothing, or what is there can't lie in a folder.
         StoreError: the store refused, or stayed away.
     """
-    source = _source(channel)
     sharded = source.get("S3DataDistributionType") == "ShardedByS3Key"
     files = 0
     for item in _all(source, objects):
@@ -67,7 +72,12 @@ def local_path(prefix: str, key: str) -> str:
     return key[prefix.rfind("/") + 1 :]
 
 
-def _source(channel: Mapping[str, Any]) -> Mapping[str, Any]:
+def source_of(channel: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a channel's ``S3DataSource``.
+
+    Raises:
+        BadInput: the channel's name or its source is not one that can be brought in.
+    """
     name, source = channel["ChannelName"], channel.get("DataSource") or {}
     if name in {".", ".."}:
         raise BadInput(f'ClientError: "{name}" cannot be the name of a channel')

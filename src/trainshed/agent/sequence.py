@@ -41,6 +41,14 @@ def walk(node: Node) -> None:
         node.reporter.finish()
 
 
+def give_up(node: Node, why: str) -> None:
+    """End a node that a fault of ours stopped, and report it."""
+    if node.journal.last(Kind.ENDED) is None:
+        reason = f"InternalServerError: {why}"
+        node.journal.append(Kind.ENDED, outcome=Outcome.LOST.value, reason=reason)
+    node.reporter.finish()
+
+
 def verdict(journal: Journal) -> tuple[Outcome, str]:
     """Return how a container's run counts: (outcome, reason)."""
     exited, stopping = journal.last(Kind.EXITED), journal.last(Kind.STOPPING)

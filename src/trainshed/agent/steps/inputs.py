@@ -6,7 +6,7 @@ from pathlib import Path
 from queue import Queue
 from typing import Any, Final
 
-from trainshed.agent.channels import BadInput, Item, items
+from trainshed.agent.channels import BadInput, Item, items, source_of
 from trainshed.agent.node import Node, NodeOver
 from trainshed.agent.steps.layout import is_for
 from trainshed.contract import script_mode
@@ -35,7 +35,11 @@ def bring_inputs(node: Node) -> None:
     node.journal.once(Kind.DOWNLOADING)
     node.reporter.start()
     objects = RemoteObjects(
-        node.plan.objects, node.plan.file_roots, cancelled=lambda: node.stop.asked
+        node.plan.objects,
+        node.plan.file_roots,
+        # Data may lie around the place where nodes work; it must not be copied into itself.
+        not_with="agent.lock",
+        cancelled=lambda: node.stop.asked,
     )
     try:
         if archive:
@@ -80,7 +84,8 @@ def _stage(node: Node, channel: Mapping[str, Any], objects: RemoteObjects) -> No
         node.log.say(
             f"channel {name}: FastFile is not offered here yet; its files are copied first"
         )
-    wanted = items(channel, objects, plan.hosts.index(plan.host), len(plan.hosts))
+    source = source_of(channel)
+    wanted = items(source, objects, plan.hosts.index(plan.host), len(plan.hosts))
     folder = node.tree.channel(name)
     manifest = folder.with_name(f"{name}-manifest")
     _empty(folder)

@@ -19,7 +19,9 @@ _CHUNK = 4 << 20
 class Folders:
     """Reads and writes files below the allowed folders."""
 
-    def __init__(self, roots: Sequence[str]) -> None:
+    def __init__(self, roots: Sequence[str], *, not_with: str = "") -> None:
+        """Allow what is below ``roots``; leave out folders that hold a file named ``not_with``."""
+        self._not_with = not_with
         self._roots = tuple(os.path.realpath(root) for root in roots)
 
     def allowed(self, path: str) -> Path:
@@ -38,18 +40,14 @@ class Folders:
     def walk(self, prefix: str) -> Iterator[tuple[str, int]]:
         """Yield (path, size) of the files that ``prefix`` names, sorted by path.
 
-        A folder names what is below it and a file names itself. Anything else is a prefix of names
-        in its folder, as a key's prefix is in a bucket.
+        A folder names what is below it, a file itself. Unlike a key's prefix in a bucket, half a
+        name names nothing: a slip in a path must not bring its neighbours in.
         """
         whole = self.allowed(prefix)
         if whole.is_dir():
             yield from self._below(prefix.rstrip("/"))
         elif whole.is_file():
             yield prefix, whole.stat().st_size
-        else:
-            folder, _, start = prefix.rpartition("/")
-            if start and Path(folder or "/").is_dir():
-                yield from self._below(folder, start)
 
     def fetch(self, path: str, target: Path, cancelled: Callable[[], bool]) -> None:
         """Copy a file to ``target``, which must not exist.
@@ -109,10 +107,12 @@ class Folders:
             target.parent.rmdir()
             target.parent.parent.rmdir()
 
-    def _below(self, folder: str, start: str = "") -> Iterator[tuple[str, int]]:
+    def _below(self, folder: str) -> Iterator[tuple[str, int]]:
         """Yield the files below a folder in the order of their whole paths, as a bucket would."""
         with os.scandir(folder or "/") as entries:
-            names = sorted(e.name + "/" * e.is_dir() for e in entries if e.name.startswith(start))
+            names = sorted(entry.name + "/" * entry.is_dir() for entry in entries)
+        if self._not_with in names:
+            return
         for name in names:
             path = f"{folder}/{name}".rstrip("/")
             entry = self.allowed(path)

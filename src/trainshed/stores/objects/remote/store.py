@@ -40,6 +40,7 @@ class RemoteObjects:
         access: Mapping[str, str],
         file_roots: Sequence[str] = (),
         *,
+        not_with: str = "",
         cancelled: Callable[[], bool] = _never,
         patience_s: float = PATIENCE_S,
     ) -> None:
@@ -48,11 +49,12 @@ class RemoteObjects:
         Args:
             access: as ``NodePlan.objects`` has it.
             file_roots: the folders below which ``file://`` is allowed.
+            not_with: ``file://`` folders that hold a file of this name are left out of lists.
             cancelled: asked often, from any thread; True ends what runs with ``Cancelled``.
             patience_s: how long to go on asking a store that is away.
         """
         self._access = Access.of(access)
-        self._folders = Folders(file_roots)
+        self._folders = Folders(file_roots, not_with=not_with)
         self._cancelled = cancelled
         self._patience_s = patience_s
         self._buckets: dict[str, Any] = {}

@@ -1,0 +1,83 @@
+"""Reporting through everything that can happen between an agent and its server."""
+
+from collections.abc import Callable
+
+from tests.agent.conftest import Agent, until
+
+from trainshed.domain.facts import Kind
+
+MakeAgent = Callable[..., Agent]
+
+
+def test_lines_arrive_while_the_script_runs(agent: MakeAgent) -> None:
+    node = agent("echo first; sleep 600").start()
+    node.wait_for_line("first")
+    assert node.fact(Kind.TRAINING) is not None
+
+
+def test_a_lost_answer_changes_nothing(agent: MakeAgent) -> None:
+    node = agent("for i in 1 2 3 4 5; do echo $i; sleep 0.1; done")
+    node.reports.lose_answers(4)
+    node.start().wait()
+    assert node.lines() == ["1", "2", "3", "4", "5"]
+    assert node.ended() == ("completed", "")
+    assert node.reports.log(node.plan.node_id) == (node.folder / "output.log").read_bytes()
+
+
+def test_an_agent_waits_for_its_server_and_then_tells_everything(agent: MakeAgent) -> None:
+    node = agent("echo up; sleep 0.3; echo over")
+    node.reports.stop()
+    node.start()
+    until(lambda: '"ended"' in _journal(node))
+    assert node.kinds() == []
+    node.reports.start()
+    node.wait()
+    assert node.lines() == ["up", "over"]
+    assert node.ended() == ("completed", "")
+
+
+def test_what_the_server_lost_is_sent_again(agent: MakeAgent) -> None:
+    node = agent("i=0; while :; do i=$((i+1)); echo line $i; sleep 0.1; done", grace=0.1).start()
+    node.wait_for_line("line 3")
+    node.reports.stop()
+    node.reports.lose_log(node.plan.node_id, 5)
+    node.reports.start()
+    node.wait_for_line("line 9")
+    node.signal(15)
+    node.wait()
+    assert node.reports.log(node.plan.node_id) == (node.folder / "output.log").read_bytes()
+
+
+def test_a_next_agent_learns_what_was_taken_before(agent: MakeAgent) -> None:
+    node = agent("echo up; sleep 600").start()
+    node.wait_for_line("up")
+    node.kill()
+    node.start().wait()
+    assert node.lines() == ["up"]
+    assert [fact.n for fact in node.reports.facts(node.plan.node_id)] == [1, 2, 3]
+
+
+def test_many_lines_all_arrive_once(agent: MakeAgent) -> None:
+    node = agent("seq 1 200000")
+    node.start().wait()
+    assert node.lines() == [str(i) for i in range(1, 200001)]
+
+
+def test_the_end_is_told_after_the_last_line(agent: MakeAgent) -> None:
+    node = agent("seq 1 100000; echo last")
+    node.start()
+    node.reports.wait_for(lambda: node.fact(Kind.ENDED))
+    assert node.lines()[-1] == "last"
+
+
+def test_an_agent_without_data_and_without_s3_stays_small(agent: MakeAgent) -> None:
+    node = agent("echo up; sleep 600").start()
+    node.wait_for_line("up")
+    with open(f"/proc/{node.pid}/status") as status:
+        rss = next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+    assert rss < 40 * 1024
+
+
+def _journal(node: Agent) -> str:
+    path = node.folder / "journal.jsonl"
+    return path.read_text() if path.exists() else ""
