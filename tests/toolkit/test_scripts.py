@@ -209,7 +209,7 @@ def test_a_variable_too_long_for_the_system_is_left_out_with_a_word(job: Job) ->
     job.hyperparameters(sagemaker_program="train.py", **big)
     ended = job.run()
     assert ended.returncode == 0
-    assert "variable SM_HPS is left out" in ended.stdout
+    assert "variable 'SM_HPS' is left out" in ended.stdout
     assert ended.stdout.endswith("False True\n")
 
 

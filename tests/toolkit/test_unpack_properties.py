@@ -34,7 +34,7 @@ members = st.lists(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(members)
 def test_nothing_outside_is_written_or_linked(
     content: list[tuple[tarfile.TarInfo, bytes]],

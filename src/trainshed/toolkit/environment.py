@@ -174,10 +174,10 @@ def passable(variables: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     for name, value in variables.items():
         size = len(os.fsencode(name)) + len(value.encode("utf-8", "surrogateescape")) + 2
         if "=" in name or not name:
-            notes.append(f"variable {name!r} is left out: its name cannot hold '='")
+            notes.append(f"variable {name!a} is left out: its name cannot hold '='")
         elif size > _VARIABLE_BYTES:
             notes.append(
-                f"variable {name} is left out: {size} bytes, the system passes at most "
+                f"variable {name!a} is left out: {size} bytes, the system passes at most "
                 f"{_VARIABLE_BYTES}; read the files below /opt/ml/input/config instead"
             )
         else:
