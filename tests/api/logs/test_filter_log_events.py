@@ -229,3 +229,11 @@ def test_the_command_line_searches_a_group(server: LogServer) -> None:
     server.write("j/algo-2-5", (2, "two"))
     words = ["filter-log-events", "--log-group-name", GROUP, "--page-size", "1"]
     assert server.aws(*words, "--query", "events[].message", "--output", "text") == "one\ntwo\n"
+
+
+def test_a_rare_match_is_found_over_pages_that_may_be_empty(server: LogServer, client: Any) -> None:
+    server.write("s", *((n, "x" * 200_000) for n in range(200)), (200, "rare"))
+    first = client.filter_log_events(logGroupName=GROUP, filterPattern="rare")
+    assert first["events"] == []
+    assert "nextToken" in first
+    assert found(client, filterPattern="rare") == "rare"

@@ -15,8 +15,8 @@ from trainshed.api.logs.patterns import Pattern, parse
 from trainshed.api.logs.tokens import number, parts_of, token
 from trainshed.stores.logs.reading import Event, StreamReader
 
-MAX_SEARCHED: Final = 64 * 1024 * 1024
-"""Bytes to look through for one page; a rarer match is found by the following pages."""
+MAX_SEARCHED: Final = 16 * 1024 * 1024
+"""Bytes to look through for one page (about a second); rarer matches are on the following ones."""
 
 
 class _Place(NamedTuple):
