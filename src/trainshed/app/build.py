@@ -20,7 +20,7 @@ from trainshed.api.sagemaker.read import ReadTraining
 from trainshed.api.sagemaker.search import SearchTraining
 from trainshed.api.sagemaker.tags import ResourceTags
 from trainshed.api.sts.identity import Identity
-from trainshed.app.settings import Settings, interpreter
+from trainshed.app.settings import Settings, inherited_environment, interpreter
 from trainshed.drivers.base import Capabilities
 from trainshed.drivers.local.driver import LocalDriver
 from trainshed.engine.loop import Engine
@@ -96,7 +96,12 @@ def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datet
         for pattern, environment in settings.backends.local.images.items()
     )
     capabilities = Capabilities(max_nodes=settings.backends.local.max_nodes, images=images)
-    local = LocalDriver(name="local", root=data / "nodes", capabilities=capabilities)
+    local = LocalDriver(
+        name="local",
+        root=data / "nodes",
+        capabilities=capabilities,
+        environment=inherited_environment(),
+    )
     site = Site(
         server_url=url,
         secret=keys.report_secret,

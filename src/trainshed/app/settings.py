@@ -82,3 +82,8 @@ def load(path: Path | None) -> Settings:
 def interpreter(environment: str) -> str:
     """Return the path that an image's environment stands for (``python`` is this one)."""
     return sys.executable if environment == "python" else environment
+
+
+def inherited_environment() -> dict[str, str]:
+    """Return what the server was started with; jobs of the process runtime build on it."""
+    return dict(os.environ)

@@ -10,7 +10,7 @@ A store's writer makes a class from ``RecordsSuite`` and gives it one fixture::
 
 The fixture yields empty stores; ``changes`` hears what ``training`` writes.
 """
-# ruff: noqa: S101, D102 - tests assert, and their names are their sentences
+
 
 import asyncio
 from dataclasses import dataclass, replace

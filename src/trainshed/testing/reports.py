@@ -158,7 +158,7 @@ class _Answer(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         self._answer("PUT")
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: ANN401 - the base's own
+    def log_message(self, format: str, *args: Any) -> None:
         """Say nothing."""
 
     def _answer(self, method: str) -> None:

@@ -15,15 +15,15 @@ import fcntl
 import os
 import shutil
 import signal
-import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from trainshed.domain.errors import DriverError, NodeGone
 from trainshed.domain.plan import NodePlan
 from trainshed.drivers.base import Capabilities, Handle
-from trainshed.drivers.local.spare import Spare
+from trainshed.drivers.local.spare import Child, Spare
 
 _KILL_SECONDS: Final = 10.0
 """How long a killed agent may take to vanish before it is an error."""
@@ -34,13 +34,21 @@ _WARM_UP_SECONDS: Final = 0.5
 class LocalDriver:
     """Starts agents as processes of this machine."""
 
-    def __init__(self, *, name: str, root: Path, capabilities: Capabilities) -> None:
-        """``root`` is the folder that holds a folder per node."""
+    def __init__(
+        self,
+        *,
+        name: str,
+        root: Path,
+        capabilities: Capabilities,
+        environment: Mapping[str, str],
+    ) -> None:
+        """``root`` is the folder that holds a folder per node; agents get ``environment``."""
         self._name = name
         self._root = root
         self._capabilities = capabilities
-        self._spare = Spare([sys.executable, "-I", "-m", "trainshed.agent", "--wait"])
-        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        command = (sys.executable, "-I", "-m", "trainshed.agent", "--wait")
+        self._spare = Spare(command, environment)
+        self._children: dict[str, Child] = {}
         self._warming: asyncio.TimerHandle | None = None
 
     @property
@@ -115,7 +123,7 @@ class LocalDriver:
     def _lives(self, folder: Path) -> bool:
         """Tell whether an agent works on the folder, or was just started to."""
         for node_id, child in list(self._children.items()):
-            if child.poll() is not None:
+            if child.ended():
                 del self._children[node_id]
         return folder.name in self._children or _locked(folder)
 

@@ -4,59 +4,97 @@ Starting Python and importing the agent takes several times as long as all else 
 and the first line of the user's script. The spare ends by itself when its server is gone.
 """
 
-import contextlib
-import subprocess
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+
+class Child:
+    """A process that may outlive us: no more than its pid, and a pipe to its standard input."""
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Start ``command``, an absolute path and its arguments.
+
+        Raises:
+            OSError: it can't be started.
+        """
+        reading, self._told_by = os.pipe()
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        try:
+            self.pid = os.posix_spawn(
+                command[0],
+                list(command),
+                environment,
+                file_actions=[
+                    (os.POSIX_SPAWN_DUP2, reading, 0),
+                    (os.POSIX_SPAWN_DUP2, nowhere, 1),
+                    (os.POSIX_SPAWN_DUP2, nowhere, 2),
+                ],
+                # A session of its own: Ctrl-C at the server's terminal is not meant for the jobs.
+                setsid=True,
+            )
+        except OSError:
+            os.close(self._told_by)
+            raise
+        finally:
+            os.close(reading)
+            os.close(nowhere)
+        self._reaped = False
+
+    def ended(self) -> bool:
+        """Tell whether the process is over."""
+        if not self._reaped:
+            self._reaped = os.waitpid(self.pid, os.WNOHANG)[0] != 0
+        return self._reaped
+
+    def tell(self, line: str) -> bool:
+        """Write the one line it waits for; return False if it is gone."""
+        try:
+            os.write(self._told_by, f"{line}\n".encode())
+        except BrokenPipeError:
+            return False
+        finally:
+            os.close(self._told_by)
+        return True
+
+    def dismiss(self) -> None:
+        """End a process that waits for its line, and wait until it is gone."""
+        os.close(self._told_by)
+        if not self._reaped:
+            os.waitpid(self.pid, 0)
 
 
 class Spare:
     """Hands out running agents, and starts the next one behind each."""
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         """``command`` starts a process that reads its folder's path from one line of stdin."""
         self._command = tuple(command)
-        self._waiting: subprocess.Popen[bytes] | None = None
+        self._environment = dict(environment)
+        self._waiting: Child | None = None
 
     def prepare(self) -> None:
         """Start an agent ahead of need, unless one waits."""
-        if self._waiting is None or self._waiting.poll() is not None:
-            self._waiting = self._start()
+        if self._waiting is not None and self._waiting.ended():
+            self.close()
+        if self._waiting is None:
+            self._waiting = Child(self._command, self._environment)
 
-    def take(self, folder: Path) -> subprocess.Popen[bytes]:
-        """Return an agent that has been told to work on ``folder``."""
-        child = self._waiting
-        self._waiting = None
-        if child is None or not _tell(child, folder):
-            child = self._start()
-            _tell(child, folder)
+    def take(self, folder: Path) -> Child:
+        """Return an agent that has been told to work on ``folder``.
+
+        Raises:
+            OSError: none waits, and none can be started.
+        """
+        child, self._waiting = self._waiting, None
+        if child is not None and child.tell(str(folder)) and not child.ended():
+            return child
+        child = Child(self._command, self._environment)
+        child.tell(str(folder))
         return child
 
     def close(self) -> None:
         """Dismiss the agent that waits, if any."""
         if self._waiting is not None:
-            if self._waiting.stdin is not None:
-                self._waiting.stdin.close()
-            self._waiting.wait()
+            self._waiting.dismiss()
             self._waiting = None
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            self._command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            # A session of its own: Ctrl-C at the server's terminal is not meant for the jobs.
-            start_new_session=True,
-        )
-
-
-def _tell(child: subprocess.Popen[bytes], folder: Path) -> bool:
-    """Write the folder's path to the agent; return False if it is gone."""
-    if child.stdin is None or child.poll() is not None:
-        return False
-    with contextlib.suppress(BrokenPipeError):
-        child.stdin.write(f"{folder}\n".encode())
-        child.stdin.close()
-        return True
-    return False

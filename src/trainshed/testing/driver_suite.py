@@ -1,0 +1,124 @@
+"""What every driver is held to: inherit ``DriverSuite`` and give it the fixture ``place``.
+
+The suite runs real agents, which report to ``testing.reports.Reports``; it judges a driver by what
+those tell, and by what the driver says of its nodes.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from trainshed.domain.errors import NodeGone
+from trainshed.domain.facts import Kind
+from trainshed.domain.plan import NodePlan
+from trainshed.drivers.base import Driver, Handle
+from trainshed.testing.reports import Reports
+
+RUNS_LONG = ("/bin/sh", "-c", "trap 'exit 0' TERM; echo running; while :; do sleep 0.05; done")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A driver, and where its nodes report."""
+
+    driver: Driver
+    restarted: Callable[[], Driver]
+    """Returns another driver on the same place, as after a restart of the server."""
+    reports: Reports
+    plan: Callable[..., NodePlan]
+    """Returns a node's plan; keyword arguments replace its members."""
+
+
+async def told(place: Place, plan: NodePlan, kind: Kind) -> None:
+    """Return once the node has reported a fact of this kind."""
+    found = lambda: place.reports.fact(plan.node_id, kind) is not None  # noqa: E731
+    await asyncio.to_thread(place.reports.wait_for, found)
+
+
+async def said(place: Place, plan: NodePlan, text: str) -> None:
+    """Return once the node's log has a line ``text``."""
+    found = lambda: text in place.reports.lines(plan.node_id)  # noqa: E731
+    await asyncio.to_thread(place.reports.wait_for, found)
+
+
+async def gone(driver: Driver, handle: Handle) -> None:
+    """Return once the driver says that the node has no agent."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                await driver.observe(handle)
+            except NodeGone:
+                return
+            await asyncio.sleep(0.01)
+
+
+class DriverSuite:
+    """The promise of ``drivers.base``, method by method."""
+
+    @pytest.fixture
+    def place(self) -> Place:
+        """Override: a driver with nothing in it yet."""
+        raise NotImplementedError
+
+    async def test_a_launched_node_runs_reports_and_leaves(self, place: Place) -> None:
+        plan = place.plan()
+        handle = await place.driver.launch(plan)
+        await told(place, plan, Kind.ENDED)
+        await gone(place.driver, handle)
+        await place.driver.remove(handle)
+
+    async def test_the_same_plan_launched_twice_runs_once(self, place: Place) -> None:
+        plan = place.plan(entrypoint=RUNS_LONG)
+        first, second = await place.driver.launch(plan), await place.driver.launch(plan)
+        await said(place, plan, "running")
+        third = await place.driver.launch(plan)
+        assert first == second == third
+        await place.driver.stop(first)
+        await told(place, plan, Kind.ENDED)
+        assert place.reports.lines(plan.node_id).count("running") == 1
+        await place.driver.remove(first)
+
+    async def test_a_restarted_driver_finds_its_nodes_by_their_handles(self, place: Place) -> None:
+        plan = place.plan(entrypoint=RUNS_LONG)
+        handle = await place.driver.launch(plan)
+        await said(place, plan, "running")
+        again = place.restarted()
+        await again.observe(handle)
+        assert await again.launch(plan) == handle
+        await again.stop(handle)
+        await told(place, plan, Kind.ENDED)
+        await gone(again, handle)
+        await again.remove(handle)
+
+    async def test_stopping_reaches_the_container_at_whatever_moment_it_comes(
+        self, place: Place
+    ) -> None:
+        plan = place.plan(entrypoint=RUNS_LONG)
+        handle = await place.driver.launch(plan)
+        await place.driver.stop(handle)
+        await told(place, plan, Kind.ENDED)
+        ended = place.reports.fact(plan.node_id, Kind.ENDED)
+        assert ended is not None
+        assert ended.detail["outcome"] == "stopped"
+        await gone(place.driver, handle)
+        await place.driver.remove(handle)
+
+    async def test_removing_ends_what_still_runs(self, place: Place) -> None:
+        plan = place.plan(entrypoint=RUNS_LONG)
+        handle = await place.driver.launch(plan)
+        await said(place, plan, "running")
+        await place.driver.remove(handle)
+        with pytest.raises(NodeGone):
+            await place.driver.observe(handle)
+
+    async def test_what_is_gone_can_be_stopped_and_removed_again(self, place: Place) -> None:
+        plan = place.plan()
+        handle = await place.driver.launch(plan)
+        await told(place, plan, Kind.ENDED)
+        for _ in range(2):
+            await place.driver.remove(handle)
+            await place.driver.stop(handle)
+        with pytest.raises(NodeGone):
+            await place.driver.observe(handle)

@@ -1,0 +1,110 @@
+"""The local driver, held to the promise of all drivers, and what is its own."""
+
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from trainshed.domain.errors import DriverError, NodeGone
+from trainshed.domain.facts import Kind
+from trainshed.domain.plan import NodePlan
+from trainshed.drivers.base import Capabilities
+from trainshed.drivers.local.driver import LocalDriver
+from trainshed.testing.driver_suite import RUNS_LONG, DriverSuite, Place, gone, said, told
+from trainshed.testing.plans import node_plan
+from trainshed.testing.reports import Reports
+
+
+@dataclass
+class Local:
+    """Drivers on one folder; all their spare agents go in the end."""
+
+    root: Path
+    made: list[LocalDriver] = field(default_factory=list)
+
+    def driver(self) -> LocalDriver:
+        driver = LocalDriver(
+            name="local",
+            root=self.root / "nodes",
+            capabilities=Capabilities(max_nodes=4),
+            environment=os.environ,
+        )
+        self.made.append(driver)
+        return driver
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    local = Local(tmp_path)
+    reports = Reports()
+    reports.start()
+
+    def plan(**changes: object) -> NodePlan:
+        return node_plan(tmp_path, server_url=reports.url, token=reports.token, **changes)
+
+    yield Place(driver=local.driver(), restarted=local.driver, reports=reports, plan=plan)
+    for driver in local.made:
+        driver.close()
+    reports.stop()
+
+
+class TestLocalDriver(DriverSuite):
+    """The promise, kept."""
+
+    @pytest.fixture
+    def place(self, place: Place) -> Place:
+        return place
+
+
+async def test_an_agent_killed_while_its_container_ran_tells_of_the_loss_when_launched_again(
+    place: Place,
+) -> None:
+    plan = place.plan(entrypoint=RUNS_LONG)
+    handle = await place.driver.launch(plan)
+    await said(place, plan, "running")
+    pid = int((Path(handle.state) / "agent.lock").read_text().split()[0])
+    os.kill(pid, signal.SIGKILL)
+    await gone(place.driver, handle)
+    assert await place.driver.launch(plan) == handle
+    await told(place, plan, Kind.ENDED)
+    ended = place.reports.fact(plan.node_id, Kind.ENDED)
+    assert ended is not None
+    assert ended.detail["outcome"] == "lost"
+    assert place.reports.lines(plan.node_id).count("running") == 1
+    await place.driver.remove(handle)
+
+
+async def test_removing_leaves_no_folder(place: Place, tmp_path: Path) -> None:
+    plan = place.plan(
+        entrypoint=("/bin/sh", "-c", "mkdir -p /opt/ml/model/x; chmod 0 /opt/ml/model/x")
+    )
+    handle = await place.driver.launch(plan)
+    await told(place, plan, Kind.ENDED)
+    await place.driver.remove(handle)
+    assert list((tmp_path / "nodes").iterdir()) == []
+
+
+async def test_a_warm_spare_takes_the_next_node(place: Place) -> None:
+    assert isinstance(place.driver, LocalDriver)
+    place.driver.warm_up()
+    plan = place.plan()
+    handle = await place.driver.launch(plan)
+    await told(place, plan, Kind.ENDED)
+    await place.driver.remove(handle)
+
+
+async def test_a_plan_is_for_its_owner_only_because_it_holds_keys(place: Place) -> None:
+    handle = await place.driver.launch(place.plan(entrypoint=RUNS_LONG))
+    assert (Path(handle.state) / "plan.json").stat().st_mode & 0o777 == 0o600
+    await place.driver.remove(handle)
+    with pytest.raises(NodeGone):
+        await place.driver.observe(handle)
+
+
+async def test_a_folder_that_can_not_be_made_is_named(tmp_path: Path, place: Place) -> None:
+    (tmp_path / "nodes").write_text("in the way")
+    with pytest.raises(DriverError, match="nodes"):
+        await place.driver.launch(place.plan())
