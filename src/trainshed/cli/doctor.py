@@ -107,7 +107,8 @@ def _existing(place: Path) -> Path:
 
 
 def _folder(place: Path) -> Check:
-    if os.access(_existing(place), os.W_OK | os.X_OK):
+    found = _existing(place)
+    if found.is_dir() and os.access(found, os.W_OK | os.X_OK):
         return Check(level=Level.OK, subject="data folder", found=str(place))
     return Check(
         level=Level.FAIL,

@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from trainshed import __version__
 from trainshed.cli import exits, output
@@ -16,8 +16,20 @@ from trainshed.domain.errors import TrainshedError
 _HELP = {"help_option_names": ["-h", "--help"]}
 
 
+class PlainCommand(TyperCommand):
+    """A command whose values are read without pydantic."""
+
+    def get_params(self, ctx: Any) -> list[Any]:  # noqa: ANN401
+        """Return the parameters, ``--help`` among them."""
+        return read_plainly(super().get_params(ctx))
+
+
 class LazyGroup(TyperGroup):
     """A group whose commands are rows of a table until one is typed."""
+
+    def get_params(self, ctx: Any) -> list[Any]:  # noqa: ANN401
+        """Return the group's own parameters, ``--help`` among them."""
+        return read_plainly(super().get_params(ctx))
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401
         """Return the commands' names in the table's order."""
@@ -30,10 +42,8 @@ class LazyGroup(TyperGroup):
             return None
         function = getattr(import_module(f"trainshed.cli.{row.module}"), row.function)
         single = typer.Typer(add_completion=False, rich_markup_mode=None)
-        single.command(cmd_name, context_settings=_HELP)(function)
-        command = typer.main.get_command(single)
-        read_plainly(command.params)
-        return command
+        single.command(cmd_name, cls=PlainCommand, context_settings=_HELP)(function)
+        return typer.main.get_command(single)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401
         """Write the table's lines; the commands themselves need not be imported for that."""

@@ -5,7 +5,6 @@ than all else that ``trainshed ls`` does. Our options are of five plain types.
 """
 
 import re
-from collections.abc import Iterable
 from enum import Enum
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -58,8 +57,8 @@ class PlainValue:
         return number
 
 
-def read_plainly(parameters: Iterable[Any]) -> None:
-    """Let a command's parameters read their values here, where all types are known.
+def read_plainly(parameters: list[Any]) -> list[Any]:
+    """Return a command's parameters, those of our types reading their values here.
 
     A Typer that reads values in another way is left as it is.
     """
@@ -69,6 +68,7 @@ def read_plainly(parameters: Iterable[Any]) -> None:
             reader = PlainValue(descriptor.annotation, descriptor.parameter_info)
             if reader.knows():
                 parameter._runtime_param = reader
+    return parameters
 
 
 def _member(kind: type[Enum], text: str) -> Enum:
