@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ResponseStreamingError
 from tests.wire.test_payload import SIGNED, SIGNED_TRAILER, crc32, cut, framed
 from tests.wire.toy_server import KEYS, Server, serving
 
@@ -62,6 +62,26 @@ def test_an_answer_may_come_from_memory_a_file_or_an_iterator(server: Server, ki
     assert answer["ResponseMetadata"]["HTTPHeaders"].get("content-length") == (
         None if kind == "stream" else str(len(BIG))
     )
+
+
+def test_a_file_that_has_just_been_replaced_is_asked_for_again(server: Server) -> None:
+    server.toy.objects["bkt/k"] = b"x"
+    with pytest.raises(ClientError) as caught:
+        server.client("s3").get_object(Bucket="bkt", Key="k", VersionId="replaced")
+    assert caught.value.response["Error"]["Code"] == "ServiceUnavailable"
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 503
+
+
+def test_an_answer_that_breaks_off_never_looks_whole(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.toy.objects["bkt/k"] = BIG
+    s3 = server.client("s3")
+    answer = s3.get_object(Bucket="bkt", Key="k", VersionId="short")
+    with pytest.raises(ResponseStreamingError):
+        answer["Body"].read()
+    assert "ends" in caplog.text
+    assert s3.head_object(Bucket="bkt", Key="k")
 
 
 def test_a_reader_that_leaves_in_the_middle_disturbs_nobody(server: Server) -> None:

@@ -101,6 +101,11 @@ class Toy:
                 path = self.folder / "object"
                 path.write_bytes(b"before" + data)
                 body: object = File(path, 6, len(data))
+            case "replaced":
+                body = File(self.folder / "gone", 0, len(data))
+            case "short":
+                (self.folder / "short").write_bytes(data)
+                body = File(self.folder / "short", 0, 2 * len(data))
             case "stream":
                 body = self.pieces(data)
             case _:

@@ -30,7 +30,7 @@ from trainshed.wire.message import Call, Reply
 from trainshed.wire.model import ServiceModel, load
 from trainshed.wire.payload import Incoming, Payload, Receive, gathered, inflated
 from trainshed.wire.protocols import HttpRequest, HttpResponse
-from trainshed.wire.sending import Send, opening, send_response
+from trainshed.wire.sending import Send, Sender
 
 log = logging.getLogger(__name__)
 
@@ -88,18 +88,18 @@ class Front:
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one HTTP request; always with an answer of the service that is asked."""
         exchange = _exchange(scope, receive)
-        head = exchange.sent.method == "HEAD"
+        sender = Sender(send, receive, exchange.incoming, head=exchange.sent.method == "HEAD")
         try:
-            response = await self._answer(exchange)
-            opened = opening(response, close=not exchange.incoming.complete)
+            await sender.send(await self._answer(exchange))
         except RequestRejected as refusal:
-            response = _refused(exchange, refusal)
-            opened = opening(response, close=not exchange.incoming.complete)
+            if sender.started:  # the connection ends here, which tells the client as much
+                log.warning("an answer broke off", exc_info=refusal, extra=_traits(exchange))
+            else:
+                await sender.send(_refused(exchange, refusal))
         except Exception:  # the outermost edge: one request that fails must not end the others
             log.exception("a request failed unforeseen", extra=_traits(exchange))
-            response = _refused(exchange, _internal(exchange))
-            opened = opening(response, close=not exchange.incoming.complete)
-        await send_response(opened, response, exchange.incoming, send, receive=receive, head=head)
+            if not sender.started:
+                await sender.send(_refused(exchange, _internal(exchange)))
 
     async def _answer(self, exchange: _Exchange) -> HttpResponse:
         claim = sigv4.read(exchange.sent, seeming=exchange.service)

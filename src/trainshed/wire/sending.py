@@ -31,17 +31,81 @@ _NOT_IN_HEADERS: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _WITHOUT_BODY: Final = frozenset({204, 304})
 
 
-def opening(response: HttpResponse, *, close: bool) -> dict[str, Any]:
-    """Return the ASGI message that starts ``response``.
+class Sender:
+    """Sends the one answer of one request."""
 
-    Args:
-        response: what to send; the length is added where it is known and not stated.
-        close: tell the client that this connection ends here.
+    def __init__(self, send: Send, receive: Receive, incoming: Incoming, *, head: bool) -> None:
+        """Take ASGI's ``send`` and ``receive``; ``head`` when no body may follow."""
+        self._send = send
+        self._receive = receive
+        self._incoming = incoming
+        self._head = head
+        self.started = False
+        """Whether anything has been sent, so that no other answer can be."""
 
-    Raises:
-        RequestRejected: a header would hold line breaks or other control characters, which only
-            the request can have put there.
-    """
+    async def send(self, response: HttpResponse) -> None:
+        """Send ``response``; the length is added where it is known and not stated.
+
+        A client that goes away is no error: what is left is not sent.
+
+        Raises:
+            RequestRejected: nothing was sent, because a header would hold control characters
+                (which only the request can have put there) or the file to send is gone.
+        """
+        start = _start(response, close=not self._incoming.complete)
+        body = response.body
+        if self._head or response.status in _WITHOUT_BODY:
+            body = b""
+        if isinstance(body, File):
+            await self._send_file(start, body)
+            return
+        await self._begin(start)
+        if isinstance(body, bytes):
+            await self._send(_piece(body, more=not self._incoming.complete))
+            if self._incoming.complete:
+                return
+        else:
+            await self._stream(body)
+        await self._end()
+
+    async def _send_file(self, start: dict[str, Any], file: File) -> None:
+        descriptor = await asyncio.to_thread(_open, file)
+        try:
+            first = await asyncio.to_thread(_read, descriptor, file, 0)
+            await self._begin(start)
+            await self._send(_piece(first, more=True))
+            if len(first) < file.length:
+                async with aclosing(_pieces(descriptor, file, len(first))) as rest:
+                    await self._stream(rest)
+        finally:
+            os.close(descriptor)
+        await self._end()
+
+    async def _begin(self, start: dict[str, Any]) -> None:
+        self.started = True
+        await self._send(start)
+
+    async def _end(self) -> None:
+        if not self._incoming.complete:
+            await _linger(self._incoming)
+        await self._send(_piece(b"", more=False))
+
+    async def _stream(self, pieces: AsyncIterator[bytes]) -> None:
+        """Send until the pieces end or the client is gone, which servers tell by ``receive``."""
+        if not self._incoming.complete:
+            async for piece in pieces:
+                await self._send(_piece(piece, more=True))
+            return
+        async with asyncio.TaskGroup() as group:
+            gone = group.create_task(_gone(self._receive))
+            async for piece in pieces:
+                if gone.done():
+                    break
+                await self._send(_piece(piece, more=True))
+            gone.cancel()
+
+
+def _start(response: HttpResponse, *, close: bool) -> dict[str, Any]:
     bodiless = response.status in _WITHOUT_BODY
     headers: list[tuple[bytes, bytes]] = []
     length = _length(response.body)
@@ -59,55 +123,8 @@ def opening(response: HttpResponse, *, close: bool) -> dict[str, Any]:
     return {"type": "http.response.start", "status": response.status, "headers": headers}
 
 
-async def send_response(
-    opened: dict[str, Any],
-    response: HttpResponse,
-    incoming: Incoming,
-    send: Send,
-    *,
-    receive: Receive,
-    head: bool,
-) -> None:
-    """Send ``response``, started with the message ``opened``.
-
-    A client that goes away is no error: what is left is not sent.
-    """
-    body = response.body
-    if head or response.status in _WITHOUT_BODY:
-        body = b""
-    elif isinstance(body, File) and body.length <= PIECE:
-        body = await asyncio.to_thread(_read, body)
-    await send(opened)
-    if isinstance(body, bytes) and incoming.complete:
-        await send({"type": "http.response.body", "body": body, "more_body": False})
-        return
-    if isinstance(body, bytes):
-        await send({"type": "http.response.body", "body": body, "more_body": True})
-    elif isinstance(body, File):
-        async with aclosing(_pieces(body)) as pieces:
-            await _stream(pieces, incoming, send, receive)
-    else:
-        await _stream(body, incoming, send, receive)
-    if not incoming.complete:
-        await _linger(incoming)
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-async def _stream(
-    pieces: AsyncIterator[bytes], incoming: Incoming, send: Send, receive: Receive
-) -> None:
-    """Send ``pieces`` until they end or the client is gone, which servers tell by ``receive``."""
-    if not incoming.complete:
-        async for piece in pieces:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-        return
-    async with asyncio.TaskGroup() as group:
-        gone = group.create_task(_gone(receive))
-        async for piece in pieces:
-            if gone.done():
-                break
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-        gone.cancel()
+def _piece(data: bytes, *, more: bool) -> dict[str, Any]:
+    return {"type": "http.response.body", "body": data, "more_body": more}
 
 
 async def _gone(receive: Receive) -> None:
@@ -127,31 +144,29 @@ async def _linger(incoming: Incoming) -> None:
         return
 
 
-async def _pieces(file: File) -> AsyncGenerator[bytes, None]:
-    descriptor = await asyncio.to_thread(os.open, file.path, os.O_RDONLY)
+def _open(file: File) -> int:
     try:
-        done = 0
-        while done < file.length:
-            most = min(file.length - done, PIECE)
-            piece = await asyncio.to_thread(os.pread, descriptor, most, file.offset + done)
-            if not piece:
-                raise _shrunk(file)
-            done += len(piece)
-            yield piece
-    finally:
-        os.close(descriptor)
+        return os.open(file.path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        # Whoever replaces an object removes its old file, perhaps just now. Clients try again.
+        raise RequestRejected(
+            "ServiceUnavailable", "What was asked for has just been replaced. Try again.", 503
+        ) from error
 
 
-def _read(file: File) -> bytes:
-    with file.path.open("rb", buffering=0) as opened:
-        found = os.pread(opened.fileno(), file.length, file.offset)
-    if len(found) != file.length:
-        raise _shrunk(file)
+async def _pieces(descriptor: int, file: File, done: int) -> AsyncGenerator[bytes, None]:
+    while done < file.length:
+        piece = await asyncio.to_thread(_read, descriptor, file, done)
+        done += len(piece)
+        yield piece
+
+
+def _read(descriptor: int, file: File, done: int) -> bytes:
+    most = min(file.length - done, PIECE)
+    found = os.pread(descriptor, most, file.offset + done)
+    if most and not found:
+        raise OSError(f"{file.path} ends {file.length - done} bytes before what was promised")
     return found
-
-
-def _shrunk(file: File) -> OSError:
-    return OSError(f"{file.path} ends before byte {file.offset + file.length}, which was promised")
 
 
 def _length(body: bytes | File | AsyncIterator[bytes]) -> int | None:
