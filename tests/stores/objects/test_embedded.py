@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import tracemalloc
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -55,6 +56,21 @@ async def test_every_size_arrives_whole(store: EmbeddedObjects, bucket: str, siz
     info = await store.put(bucket, "k", chunks(*pieces))
     assert (info.size, info.etag) == (size, hashlib.md5(data).hexdigest())
     assert await content(store, bucket, "k") == data
+
+
+async def test_memory_stays_small_whatever_the_size(store: EmbeddedObjects, bucket: str) -> None:
+    async def many() -> AsyncIterator[bytes]:
+        for _ in range(1000):
+            yield bytes(65_536)
+
+    tracemalloc.start()
+    try:
+        info = await store.put(bucket, "k", many())
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert info.size == 65_536_000
+    assert peak < 10 * 1024 * 1024
 
 
 HOSTILE = [

@@ -13,7 +13,6 @@ from trainshed.stores.objects.embedded import EmbeddedObjects
 from trainshed.stores.objects.info import (
     Attributes,
     BucketMissing,
-    BucketNotEmpty,
     Condition,
     ConditionFailed,
     Part,
@@ -95,8 +94,6 @@ async def test_a_part_sent_again_replaces_the_former(
 async def test_an_aborted_upload_leaves_nothing(tmp_path: Path, store: EmbeddedObjects) -> None:
     upload = await begun(store)
     await sent(store, upload, 1, b"one")
-    with pytest.raises(BucketNotEmpty):
-        await store.delete_bucket("bkt")
     await store.uploads.abort(upload)
     await until_files(tmp_path, 0)
     with pytest.raises(UploadMissing):
@@ -107,6 +104,19 @@ async def test_an_aborted_upload_leaves_nothing(tmp_path: Path, store: EmbeddedO
     with pytest.raises(ObjectMissing):
         await store.info("bkt", "k")
     await store.delete_bucket("bkt")
+
+
+async def test_a_removed_bucket_takes_its_unfinished_uploads_along(
+    tmp_path: Path, store: EmbeddedObjects
+) -> None:
+    upload = await begun(store)
+    await sent(store, upload, 1, b"one")
+    await store.delete_bucket("bkt")
+    await until_files(tmp_path, 0)
+    await store.create_bucket("bkt", "us-east-1")
+    assert await store.uploads.list("bkt") == []
+    with pytest.raises(UploadMissing):
+        await sent(store, upload, 2, b"late")
 
 
 async def test_a_condition_that_fails_keeps_the_upload(

@@ -42,7 +42,7 @@ class Commits:
     ) -> None:
         try:
             released = await self._database.write(work)
-        except TrainshedError:
+        except (TrainshedError, sqlite3.Error):
             if staged is not None:
                 await self._files.discard(staged)
             raise

@@ -108,25 +108,22 @@ class EmbeddedObjects:
             return await self.bucket(name)
 
     async def delete_bucket(self, name: str) -> None:
-        """Remove an empty bucket.
+        """Remove a bucket that holds no objects; its unfinished uploads go with it, as in S3.
 
         Raises:
             BucketMissing: there is none of that name.
-            BucketNotEmpty: it holds objects or unfinished uploads.
+            BucketNotEmpty: it holds objects.
         """
 
-        def delete(connection: sqlite3.Connection) -> None:
+        def work(connection: sqlite3.Connection) -> list[str]:
             index.need_bucket(connection, name)
-            held = connection.execute(
-                "SELECT EXISTS (SELECT 1 FROM objects WHERE bucket = ?)"
-                " OR EXISTS (SELECT 1 FROM uploads WHERE bucket = ?)",
-                (name, name),
-            ).fetchone()
-            if held[0]:
-                raise BucketNotEmpty(f"bucket {name!r} holds objects or unfinished uploads")
+            objects = connection.execute("SELECT 1 FROM objects WHERE bucket = ? LIMIT 1", (name,))
+            if objects.fetchone() is not None:
+                raise BucketNotEmpty(f"bucket {name!r} holds objects")
             connection.execute("DELETE FROM buckets WHERE name = ?", (name,))
+            return index.delete_uploads(connection, name)
 
-        await self._database.write(delete)
+        await self._commits.change(work)
 
     async def put(
         self,

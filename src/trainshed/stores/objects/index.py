@@ -162,6 +162,15 @@ def delete_object(
     return unnamed(connection, old)
 
 
+def delete_uploads(connection: sqlite3.Connection, bucket: str) -> list[str]:
+    """Remove a bucket's unfinished uploads; return the files that nothing names any more."""
+    files = connection.execute(
+        "SELECT file FROM parts JOIN uploads ON upload = id WHERE bucket = ?", (bucket,)
+    ).fetchall()
+    connection.execute("DELETE FROM uploads WHERE bucket = ?", (bucket,))
+    return unnamed(connection, [file for (file,) in files])
+
+
 def unnamed(connection: sqlite3.Connection, files: Iterable[str]) -> list[str]:
     """Return those of ``files`` that no row names."""
     question = "SELECT 1 FROM objects WHERE file = ? UNION ALL SELECT 1 FROM parts WHERE file = ?"

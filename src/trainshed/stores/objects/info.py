@@ -30,7 +30,7 @@ class BucketExists(StoreError):
 
 
 class BucketNotEmpty(StoreError):
-    """A bucket that holds objects or unfinished uploads cannot be removed."""
+    """A bucket that holds objects cannot be removed."""
 
 
 class ConditionFailed(StoreError):
