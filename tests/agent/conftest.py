@@ -80,6 +80,10 @@ class Agent:
         assert self.process is not None
         return self.process.pid
 
+    @property
+    def proc(self) -> Path:
+        return Path(f"/proc/{self.pid}")
+
     def wait(self, timeout: float = 60.0) -> None:
         assert self.process is not None
         assert self.process.wait(timeout) == 0, (self.folder / "agent.log").read_text()

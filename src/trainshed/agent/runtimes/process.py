@@ -201,7 +201,9 @@ class ProcessContainer:
                 pipe.close()
         if self._exit_code is not None:
             return Exit(exit_code=self._exit_code)
-        return Exit(exit_code=code if code >= 0 else 128 - code, trouble=f"exit status {code}")
+        if code < 0:  # somebody killed bubblewrap, or the reaper, and with it the command
+            return Exit(exit_code=128 - code)
+        return Exit(exit_code=code, trouble=f"exit status {code}")
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, OSError):
