@@ -1,5 +1,6 @@
 """SageMaker SDK v3: ModelTrainer.train in script mode. Arguments: bucket, folder."""
 
+import logging
 import sys
 from pathlib import Path
 
@@ -7,6 +8,8 @@ from sagemaker.core.helper.session_helper import Session
 from sagemaker.train import ModelTrainer
 from sagemaker.train.configs import Compute, InputData, OutputDataConfig, SourceCode
 
+# The SDK logs the job's lines, and leaves it to the program to show them.
+logging.basicConfig(level=logging.INFO)
 bucket, folder = sys.argv[1:]
 session = Session(default_bucket=bucket)
 data = session.upload_data(str(Path(folder) / "data"), bucket=bucket, key_prefix="data/train3")
