@@ -67,6 +67,22 @@ def test_a_server_is_started_once_found_again_and_stopped(tmp_path: Path) -> Non
     stop(results[0][0], sleep=time.sleep)
 
 
+def test_a_server_that_ended_unnoticed_by_its_parent_does_not_run(
+    fake: FakeServer, tmp_path: Path
+) -> None:
+    # Its parent (the shell's child) sleeps, and asks nobody how they ended.
+    program = "import os, subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', '']);"
+    program += "print(p.pid, flush=True); os.waitid(os.P_PID, p.pid, os.WEXITED | os.WNOWAIT);"
+    program += "print('ended', flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        ended = int(parent.stdout.readline())
+        assert parent.stdout.readline() == b"ended\n"
+        announce(fake, tmp_path, ended)
+        assert find(tmp_path, now) is None
+        parent.kill()
+
+
 def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     with pytest.raises(ServerUnreachable, match="in the hands of somebody else") as caught:
         start(tmp_path, command(tmp_path, "fails"), now=now, sleep=time.sleep)

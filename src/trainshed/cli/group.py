@@ -55,9 +55,10 @@ class LazyGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except TrainshedError as error:
-            row = COMMANDS.get(str(ctx.invoked_subcommand))
+            typed = str(ctx.invoked_subcommand)
+            row = COMMANDS.get(typed)
             what = row.trouble if row else "the command did not finish"
-            output.trouble(what, _why(error), _remedy(error))
+            output.trouble(what, _why(error), _remedy(error, typed))
             raise typer.Exit(code_of(error)) from error
         except KeyboardInterrupt as error:
             raise typer.Exit(exits.INTERRUPTED) from error
@@ -78,9 +79,11 @@ def _why(error: TrainshedError) -> str:
     return error.message if isinstance(error, ApiError) else str(error)
 
 
-def _remedy(error: TrainshedError) -> str:
+def _remedy(error: TrainshedError, typed: str) -> str:
     if isinstance(error, ClientError) and error.remedy:
         return error.remedy
+    if isinstance(error, ApiError) and error.status < 500:
+        return f"trainshed {typed} --help"
     return "trainshed doctor"
 
 

@@ -19,6 +19,12 @@ _SECOND_CHANCE: Final = 2.0
 """Seconds in which another Ctrl-C stops the job."""
 
 
+_LAST: Final = frozenset(
+    {"Completed", "Failed", "Stopped", "MaxRuntimeExceeded", "MaxWaitTimeExceeded"}
+)
+"""Phases that take no time."""
+
+
 class View(Protocol):
     """Where a job's events are shown."""
 
@@ -186,7 +192,7 @@ def phases(job: Mapping[str, Any]) -> str:
     return "  ".join(
         f"{entry['Status']} {output.span(entry['EndTime'] - entry['StartTime'])}"
         for entry in job.get("SecondaryStatusTransitions", ())
-        if "EndTime" in entry and entry["Status"] not in {"Completed", "Failed", "Stopped"}
+        if "EndTime" in entry and entry["Status"] not in _LAST
     )
 
 

@@ -13,6 +13,7 @@ _MARKS: Final = {
     "Failed": ("✗", "x", "31"),
     "Stopped": ("■", "#", "33"),
     "Stopping": ("■", "#", "33"),
+    "MaxRuntimeExceeded": ("■", "#", "33"),
     "InProgress": ("●", "*", "36"),
 }
 """Status to sign, sign without Unicode, ANSI colour."""

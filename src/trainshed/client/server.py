@@ -174,7 +174,12 @@ def _runs(pid: int) -> bool:
         return False
     except PermissionError:
         return True
-    return True
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:  # no /proc here, or it ended just now: the next look tells
+        return True
+    # It has ended, and whoever started it has not asked how (proc(5): state follows the name).
+    return stat.rpartition(")")[2].split()[0] != "Z"
 
 
 @contextmanager
