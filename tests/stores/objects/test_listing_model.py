@@ -99,7 +99,7 @@ class StoreBesideDict(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
-StoreBesideDict.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+StoreBesideDict.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
 TestStoreBesideDict = StoreBesideDict.TestCase
 
 

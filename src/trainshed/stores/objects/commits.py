@@ -20,7 +20,6 @@ class Commits:
     def __init__(self, database: Database, files: Files) -> None:
         self._database = database
         self._files = files
-        self._running: set[asyncio.Future[None]] = set()
 
     async def change(
         self,
@@ -32,10 +31,9 @@ class Commits:
         ``staged`` is the new file that ``work`` names; when ``work`` refuses, it is removed.
         Whatever ``work`` raises is raised here, and nothing was changed then.
         """
-        running = asyncio.ensure_future(self._change(work, staged))
-        self._running.add(running)
-        running.add_done_callback(self._running.discard)
-        await asyncio.shield(running)
+        # No group can hold this: it must outlive its caller. It is not lost either, because the
+        # writer's queue, and then the thread pool, hold what it waits for.
+        await asyncio.shield(self._change(work, staged))
 
     async def _change(
         self, work: Callable[[sqlite3.Connection], Collection[str]], staged: Staged | None
