@@ -153,8 +153,9 @@ def test_refusals_are_in_the_words_of_s3(server: Server, operation: str, code: s
     assert caught.value.response["Error"]["Code"] == code
 
 
-def test_presigned_addresses_put_and_get_without_keys(server: Server) -> None:
-    s3 = server.client("s3", signature_version="s3v4")
+@pytest.mark.parametrize("version", ["s3v4", "s3"])
+def test_presigned_addresses_put_and_get_without_keys(server: Server, version: str) -> None:
+    s3 = server.client("s3", signature_version=version)
     name = {"Bucket": "bkt", "Key": "pre signed+"}
     put = s3.generate_presigned_url("put_object", Params=name)
     assert fetch(server, "PUT", put, b"by hand")[0] == 200

@@ -1,7 +1,7 @@
 """The server's AWS side, as one list of steps: bytes come in, an operation runs, bytes go out.
 
     route     which service is asked                            route.py
-    verify    who asks, and that nothing was changed            sigv4.py
+    verify    who asks, and that nothing was changed            sigv4.py, sigv2.py
     read      the body, whole or as a stream                    payload.py
     tell      which operation of the service's model            protocols/
     parse     its parameters, checked against the model         protocols/
@@ -24,7 +24,7 @@ from urllib.parse import parse_qsl
 from uuid import uuid4
 
 from trainshed.domain.errors import RequestRejected
-from trainshed.wire import protocols, refusals, route, sigv4
+from trainshed.wire import protocols, refusals, route, sigv2, sigv4
 from trainshed.wire.errors import not_offered, unknown_operation
 from trainshed.wire.message import Call, Reply
 from trainshed.wire.model import ServiceModel, load
@@ -54,6 +54,10 @@ class _Exchange:
     request_id: str
     service: str
     """botocore's name: what the request looks like, until its signature says what it is."""
+
+
+_Taken = tuple[sigv4.Signed, str, HttpRequest]
+"""Who asks, the operation, and its request."""
 
 
 class Front:
@@ -103,22 +107,27 @@ class Front:
 
     async def _answer(self, exchange: _Exchange) -> HttpResponse:
         claim = sigv4.read(exchange.sent, seeming=exchange.service)
-        if claim is None:
+        if claim is not None:
+            service = route.service_of(claim, exchange.sent.path)
+            if service is None:
+                raise _unknown_service(claim)
+            exchange.service = service
+        elif sigv2.carried(exchange.sent):
+            exchange.service = "s3"
+        else:
             raise refusals.missing_token(exchange.service)
-        service = route.service_of(claim, exchange.sent.path)
-        if service is None:
-            raise _unknown_service(claim)
-        exchange.service = service
-        model = load(service)
-        take = self._take_s3 if service == "s3" else self._take
-        operation, request = await take(exchange, claim, model)
-        carry_out = self._operations[service, operation]
+        model = load(exchange.service)
+        if exchange.service == "s3" or claim is None:
+            signed, operation, request = await self._take_s3(exchange, claim, model)
+        else:
+            signed, operation, request = await self._take(exchange, claim, model)
+        carry_out = self._operations[exchange.service, operation]
         call = Call(
-            service=service,
+            service=exchange.service,
             operation=operation,
             params=protocols.parse(model, operation, request),
-            region=claim.region or self._region,
-            access_key=claim.access_key,
+            region=signed.region or self._region,
+            access_key=signed.access_key,
             request_id=exchange.request_id,
             headers=exchange.sent.headers,
             host=exchange.sent.headers.get("host", ""),
@@ -127,9 +136,7 @@ class Front:
         reply = result if isinstance(result, Reply) else Reply(result=result)
         return protocols.render(model, operation, reply, exchange.request_id)
 
-    async def _take(
-        self, exchange: _Exchange, claim: sigv4.Claim, model: ServiceModel
-    ) -> tuple[str, HttpRequest]:
+    async def _take(self, exchange: _Exchange, claim: sigv4.Claim, model: ServiceModel) -> _Taken:
         """Read, then verify: these services sign the hash of the body."""
         limit = MOST_INVOCATION if model.name == "sagemaker-runtime" else MOST_BODY
         too_large = RequestRejected(
@@ -137,7 +144,8 @@ class Front:
         )
         body = await gathered(exchange.incoming, limit=limit, refusal=too_large)
         sent = exchange.sent
-        sigv4.verify(claim, sent, sha256(body).hexdigest(), keys=self._keys, now=self._clock())
+        digest = sha256(body).hexdigest()
+        signed = sigv4.verify(claim, sent, digest, keys=self._keys, now=self._clock())
         if sent.headers.get("content-encoding") == "gzip" and model.protocol != "rest-json":
             body = inflated(body, limit=limit, refusal=too_large)
         request = HttpRequest(
@@ -147,14 +155,18 @@ class Front:
             headers=sent.headers,
             body=body,
         )
-        return self._told(model, request), request
+        return signed, self._told(model, request), request
 
     async def _take_s3(
-        self, exchange: _Exchange, claim: sigv4.Claim, model: ServiceModel
-    ) -> tuple[str, HttpRequest]:
+        self, exchange: _Exchange, claim: sigv4.Claim | None, model: ServiceModel
+    ) -> _Taken:
         """Verify, then read: S3 signs a header that tells the hash, and payloads are large."""
-        sent = exchange.sent
-        signed = sigv4.verify(claim, sent, None, keys=self._keys, now=self._clock())
+        sent, now = exchange.sent, self._clock()
+        signed = (
+            sigv2.verify(sent, keys=self._keys, now=now)
+            if claim is None
+            else sigv4.verify(claim, sent, None, keys=self._keys, now=now)
+        )
         headers = _without_framing(sent.headers)
         query = _decoded(sent.query)
         request = HttpRequest(
@@ -168,10 +180,10 @@ class Front:
         of_body = not (sent.method == "POST" and any(name == "uploadId" for name, _ in query))
         payload = Payload(exchange.incoming, headers, signed, checksums=of_body)
         if protocols.streams(model, operation):
-            return operation, replace(request, stream=payload)
+            return signed, operation, replace(request, stream=payload)
         too_large = RequestRejected("MaxMessageLengthExceeded", "Your request was too large.")
         body = await gathered(payload, limit=MOST_XML, refusal=too_large)
-        return operation, replace(request, body=body)
+        return signed, operation, replace(request, body=body)
 
     def _told(self, model: ServiceModel, request: HttpRequest) -> str:
         operation = protocols.operation_of(model, request)
