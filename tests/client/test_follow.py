@@ -2,10 +2,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
-from tests.client.fake_server import FakeServer, Job, serving
+from tests.client.fake_server import FakeServer, Job, Refusal, serving
 
 from trainshed.client.api import Api
-from trainshed.client.errors import ServerUnreachable
+from trainshed.client.errors import ApiError, ServerUnreachable
 from trainshed.client.follow import (
     FASTEST,
     SLOWEST,
@@ -155,6 +155,25 @@ def test_a_server_that_stays_away_is_given_up(fake: FakeServer) -> None:
     with pytest.raises(ServerUnreachable):
         list(events)
     assert sum(waited) == 3.0
+
+
+def test_a_server_that_has_a_bad_moment_is_asked_again(fake: FakeServer) -> None:
+    fake.add_job("one")
+
+    def has_a_bad_moment(job: Job) -> None:
+        raise Refusal(503, "ServiceUnavailable", "starting")
+
+    script(fake, has_a_bad_moment, lambda job: complete(fake, job))
+    events = told(fake)
+    assert events[0] == Away()
+    assert isinstance(events[-1], Over)
+
+
+def test_a_job_that_was_deleted_ends_the_following(fake: FakeServer) -> None:
+    fake.add_job("one")
+    script(fake, lambda job: fake.move(job, "Training"), lambda job: fake.jobs.clear())
+    with pytest.raises(ApiError, match="not found"):
+        told(fake)
 
 
 def test_looks_are_close_while_there_is_news_and_slow_down_without(fake: FakeServer) -> None:

@@ -2,6 +2,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -94,8 +95,9 @@ def test_a_server_that_never_answers_is_given_up_and_ended(tmp_path: Path) -> No
 
     def sleep(seconds: float) -> None:
         # Its time runs only after it is up, so that a slow machine proves the same.
+        pause = threading.Event()
         while not starts.exists():
-            time.sleep(0.01)
+            pause.wait(0.01)
 
     with pytest.raises(ServerUnreachable, match="did not answer within 1 s"):
         start(tmp_path, command(tmp_path, "silent"), now=now, sleep=sleep, timeout=1.0)

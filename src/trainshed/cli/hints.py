@@ -13,7 +13,7 @@ _HINTS: Final = (
         "try 'pip install -r requirements.txt' by hand: the reason is in the log",
     ),
     (
-        r"exit code: 137\b|[Oo]ut of memory|OutOfMemory|MemoryError|memory",
+        r"exit code: 137\b|[Oo]ut of memory|OutOfMemory|MemoryError|[Cc]annot allocate memory",
         "it ran out of memory or was killed: use smaller batches, or a place with more memory",
     ),
     (r"exit code: 139\b", "a native library crashed (SIGSEGV): run the script alone to see where"),
@@ -28,7 +28,7 @@ _HINTS: Final = (
     (r"No space left|ENOSPC", "the disk is full: free space, then run it again"),
     (r"unrecognized arguments", "the script's argparse does not know one of the --hp names"),
     (
-        r"CapacityError|capacity",
+        r"CapacityError|Insufficient capacity",
         "nothing is free now: ask for fewer nodes, or try again later",
     ),
     (r"InternalServerError", "this is the platform's fault, not the script's: run it again"),

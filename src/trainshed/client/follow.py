@@ -191,8 +191,9 @@ def follow(
                 if isinstance(event, Over):
                     return
             away = 0.0
-        except ServerUnreachable:
-            if away >= patience:
+        except (ServerUnreachable, ApiError) as error:
+            # A server that is just starting, or ending, may answer with a 5xx before it is gone.
+            if away >= patience or (isinstance(error, ApiError) and error.status < 500):
                 raise
             if not away:
                 yield Away()
