@@ -1,7 +1,6 @@
 """An agent that is killed and started again over its journal."""
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,8 @@ from trainshed.domain.facts import Kind
 
 MakeAgent = Callable[..., Agent]
 STARTED = {"kind": "started", "runtime": "process", "pid": 1}
+TRAIN = {"kind": "training"}
+STOP = {"kind": "stopping", "reason": "asked"}
 DONE = {"kind": "exited", "exit_code": 0, "oom": False, "reason": ""}
 FAILED = {"kind": "exited", "exit_code": 2, "oom": False, "reason": "AlgorithmError: x"}
 
@@ -30,12 +31,12 @@ def _write_journal(node: Agent, *facts: dict[str, Any], tail: str = "") -> None:
         ([], "completed", True),
         ([STARTED], "completed", True),
         ([STARTED, {"kind": "downloading"}], "completed", True),
-        ([STARTED, {"kind": "training"}], "lost", False),
-        ([STARTED, {"kind": "training"}, {"kind": "stopping", "reason": "asked"}], "stopped", False),
-        ([STARTED, {"kind": "training"}, DONE], "completed", False),
-        ([STARTED, {"kind": "training"}, FAILED], "failed", False),
-        ([STARTED, {"kind": "training"}, {"kind": "stopping", "reason": "asked"}, DONE], "stopped", False),
-        ([STARTED, {"kind": "training"}, DONE, {"kind": "uploading"}], "completed", False),
+        ([STARTED, TRAIN], "lost", False),
+        ([STARTED, TRAIN, STOP], "stopped", False),
+        ([STARTED, TRAIN, DONE], "completed", False),
+        ([STARTED, TRAIN, FAILED], "failed", False),
+        ([STARTED, TRAIN, STOP, DONE], "stopped", False),
+        ([STARTED, TRAIN, DONE, {"kind": "uploading"}], "completed", False),
     ],
 )  # fmt: skip
 def test_the_journal_decides_where_the_next_agent_goes_on(
@@ -113,9 +114,10 @@ def test_a_torn_line_is_cut_and_numbers_go_on(tmp_path: Path) -> None:
 
 def _descendants(pid: int) -> list[int]:
     parents: dict[int, int] = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit() and (stat := Path(f"/proc/{name}/stat")).exists():
-            parents[int(name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and (entry / "stat").exists():
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            parents[int(entry.name)] = int(fields[1])
     found = [pid]
     for each in found:
         found += [child for child, parent in parents.items() if parent == each]

@@ -110,11 +110,11 @@ def test_a_channel_for_another_group_is_not_brought(agent: MakeAgent, data: Path
         (lambda d: channel(f"file://{d}/bad.json", "ManifestFile"), "is not a JSON array"),
         (lambda d: channel(f"file://{d}/escape.json", "ManifestFile"), "would lie outside"),
         (lambda d: channel(f"file://{d}/absent.json", "ManifestFile"), "does not exist"),
-        (lambda d: channel(f"file://{d}/data", InputMode="Pipe"), '"train" asks for the input mode'),
+        (lambda d: channel(f"file://{d}/data", InputMode="Pipe"), '"train" asks for the input'),
         (lambda d: channel(f"file://{d}/data", "AugmentedManifestFile"), "use S3Prefix"),
         (lambda d: channel("ftp://x"), "is not an address"),
         (lambda d: channel(f"file://{d}/data", name=".."), "cannot be the name"),
-        (lambda d: {"ChannelName": "fs", "DataSource": {"FileSystemDataSource": {}}}, "only S3Data"),
+        (lambda d: {"ChannelName": "fs", "DataSource": {"FileSystemDataSource": {}}}, "only S3"),
     ],
 )  # fmt: skip
 def test_input_that_cannot_be_brought_fails_the_job_before_the_script(

@@ -73,7 +73,7 @@ def test_the_end_is_told_after_the_last_line(agent: MakeAgent) -> None:
 def test_an_agent_without_data_and_without_s3_stays_small(agent: MakeAgent) -> None:
     node = agent("echo up; sleep 600").start()
     node.wait_for_line("up")
-    with open(f"/proc/{node.pid}/status") as status:
+    with (node.proc / "status").open() as status:
         rss = next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
     assert rss < 40 * 1024
 

@@ -1,7 +1,6 @@
 """A container's run, from the outside: facts, lines, outcome, what lies in the output."""
 
 import json
-import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -214,11 +213,11 @@ def test_an_images_own_program_needs_a_container_engine(
 
 
 def test_nothing_is_left_on_the_machine(agent: MakeAgent) -> None:
-    before = set(os.listdir("/")), set(os.listdir("/opt"))
+    before = set(Path("/").iterdir()), set(Path("/opt").iterdir())
     node = agent("touch /here; (setsid sleep 987654 &) ; sleep 0.1; echo started")
     node.start().wait()
     assert node.lines() == ["started"]
-    assert (set(os.listdir("/")), set(os.listdir("/opt"))) == before
+    assert (set(Path("/").iterdir()), set(Path("/opt").iterdir())) == before
     assert not _processes("987654")
 
 

@@ -83,10 +83,10 @@ def test_objects_are_staged_by_prefix_and_the_model_is_put(agent: MakeAgent, s3:
 @pytest.mark.parametrize(
     ("keys", "uri", "reason"),
     [
-        (["p/a//b"], "s3://bkt/p", "Failed to download data. S3 key: s3://bkt/p/a//b has an illegal char sub-sequence '//' in it"),
+        (["p/a//b"], "s3://bkt/p", "Failed to download data. S3 key: s3://bkt/p/a//b"),
         (["x"], "s3://bkt/p", "S3 key: s3://bkt/p matched no files on s3"),
         (["p/"], "s3://bkt/p/", "S3 key: s3://bkt/p/ has content, but the name of a folder"),
-        (["p/../x"], "s3://bkt/p/", "S3 key: s3://bkt/p/../x would lie outside the folder of its channel as '../x'"),
+        (["p/../x"], "s3://bkt/p/", "S3 key: s3://bkt/p/../x would lie outside the folder"),
         (["p/x", "p/x/y"], "s3://bkt/p/", ""),
         (["p/" + "n" * 300], "s3://bkt/p/", ""),
     ],

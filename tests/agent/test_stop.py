@@ -1,4 +1,4 @@
-"""A node that is asked to stop, or runs too long: TERM, grace, KILL, and what is still delivered."""
+"""A node that is asked to stop, or runs too long: TERM, grace, KILL, and a delivery."""
 
 import signal
 import tarfile
@@ -10,7 +10,10 @@ from tests.agent.conftest import Agent, until
 from trainshed.domain.facts import Kind
 
 MakeAgent = Callable[..., Agent]
-SAVING = "trap 'echo saving; echo 7 >/opt/ml/model/w; exit 0' TERM; echo up; while :; do sleep 0.01; done"
+SAVING = (
+    "trap 'echo saving; echo 7 >/opt/ml/model/w; exit 0' TERM; echo up; "
+    "while :; do sleep 0.01; done"
+)
 DEAF = "trap '' TERM; echo 7 >/opt/ml/model/w; echo up; while :; do sleep 0.01; done"
 
 

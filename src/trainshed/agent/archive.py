@@ -77,20 +77,21 @@ def write_tar(pieces: Mapping[str, Piece], sink: Sink, *, compress: bool) -> Non
                 tar.addfile(member, file)
 
 
-def read_tar(archive: Path) -> dict[str, Piece]:
-    """Return the files in an uncompressed tar that ``write_tar`` wrote on another host."""
-    tar = tarfile.open(archive, "r:")  # noqa: SIM115 - open for as long as its pieces are
-    found: dict[str, Piece] = {}
-    for member in tar:
-        path = Path(member.name)
-        if member.isfile() and not path.is_absolute() and ".." not in path.parts:
-            found[member.name] = Piece(
-                size=member.size,
-                mode=member.mode,
-                mtime=int(member.mtime),
-                open=lambda member=member: cast("IO[bytes]", tar.extractfile(member)),  # type: ignore[misc]
-            )
-    return found
+@contextlib.contextmanager
+def read_tar(archive: Path) -> Iterator[dict[str, Piece]]:
+    """Open an uncompressed tar that ``write_tar`` wrote on another host, for its files."""
+    with tarfile.open(archive, "r:") as tar:
+        found: dict[str, Piece] = {}
+        for member in tar:
+            path = Path(member.name)
+            if member.isfile() and not path.is_absolute() and ".." not in path.parts:
+                found[member.name] = Piece(
+                    size=member.size,
+                    mode=member.mode,
+                    mtime=int(member.mtime),
+                    open=lambda member=member: cast("IO[bytes]", tar.extractfile(member)),  # type: ignore[misc]
+                )
+        yield found
 
 
 def copy(piece: Piece, sink: Sink) -> None:

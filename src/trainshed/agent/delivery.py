@@ -9,9 +9,11 @@ Every node but the first puts its files, as plain tars, beside the job's output,
 The first node waits for the markers, makes one archive of all, and deletes the parts.
 """
 
+import contextlib
 import json
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 from trainshed.agent import archive
@@ -47,11 +49,13 @@ class Delivery:
         if plan.host != plan.hosts[0]:
             self._put_part(found)
             return
-        for host in plan.hosts[1:]:
-            for kind in self._await_part(host):
-                self._merge(found[kind], self._fetched(host, kind), host)
-        for kind, pieces in found.items():
-            self._put(kind, pieces)
+        with contextlib.ExitStack() as opened:
+            for host in plan.hosts[1:]:
+                for kind in self._await_part(host):
+                    part = opened.enter_context(archive.read_tar(self._fetched(host, kind)))
+                    self._merge(found[kind], part, host)
+            for kind, pieces in found.items():
+                self._put(kind, pieces)
         for host in plan.hosts[1:]:
             self._drop_part(host)
 
@@ -123,11 +127,11 @@ class Delivery:
             return None
         return tuple(kind for kind in KINDS if kind in marker["parts"])
 
-    def _fetched(self, host: str, kind: str) -> dict[str, Piece]:
+    def _fetched(self, host: str, kind: str) -> Path:
         target = self._node.folder / f"{host}-{kind}.tar"
         target.unlink(missing_ok=True)
         self._objects.fetch(self._part(host).joined(f"{kind}.tar"), target)
-        return archive.read_tar(target)
+        return target
 
     def _merge(self, into: dict[str, Piece], pieces: Mapping[str, Piece], host: str) -> None:
         for name in sorted(into.keys() & pieces.keys()):

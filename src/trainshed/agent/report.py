@@ -8,6 +8,7 @@ all end the same: each fact and each byte is taken once.
 import json
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
@@ -18,8 +19,9 @@ from trainshed.domain.facts import Kind
 
 _FACTS_AT_ONCE: Final = 500
 _BYTES_AT_ONCE: Final = 512 * 1024
-_COALESCE_S: Final = 0.05
-"""Pause between two reports while there is more to say all the time."""
+_SHORTEST_PAUSE_S: Final = 0.005
+_LONGEST_PAUSE_S: Final = 0.08
+"""Pauses between two reports grow while there is more to say all the time."""
 _FIRST_WAIT_S: Final = 0.1
 _LONGEST_WAIT_S: Final = 5.0
 _TIMEOUT_S: Final = 30.0
@@ -82,11 +84,15 @@ class Reporter:
     def _run(self) -> None:
         try:
             line = _Line(self._plan)
+            pause, last = _SHORTEST_PAUSE_S, time.monotonic()
             while not self._over():
                 self._news.wait()
                 self._news.clear()
+                busy = time.monotonic() - last < 2 * _LONGEST_PAUSE_S
+                pause = min(pause * 2, _LONGEST_PAUSE_S) if busy else _SHORTEST_PAUSE_S
                 self._send_all(line)
-                threading.Event().wait(_COALESCE_S)
+                last = time.monotonic()
+                threading.Event().wait(pause)
         except Forgotten:
             self._forgotten()
         finally:
@@ -118,11 +124,6 @@ class Reporter:
 
     def _send_some(self, line: "_Line") -> None:
         """Send the next facts and the next lines."""
-        if self._bytes_taken < self._log.size:
-            data = self._log.read(self._bytes_taken, _BYTES_AT_ONCE)
-            self._bytes_taken = line.send(
-                "PUT", f"log?offset={self._bytes_taken}", data, "application/octet-stream"
-            )
         facts = self._journal.after(self._facts_taken, _FACTS_AT_ONCE)
         if self._bytes_taken < self._log.size:
             # Whoever follows the log stops at the end of the job: the last line comes first.
@@ -130,6 +131,11 @@ class Reporter:
         if facts:
             body = json.dumps({"facts": [fact.line() for fact in facts]}).encode()
             self._facts_taken = line.send("POST", "facts", body, "application/json")
+        if self._bytes_taken < self._log.size:
+            data = self._log.read(self._bytes_taken, _BYTES_AT_ONCE)
+            self._bytes_taken = line.send(
+                "PUT", f"log?offset={self._bytes_taken}", data, "application/octet-stream"
+            )
 
 
 class _Line:

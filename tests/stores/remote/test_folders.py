@@ -1,6 +1,5 @@
 """Objects that are plain files: only where it is allowed, whole or not at all."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -89,7 +88,7 @@ def test_a_failing_write_leaves_the_old_file(root: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         objects.put(_at(root / "a/z"), write)
     assert (root / "a/z").read_text() == "a/z"
-    assert sorted(os.listdir(root / "a")) == ["b", "b.d", "z"]
+    assert sorted(path.name for path in (root / "a").iterdir()) == ["b", "b.d", "z"]
 
 
 def test_deleting_takes_the_folders_it_empties(root: Path) -> None:

@@ -12,7 +12,16 @@ from trainshed.stores.objects.remote.sinks import Sink
 from trainshed.stores.objects.remote.store import RemoteObjects
 from trainshed.stores.objects.remote.troubles import Cancelled, StoreAway
 
-HARD_KEYS = ["a/../b", "a//b", "dir/", "sp ace+plus/ü%41#?&=.txt", "train", "train.csv", "train/x", "train2/y"]  # fmt: skip
+HARD_KEYS = [
+    "a/../b",
+    "a//b",
+    "dir/",
+    "sp ace+plus/ü%41#?&=.txt",
+    "train",
+    "train.csv",
+    "train/x",
+    "train2/y",
+]
 
 
 def test_keys_are_listed_as_they_are_by_plain_prefix(s3: Server) -> None:

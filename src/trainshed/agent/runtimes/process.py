@@ -10,7 +10,6 @@ Three degrees, the best that a trial run shows to work:
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 from collections.abc import Sequence
@@ -44,7 +43,7 @@ class ProcessRuntime:
             most: try nothing better than this.
         """
         self._python = python
-        self._program = shutil.which("bwrap")
+        self._program = _found("bwrap")
         self.degree, self.why = self._probe(most)
 
     @property
@@ -209,6 +208,12 @@ class ProcessContainer:
         with contextlib.suppress(ProcessLookupError, OSError):
             if self._pid_fd >= 0:
                 signal.pidfd_send_signal(self._pid_fd, number)
+
+
+def _found(program: str) -> str | None:
+    """Return the path of a program; ``shutil.which`` would cost 3 ms of loading."""
+    paths = (os.path.join(folder, program) for folder in os.get_exec_path())  # noqa: PTH118
+    return next((path for path in paths if os.access(path, os.X_OK)), None)
 
 
 def _listed(options: Sequence[str], keep: list[int]) -> int:

@@ -82,7 +82,7 @@ def _introduce(node: Node) -> None:
     if not node.runtime.sees_opt_ml:
         node.log.say(
             f"paths under /opt/ml are not visible to this job: {node.runtime.why}. Its tree is "
-            f"{node.seen.base}, which SAGEMAKER_BASE_DIR and the SM_* variables name"
+            f"{node.seen.base}, which SAGEMAKER_BASE_DIR names, and in script mode SM_* too"
         )
 
 

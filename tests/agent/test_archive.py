@@ -1,0 +1,68 @@
+"""What goes into a model archive, and what does not."""
+
+import io
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from trainshed.agent.archive import collect, read_tar, write_tar
+
+
+@pytest.fixture
+def ml(tmp_path: Path) -> Path:
+    base = tmp_path / "ml"
+    (base / "model/sub").mkdir(parents=True)
+    (base / "model/b").write_text("b")
+    (base / "model/sub/a").write_text("a")
+    return base
+
+
+def _packed(ml: Path, said: list[str]) -> bytes:
+    sink = io.BytesIO()
+    write_tar(collect(ml / "model", ml, said.append), sink, compress=True)
+    return sink.getvalue()
+
+
+def test_the_same_files_make_the_same_bytes(ml: Path) -> None:
+    first = _packed(ml, [])
+    text = (ml / "model/b").stat()
+    (ml / "model/b").unlink()
+    (ml / "model/b").write_text("b")
+    os.utime(ml / "model/b", (text.st_atime, text.st_mtime))
+    assert _packed(ml, []) == first
+    with tarfile.open(fileobj=io.BytesIO(first)) as tar:
+        assert [(m.name, m.uid, m.uname) for m in tar] == [("b", 0, ""), ("sub/a", 0, "")]
+
+
+def test_links_inside_stand_for_their_files_and_others_are_left_out(ml: Path) -> None:
+    model = ml / "model"
+    (model / "relative").symlink_to("sub/a")
+    (model / "absolute").symlink_to("/opt/ml/model/sub/a")
+    (model / "out").symlink_to("/etc/passwd")
+    (model / "up").symlink_to("../input")
+    (model / "folder").symlink_to("/etc")
+    (model / "itself").symlink_to("itself")
+    os.mkfifo(model / "pipe")
+    said: list[str] = []
+    pieces = collect(model, ml, said.append)
+    assert sorted(pieces) == ["absolute", "b", "relative", "sub/a"]
+    with pieces["absolute"].open() as file:
+        assert file.read() == b"a"
+    assert len(said) == 5
+    assert "model/out is a link that leads elsewhere: it was left out" in said
+    assert "model/pipe is not a plain file: it was left out" in said
+
+
+def test_a_part_of_another_host_cannot_name_files_outside(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "part.tar", "w") as tar:
+        for name in ("good", "../bad", "/abs", "a/../../b"):
+            member = tarfile.TarInfo(name)
+            member.size = 1
+            tar.addfile(member, io.BytesIO(b"x"))
+        link = tarfile.TarInfo("link")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(link)
+    with read_tar(tmp_path / "part.tar") as pieces:
+        assert list(pieces) == ["good"]
