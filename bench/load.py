@@ -3,13 +3,13 @@
 Every request is signed before the clock starts; while it runs, bytes are only sent and read.
 """
 
-import socket
-import threading
+import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import boto3
+import uvloop
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
@@ -57,66 +57,71 @@ def requests_per_second(target: Target, requests: Sequence[bytes], connections: 
     Raises:
         RuntimeError: an answer was not 200.
     """
-    failures: list[bytes] = []
-    start = threading.Barrier(connections + 1)
-    threads = [
-        threading.Thread(
-            target=_drive, args=(target, requests[index::connections], start, failures)
-        )
-        for index in range(connections)
-    ]
-    for thread in threads:
-        thread.start()
-    start.wait()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_load(target, requests, connections))
+
+
+async def _load(target: Target, requests: Sequence[bytes], connections: int) -> float:
+    loop = asyncio.get_running_loop()
+    lanes = [_Lane(target, requests[index::connections], loop) for index in range(connections)]
+    for lane in lanes:
+        await loop.create_connection(lambda lane=lane: lane, target.host, target.port)
     began = time.perf_counter()
-    for thread in threads:
-        thread.join()
+    for lane in lanes:
+        lane.begin()
+    await asyncio.gather(*(lane.done for lane in lanes))
     took = time.perf_counter() - began
+    for lane in lanes:
+        lane.transport.close()
+    failures = [failure for lane in lanes for failure in lane.failures]
     if failures:
         raise RuntimeError(f"{len(failures)} requests failed; the first: {failures[0][:400]!r}")
     return len(requests) / took
 
 
-def _drive(
-    target: Target, requests: Sequence[bytes], start: threading.Barrier, failures: list[bytes]
-) -> None:
-    connection = _connect(target)
-    start.wait()
-    for request in requests:
-        connection.sendall(request)
-        answer, closes = _read(connection)
-        if not answer.startswith((b"HTTP/1.1 200", b"HTTP/1.0 200")):
-            failures.append(answer)
-        if closes:
-            connection.close()
-            connection = _connect(target)
-    connection.close()
+class _Lane(asyncio.Protocol):
+    """One connection: sends a request, reads its answer, sends the next."""
 
+    def __init__(
+        self, target: Target, requests: Sequence[bytes], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self._target = target
+        self._left = iter(requests)
+        self._loop = loop
+        self._answer = b""
+        self.failures: list[bytes] = []
+        self.done: asyncio.Future[None] = loop.create_future()
+        self.transport: asyncio.Transport
 
-def _connect(target: Target) -> socket.socket:
-    connection = socket.create_connection((target.host, target.port))
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return connection
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]
 
+    def begin(self) -> None:
+        request = next(self._left, None)
+        if request is None:
+            self.done.set_result(None)
+        else:
+            self._answer = b""
+            self.transport.write(request)
 
-def _read(connection: socket.socket) -> tuple[bytes, bool]:
-    """Return one answer, and whether the server closes the connection behind it."""
-    answer = b""
-    while b"\r\n\r\n" not in answer:
-        more = connection.recv(65536)
-        if not more:
-            return answer, True
-        answer += more
-    head, _, body = answer.partition(b"\r\n\r\n")
-    lowered = head.lower()
-    length = 0
-    for line in lowered.split(b"\r\n"):
-        if line.startswith(b"content-length:"):
-            length = int(line.split(b":")[1])
-    while len(body) < length:
-        more = connection.recv(65536)
-        if not more:
-            break
-        body += more
-    closes = b"connection: close" in lowered or answer.startswith(b"HTTP/1.0")
-    return head + b"\r\n\r\n" + body, closes
+    def data_received(self, data: bytes) -> None:
+        self._answer += data
+        head, found, body = self._answer.partition(b"\r\n\r\n")
+        if not found:
+            return
+        lowered = head.lower()
+        length = int(lowered.partition(b"content-length:")[2].split(b"\r\n", 1)[0] or 0)
+        if len(body) < length:
+            return
+        if not head.startswith((b"HTTP/1.1 200", b"HTTP/1.0 200")):
+            self.failures.append(self._answer)
+        if b"connection: close" in lowered or head.startswith(b"HTTP/1.0"):
+            self.transport.close()
+            self._loop.create_task(self._again())
+        else:
+            self.begin()
+
+    async def _again(self) -> None:
+        """Go on over a new connection, for a server that closes each."""
+        await self._loop.create_connection(lambda: self, self._target.host, self._target.port)
+        self.begin()
