@@ -2,6 +2,9 @@ r"""The model's regular expressions, which are Java's, made to work in Python.
 
 Java matches a constraint against the whole value. What differs in spelling is rewritten: classes
 such as ``\p{L}``, surrogate pairs, a hyphen after a class, a repeated anchor, ``\z``.
+
+One constraint is wider here than at the service: where it takes ``s3://…``, ``file:///…`` passes
+too. Which folders a job may use is a setting, so whoever reads the address decides.
 """
 
 import re
@@ -34,6 +37,9 @@ _PIECES: Final = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+_ADDRESSES: Final = re.compile(r"\^?\((?:https\|)?s3\)://")
+"""How the patterns begin that admit addresses of objects."""
+_FOLDER: Final = "file:///"
 _REPEATED: Final = re.compile(r"\((?:\?:)?(\[([^]\\^]+)\]\*\[([^]\\^]+)\])\)(?:\{0,\d+\}|\*)\??")
 
 
@@ -44,13 +50,14 @@ def matcher(pattern: str) -> Callable[[str], bool]:
     is worse than the reverse.
     """
     match: Callable[[str], object] | None = None
+    folders = _ADDRESSES.match(pattern) is not None
 
     def matches(value: str) -> bool:
         nonlocal match
         if match is None:
             compiled = compile_java(pattern)
             match = compiled.fullmatch if compiled is not None else _anything
-        return match(value) is not None
+        return match(value) is not None or (folders and value.startswith(_FOLDER))
 
     return matches
 
