@@ -29,7 +29,7 @@ def test_every_instance_becomes_a_node_with_a_stream_and_a_token_of_its_own() ->
     nodes = planned(plan(job(nodes=3), ATTEMPT, SITE)).nodes
     assert [node.host for node in nodes] == ["algo-1", "algo-2", "algo-3"]
     assert {node.hosts for node in nodes} == {("algo-1", "algo-2", "algo-3")}
-    assert nodes[1].log_stream == f"digits/algo-2-{int(NOON.timestamp())}"
+    assert nodes[1].log_stream == f"digits/algo-2-{int(NOON.timestamp()) * 1000}"
     assert len({node.token for node in nodes}) == 3
 
 

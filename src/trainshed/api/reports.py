@@ -109,7 +109,7 @@ class Intake:
             raise _no_such_node(f"no job has the id {node.job_id}")
         if job.attempt is None or job.attempt.number != node.attempt:
             raise _no_such_node(f"attempt {node.attempt} of {job.name} is not its present one")
-        stream = names.log_stream(job.name, node.host, int(job.attempt.started.timestamp()))
+        stream = names.log_stream(job.name, node.host, job.attempt.started)
         return await self._logs.append(names.TRAINING_LOG_GROUP, stream, offset, data)
 
 

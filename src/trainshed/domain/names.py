@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import re
+from datetime import datetime
 from typing import Final
 
 TRAINING_LOG_GROUP: Final = "/aws/sagemaker/TrainingJobs"
@@ -41,9 +42,13 @@ def hosts(count: int) -> tuple[str, ...]:
     return tuple(f"algo-{rank}" for rank in range(1, count + 1))
 
 
-def log_stream(job_name: str, host: str, epoch_seconds: int) -> str:
-    """Return the name of the stream that holds one node's output."""
-    return f"{job_name}/{host}-{epoch_seconds}"
+def log_stream(job_name: str, host: str, started: datetime) -> str:
+    """Return the name of the stream that holds one node's output in the attempt begun then.
+
+    In milliseconds, where the service has seconds: here a job can be over, deleted and created
+    again within one, and two attempts must never write into one stream.
+    """
+    return f"{job_name}/{host}-{int(started.timestamp() * 1000)}"
 
 
 def node_id(job_id: str, attempt: int, host: str) -> str:

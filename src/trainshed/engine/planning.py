@@ -70,7 +70,7 @@ def plan(job: TrainingJob, attempt: Attempt, site: Site) -> LaunchPlan | Unplann
                 instance_group=group["instance_group_name"],
                 image=image,
                 environment_path=environment_path or "",
-                log_stream=names.log_stream(job.name, host, int(attempt.started.timestamp())),
+                log_stream=names.log_stream(job.name, host, attempt.started),
                 token=names.report_token(site.secret, node_id),
                 notes=_notes(image, environment_path, group["instance_type"]),
             )

@@ -6,7 +6,7 @@ alone, so the process may be killed between any two lines: the next look decides
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from trainshed.domain.facts import Fact, Kind, Outcome
@@ -137,7 +137,9 @@ def _decide_ended(
         return Decision(job=_failed(job, _reason(failed, ended, seen), at))
     lost = [host for host, outcome in outcomes.items() if outcome is Outcome.LOST]
     if lost and job.secondary is not _S.STOPPING and attempt.number <= _retries(job):
-        again = Attempt(number=attempt.number + 1, backend=attempt.backend, started=seen.now)
+        # Log streams are told apart by this time.
+        started = max(seen.now, attempt.started + timedelta(milliseconds=1))
+        again = Attempt(number=attempt.number + 1, backend=attempt.backend, started=started)
         interrupted = _moved(job, _S.INTERRUPTED, at).moved_to(
             _S.STARTING, at=seen.now, message=LAUNCHING
         )

@@ -20,7 +20,7 @@ from trainshed.stores.records.training import SqliteTrainingRecords
 from trainshed.testing.jobs import NOON, facts, job
 
 SECRET = "server secret"
-STREAM = f"digits/algo-1-{int(NOON.timestamp())}"
+STREAM = f"digits/algo-1-{int(NOON.timestamp()) * 1000}"
 
 
 @dataclass(frozen=True)
