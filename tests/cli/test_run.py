@@ -67,6 +67,16 @@ def test_a_script_becomes_a_job_with_its_code_and_data(
     assert "trainshed pull j-1" in end
 
 
+def test_the_keys_of_a_server_beside_the_script_stay_at_home(
+    shell: Shell, fake: FakeServer, script: Path
+) -> None:
+    shell.data_dir.rename(shell.folder / "server")
+    shell("run", "-d", "--name", "j-1", "train.py", "--data-dir", "server")
+    code = fake.objects[f"{BUCKET}/j-1/source/sourcedir.tar.gz"]
+    with tarfile.open(fileobj=io.BytesIO(code)) as tar:
+        assert tar.getnames() == ["data/a.csv", "train.py"]
+
+
 def test_a_job_is_named_after_its_script_when_nobody_names_it(
     shell: Shell, fake: FakeServer, script: Path
 ) -> None:

@@ -161,9 +161,9 @@ def watch(name: str, view: View, connect: Callable[[], Api], *, quiet: bool) -> 
 
 def detach(name: str, connect: Callable[[], Api]) -> None:
     """Say that the job goes on; stop it when Ctrl-C comes again."""
-    output.note(f"\ndetached: {name} goes on; come back with: trainshed logs -f {name}")
-    output.note("press Ctrl-C again within 2 s to stop it")
     try:
+        output.note(f"\ndetached: {name} goes on; come back with: trainshed logs -f {name}")
+        output.note("press Ctrl-C again within 2 s to stop it")
         time.sleep(_SECOND_CHANCE)
     except KeyboardInterrupt:
         connect().call("sagemaker", "StopTrainingJob", {"TrainingJobName": name})

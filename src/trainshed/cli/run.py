@@ -82,12 +82,12 @@ def run(options: RunOptions) -> None:
     """
     order = _order(options)
     sources = order.sources()
+    launch.request_of(order, bucket="checked", region="before")  # refuse before a server starts
     if options.dry_run:
         api = session.connect(options.data_dir)
         bucket, region = launch.bucket_of(api), api.credentials.region
         print(output.dumps(launch.request_of(order, bucket=bucket, region=region)))
         return
-    launch.request_of(order, bucket="checked", region="before")  # refuse before a server starts
     api = session.connect(options.data_dir)
     place(api, order, sources)
     if options.detach:
@@ -102,6 +102,7 @@ def _order(options: RunOptions) -> Order:
         name=options.name or new_name(options.script),
         script=options.script,
         source=options.source,
+        leave_out=(session.folder(options.data_dir),),
         data=parsing.data(options.data or ()),
         hyperparameters=parsing.hyperparameters(options.hp or (), options.arguments or ()),
         environment=parsing.pairs(options.env or (), "a variable like KEY=value"),

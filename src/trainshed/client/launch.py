@@ -32,6 +32,8 @@ class Order:
     script: Path
     source: Path | None = None
     """The folder whose code goes along; None for the script's own."""
+    leave_out: tuple[Path, ...] = ()
+    """What in that folder does not go along, such as the server's own folder with its keys."""
     data: Mapping[str, str] = field(default_factory=dict)
     """Channel name to a path on this machine, or an ``s3://`` or ``file://`` address."""
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
@@ -126,7 +128,8 @@ def prepare(
     request = request_of(order, bucket=bucket, region=api.credentials.region)
     with tempfile.TemporaryDirectory(prefix="trainshed-") as scratch:
         archive = Path(scratch, "sourcedir.tar.gz")
-        packed = pack(order.folder, archive, leave_out=[source.path for source in sources.values()])
+        own = [source.path for source in sources.values()]
+        packed = pack(order.folder, archive, leave_out=[*order.leave_out, *own])
         if order.program not in packed.files:
             raise ClientError(
                 f"{order.program} is left out of its own archive",
