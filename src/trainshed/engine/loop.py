@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 5.0
 """How often every open job is looked at although nothing told of a change: the safety net."""
+_TELL_SECONDS: Final = 0.1
+"""How long a job may stand in line before it is told what it waits for."""
 
 
 class Engine:
@@ -58,6 +60,8 @@ class Engine:
         """Nodes by ARN, of all jobs that have an attempt and are not cleaned."""
         self._turn = asyncio.Event()
         """Set when the line should be looked at."""
+        self._waits = asyncio.Event()
+        """Set when somebody in line has not been told."""
         self._again: dict[str, bool] = {}
         """ARNs with a running step; True asks for one more."""
 
@@ -66,6 +70,7 @@ class Engine:
         async with asyncio.TaskGroup() as group:
             await self._look_at_all(group)
             group.create_task(self._let_in(group))
+            group.create_task(self._tell())
             while True:
                 changed = await self._changes.next(LOOK_SECONDS)
                 if changed:
@@ -114,24 +119,37 @@ class Engine:
             self._turn.set()
 
     async def _let_in(self, group: asyncio.TaskGroup) -> None:
-        """Answer those in line, each time a job joined it or nodes became free."""
+        """Answer the head of the line, each time a job joined it or nodes became free."""
         while True:
             await self._turn.wait()
             self._turn.clear()
-            capabilities = self._site.capabilities.get(self._backend)
-            line = (Request(arn, job.instance_count) for arn, job in self._line.items())
-            turn = (
-                Turn(answers={request.arn: Admission(admitted=True) for request in line})
-                if capabilities is None
-                else admit(line, sum(self._in_use.values()), self._backend, capabilities)
-            )
-            answers = dict(turn.answers)
-            for arn in self._untold - answers.keys():
-                answers[arn] = Admission(admitted=False, reason=turn.reason)
-            async with asyncio.TaskGroup() as answering:
-                for arn, answer in answers.items():
-                    answering.create_task(self._answer(self._line[arn], answer))
+            turn = self._ask()
+            await self._answer_all(turn.answers)
             self._start(group, turn.answers, observe=False)
+            if self._untold:
+                self._waits.set()
+
+    async def _tell(self) -> None:
+        """Tell those who must wait what for; together, a moment later, for one flush to disk."""
+        while True:
+            await self._waits.wait()
+            await asyncio.sleep(_TELL_SECONDS)
+            self._waits.clear()
+            turn = self._ask()
+            waiting = Admission(admitted=False, reason=turn.reason)
+            await self._answer_all(dict.fromkeys(self._untold - turn.answers.keys(), waiting))
+
+    def _ask(self) -> Turn:
+        capabilities = self._site.capabilities.get(self._backend)
+        line = (Request(arn, job.instance_count) for arn, job in self._line.items())
+        if capabilities is None:
+            return Turn(answers={request.arn: Admission(admitted=True) for request in line})
+        return admit(line, sum(self._in_use.values()), self._backend, capabilities)
+
+    async def _answer_all(self, answers: Mapping[str, Admission]) -> None:
+        async with asyncio.TaskGroup() as answering:
+            for arn, answer in answers.items():
+                answering.create_task(self._answer(self._line[arn], answer))
 
     async def _answer(self, job: TrainingJob, admission: Admission) -> None:
         """Write what became of a job in line; if its row moved meanwhile, its own step looks."""
