@@ -158,7 +158,7 @@ def _located(
 def _label(model: ServiceModel, ref: Ref, text: str | None) -> Value:
     if text is None:
         return None
-    return read_text(unquote(text, errors="strict"), model.shape_of(ref), _format(ref))
+    return _read(model, ref, unquote(text, errors="strict"))
 
 
 def _query(model: ServiceModel, ref: Ref, key: str, request: HttpRequest) -> Value:
@@ -169,9 +169,8 @@ def _query(model: ServiceModel, ref: Ref, key: str, request: HttpRequest) -> Val
     if not values:
         return None
     if shape.type == "list":
-        inner = model.shape_of(shape.element)
-        return [read_text(text, inner, _format(ref)) for text in values]
-    return read_text(values[0], shape, _format(ref))
+        return [_read(model, shape.element, text) for text in values]
+    return _read(model, ref, values[0])
 
 
 def _header(model: ServiceModel, ref: Ref, text: str | None) -> Value:
@@ -184,13 +183,16 @@ def _header(model: ServiceModel, ref: Ref, text: str | None) -> Value:
             raise ValueError(f"{ref.location_name}: not base64: {error}") from error
     shape = model.shape_of(ref)
     if shape.type == "list":
-        inner = model.shape_of(shape.element)
-        return [read_text(item.strip(), inner) for item in text.split(",") if item.strip()]
-    return read_text(text, shape, _format(ref) if shape.type == "timestamp" else None)
+        items = (item.strip() for item in text.split(","))
+        return [_read(model, shape.element, item) for item in items if item]
+    return _read(model, ref, text)
 
 
-def _format(ref: Ref) -> str:
-    return ref.timestamp_format or _FORMATS[ref.location or "uri"]
+def _read(model: ServiceModel, ref: Ref, text: str) -> Value:
+    """Return the value of a text; a timestamp's form may depend on where it stands."""
+    shape = model.shape_of(ref)
+    form = ref.timestamp_format or shape.timestamp_format or _FORMATS.get(ref.location or "")
+    return read_text(text, shape, form)
 
 
 def split_result(
@@ -228,9 +230,10 @@ def _header_text(model: ServiceModel, ref: Ref, value: Value) -> str:
         return base64.b64encode(msgspec.json.encode(value)).decode()
     shape = model.shape_of(ref)
     if shape.type == "list":
-        write = text_writer(model.shape_of(shape.element), "rfc822")
+        write = text_writer(model.shape_of(shape.element), _FORMATS["header"])
         return ",".join(write(item) for item in value)
-    return text_writer(shape, ref.timestamp_format or "rfc822")(value)
+    form = ref.timestamp_format or shape.timestamp_format or _FORMATS["header"]
+    return text_writer(shape, form)(value)
 
 
 def payload(model: ServiceModel, ref: Ref | None) -> tuple[str, Ref] | None:

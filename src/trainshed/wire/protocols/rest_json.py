@@ -1,5 +1,7 @@
 """REST with JSON bodies: paths and headers carry parameters, the rest is one JSON object."""
 
+from typing import Final
+
 import msgspec
 
 from trainshed.domain.errors import RequestRejected
@@ -13,6 +15,8 @@ from trainshed.wire.protocols.rest import operation_of
 from trainshed.wire.validate import check, checker, reject
 
 __all__ = ["operation_of", "parse", "render", "render_error"]
+
+_JSON: Final = ("Content-Type", "application/json")
 
 
 def parse(model: ServiceModel, operation: str, request: HttpRequest) -> dict[str, Value]:
@@ -61,12 +65,15 @@ def render(model: ServiceModel, operation: str, reply: Reply, request_id: str) -
     status = reply.status or status or modelled.http.response_code
     whole = rest.payload(model, ref)
     if whole is None:
+        headers.append(_JSON)
         body = msgspec.json.encode(json_values.writer(model, ref.shape)(left))
         return _response(status, body, request_id, headers, reply)
     name, member = whole
     value = left.pop(name, None)
     if left:
         raise ValueError(f"{operation}: {', '.join(left)} cannot be sent beside a payload")
+    if model.shape_of(member).type == "structure":
+        headers.append(_JSON)
     return _response(status, _payload(model, member, value), request_id, headers, reply)
 
 
@@ -83,7 +90,7 @@ def render_error(
 ) -> HttpResponse:
     """Return the error's name in a header, and under both spellings of ``message``."""
     said = {"message": error.message, "Message": error.message}
-    headers = [("x-amzn-ErrorType", error.code)]
+    headers = [("x-amzn-ErrorType", error.code), _JSON]
     body = msgspec.json.encode(said)
     return _response(error.status, body, request_id, headers, Reply(result={}))
 
@@ -92,6 +99,4 @@ def _response(
     status: int, body: Value, request_id: str, headers: list[tuple[str, str]], reply: Reply
 ) -> HttpResponse:
     every = [("x-amzn-RequestId", request_id), *headers, *reply.headers.items()]
-    if not any(name.lower() == "content-type" for name, _ in every):
-        every.append(("Content-Type", "application/json"))
     return HttpResponse(status=status, headers=every, body=body)

@@ -16,6 +16,11 @@ _BOOLEANS: Final = {"true": True, "false": False, "1": True, "0": False}
 def read_text(text: str, shape: Shape, timestamp_format: str | None = None) -> Value:
     """Return the value that ``text`` stands for.
 
+    Args:
+        text: what was sent.
+        shape: what it is.
+        timestamp_format: how a point in time is written; None takes any form.
+
     Raises:
         ValueError: it stands for none of the shape's type.
     """
@@ -29,7 +34,7 @@ def read_text(text: str, shape: Shape, timestamp_format: str | None = None) -> V
         case "boolean" if text.strip().lower() in _BOOLEANS:
             return _BOOLEANS[text.strip().lower()]
         case "timestamp":
-            return parse_timestamp(text.strip(), timestamp_format or shape.timestamp_format)
+            return parse_timestamp(text.strip(), timestamp_format)
         case "blob":
             try:
                 return base64.b64decode(text, validate=False)
@@ -46,7 +51,7 @@ def text_writer(shape: Shape, timestamp_format: str) -> Callable[[Value], str]:
 
     Args:
         shape: what is written.
-        timestamp_format: for a point in time whose shape names no format.
+        timestamp_format: how a point in time is written.
     """
     match shape.type:
         case "string":
@@ -58,8 +63,7 @@ def text_writer(shape: Shape, timestamp_format: str) -> Callable[[Value], str]:
         case "boolean":
             return _boolean
         case "timestamp":
-            form = shape.timestamp_format or timestamp_format
-            return lambda value: _timestamp(value, form)
+            return lambda value: _timestamp(value, timestamp_format)
         case "blob":
             return _blob
         case other:

@@ -89,7 +89,7 @@ def read_value(model: ServiceModel, ref: Ref, node: Node) -> Value:
             return _entries(model, shape, node.all("entry"))
         case _:
             try:
-                return read_text(node.text, shape, ref.timestamp_format)
+                return read_text(node.text, shape, ref.timestamp_format or shape.timestamp_format)
             except ValueError as error:
                 raise NotReadable(f"{node.tag}: {error}") from error
 

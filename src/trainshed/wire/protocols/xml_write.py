@@ -85,7 +85,7 @@ class _Compiler:
                 case "map":
                     self.map(name, shape, "entry", flattened=False)
                 case _:
-                    self.made[name] = _text(text_writer(shape, "iso8601"))
+                    self.made[name] = _text(text_writer(shape, shape.timestamp_format or "iso8601"))
         return self.made[name]
 
     def structure(self, name: str, shape: Shape) -> None:
