@@ -1,5 +1,6 @@
 """Reporting through everything that can happen between an agent and its server."""
 
+import shutil
 from collections.abc import Callable
 
 from tests.agent.conftest import Agent, until
@@ -76,6 +77,15 @@ def test_an_agent_without_data_and_without_s3_stays_small(agent: MakeAgent) -> N
     with (node.proc / "status").open() as status:
         rss = next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
     assert rss < 40 * 1024
+
+
+def test_an_agent_whose_server_and_folder_are_gone_ends(agent: MakeAgent) -> None:
+    node = agent("while :; do echo line; sleep 0.05; done").start()
+    node.wait_for_line("line")
+    node.reports.stop()
+    shutil.rmtree(node.folder)
+    assert node.process is not None
+    assert node.process.wait(60) == 0
 
 
 def _journal(node: Agent) -> str:

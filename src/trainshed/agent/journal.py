@@ -26,6 +26,7 @@ class Journal:
         """Open the journal, and read what a former agent left there."""
         self._lock = threading.Lock()
         self._listeners: list[Callable[[], None]] = []
+        self._path = path
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._facts = self._read()
 
@@ -65,6 +66,10 @@ class Journal:
     def on_append(self, tell: Callable[[], None]) -> None:
         """Have ``tell`` called after every fact, in the thread that appends it."""
         self._listeners.append(tell)
+
+    def exists(self) -> bool:
+        """Tell whether the file is still there; nobody can find a node whose folder was deleted."""
+        return self._path.exists()
 
     def settle(self) -> None:
         """Have every fact so far outlive a crash of the machine too."""

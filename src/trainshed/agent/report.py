@@ -47,7 +47,7 @@ class NodePlanParts(Protocol):
 
 
 class Forgotten(Exception):
-    """The server does not know the node: its job was deleted."""
+    """The server does not know the node, or is gone together with the node's folder."""
 
 
 class Reporter:
@@ -115,6 +115,8 @@ class Reporter:
             except (OSError, ValueError, line.broken) as error:
                 line.close()
                 moved = False
+                if not self._journal.exists():
+                    raise Forgotten from error
                 print(f"cannot report: {error!r}", file=sys.stderr, flush=True)  # noqa: T201
             if moved:
                 wait = _FIRST_WAIT_S
