@@ -33,6 +33,11 @@ def values(model: ServiceModel, ref: Ref, depth: int = 0) -> st.SearchStrategy[A
         case "list":
             elements = values(model, shape.element, depth + 1)
             return st.lists(elements, min_size=least, max_size=most)
+        case "map" if ref.location == "headers":
+            names = st.text(st.sampled_from("abcxyz0189-_"), min_size=1, max_size=12)
+            return st.dictionaries(
+                names, st.text(st.sampled_from(VISIBLE), min_size=1), min_size=1, max_size=3
+            )
         case "map":
             keys = values(model, shape.map_key, depth + 1)
             elements = values(model, shape.map_value, depth + 1)

@@ -1,6 +1,6 @@
 """REST with XML bodies, as S3 speaks it."""
 
-from typing import Final
+from typing import Final, NoReturn
 
 from trainshed.domain.errors import RequestRejected
 from trainshed.wire.errors import invalid_argument, malformed_xml
@@ -88,17 +88,11 @@ def _body(model: ServiceModel, ref: Ref, request: HttpRequest) -> dict[str, Valu
     return {name: read_value(model, member, root)}
 
 
-def _reject(model: ServiceModel, ref: Ref, params: dict[str, Value], wrong: list[str]) -> None:
+def _reject(model: ServiceModel, ref: Ref, located: dict[str, Value], wrong: list[str]) -> NoReturn:
     """Raise the refusal, named by where the fault is: outside of the body or in it."""
-    outside = {
-        name: member
-        for name, member in model.shape_of(ref).members.items()
-        if member.location is not None
-    }
-    missing = [name for name in model.shape_of(ref).required if name not in params]
-    faulty = check(model, ref.shape, params)
-    inside_missing = [name for name in missing if name not in outside]
-    if len(faulty) > len(inside_missing):
+    shape = model.shape_of(ref)
+    of_body = sum(shape.members[name].location is None for name in shape.required)
+    if len(check(model, ref.shape, located)) > of_body:  # more than the body that is left out here
         raise invalid_argument(summary(wrong))
     raise malformed_xml("; ".join(wrong))
 
