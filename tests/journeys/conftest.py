@@ -11,6 +11,13 @@ from trainshed.testing.server import Server
 
 MAPPED = "*mapped-image*"
 """Images of this name run the program ``train`` of an environment folder."""
+PLAIN = "*plain-image*"
+"""Images of this name have an environment with Python and nothing else."""
+
+TRAIN = """#!/bin/sh
+echo "the image's own train"
+echo made >/opt/ml/model/made.txt
+"""
 
 
 @pytest.fixture(scope="module")
@@ -22,21 +29,21 @@ def shed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shed]:
 
 
 def settings(folder: Path, max_nodes: int = 8) -> str:
-    """Return settings with an image that is mapped to an environment below ``folder``."""
-    programs = folder / "environment" / "bin"
-    programs.mkdir(parents=True, exist_ok=True)
-    train = programs / "train"
-    train.write_text(
-        '#!/bin/sh\necho "the image\'s own train"\necho made >/opt/ml/model/made.txt\n'
-    )
+    """Return settings with images that are mapped to environments below ``folder``."""
+    for environment in ("with-train", "plain"):
+        programs = folder / environment / "bin"
+        programs.mkdir(parents=True, exist_ok=True)
+        (programs / "python").unlink(missing_ok=True)
+        (programs / "python").symlink_to(sys.executable)
+    train = folder / "with-train" / "bin" / "train"
+    train.write_text(TRAIN)
     train.chmod(0o755)
-    (programs / "python").unlink(missing_ok=True)
-    (programs / "python").symlink_to(sys.executable)
     return f"""
 file_roots = ["{folder}/shared"]
 [backends.local]
 max_nodes = {max_nodes}
 [backends.local.images]
-"{MAPPED}" = "{folder}/environment"
+"{MAPPED}" = "{folder}/with-train"
+"{PLAIN}" = "{folder}/plain"
 "*" = "python"
 """
