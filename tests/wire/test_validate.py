@@ -44,7 +44,7 @@ def test_an_enum_lists_all_its_values_in_the_models_order() -> None:
     algorithm = {"TrainingInputMode": "Slow"}
     assert faults(AlgorithmSpecification=algorithm) == [
         (
-            "Value 'Slow' at 'algorithmSpecification.trainingInputMode' failed to satisfy constraint: "
+            "Value 'Slow' at 'algorithmSpecification.trainingInputMode' failed to satisfy constraint: "  # noqa: E501
             "Member must satisfy enum value set: [Pipe, File, FastFile]"
         )
     ]
@@ -122,7 +122,7 @@ def test_values_of_a_map_are_named_together_as_java_prints_the_map() -> None:
     assert faults(HyperParameters={"lr": "0.1", "x": "two\nlines"}) == [
         (
             "Value '{lr=0.1, x=two\nlines}' at 'hyperParameters' failed to satisfy constraint: "
-            "Map value must satisfy constraint: [Member must have length less than or equal to 2500, "
+            "Map value must satisfy constraint: [Member must have length less than or equal to 2500, "  # noqa: E501
             "Member must have length greater than or equal to 0, "
             "Member must satisfy regular expression pattern: .*]"
         )

@@ -21,6 +21,8 @@ from trainshed.wire.protocols.base import HttpRequest
 from trainshed.wire.protocols.texts import read_text, text_writer
 
 _FORMATS: Final = {"header": "rfc822", "querystring": "iso8601", "uri": "iso8601"}
+_BARE: Final = len("//")
+"""Fixed characters of ``/{Bucket}/{Key+}``, a path that many operations share."""
 _LABEL: Final = re.compile(r"\{(\w+)(\+?)\}")
 
 
@@ -53,6 +55,8 @@ class Route:
         wanted_members = len(self.queries) + len(self.headers)
         there = sum(name in query for name in self.queries)
         there += sum(name in request.headers for name in self.headers)
+        if wanted_members and not there and not self.literals and self.fixed <= _BARE:
+            return None  # nothing in the request speaks of this operation
         return (
             self.fixed,
             len(self.literals),
