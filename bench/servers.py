@@ -37,6 +37,9 @@ def trainshed(config: str = "") -> Iterator[tuple[Target, int, Path]]:
             yield target, process.pid, data
         finally:
             _end(process)
+            for lock in data.glob("nodes/*/agent.lock"):
+                # Agents outlive their server, that is their purpose; here nobody will come back.
+                os.kill(int(lock.read_text().split()[0]), signal.SIGKILL)
 
 
 @contextmanager

@@ -100,8 +100,9 @@ def test_when_one_node_fails_the_others_are_stopped_and_the_reason_names_it() ->
     reason = "AlgorithmError: , exit code: 1"
     bad = facts(Kind.TRAINING, exited(1, reason))
     good = facts(Kind.TRAINING)
-    decision = decide(running(2), seen(good, bad))
-    assert dict(decision.stop) == {"algo-1": 1}
+    at_once = replace(seen(good, bad), now=NOON + timedelta(seconds=3))
+    assert dict(decide(running(2), at_once).stop) == {"algo-1": 1}
+    assert dict(decide(running(2), seen(good, bad)).stop)["algo-1"] == 2
     bad = facts(Kind.TRAINING, exited(1, reason), Kind.UPLOADING, ended(Outcome.FAILED, reason))
     good = facts(
         Kind.TRAINING,

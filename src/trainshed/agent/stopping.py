@@ -46,7 +46,7 @@ class Stop:
 
     @property
     def impatient(self) -> bool:
-        """Whether it was asked again: peers are not to be waited for."""
+        """Whether it was asked again: neither grace nor peers are to be waited for."""
         return max(self._signals, self._in_file) > 1 or self.forgotten
 
     @property

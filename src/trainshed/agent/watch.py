@@ -98,12 +98,12 @@ class Watch:
             return
         if self._kill_at is None and (reason := self._reason_to_stop(now)):
             self._node.journal.once(Kind.STOPPING, reason=reason)
-            self._kill_at = now if self._node.stop.forgotten else now + self._node.plan.grace
+            self._kill_at = now + self._node.plan.grace
         if self._kill_at is None:
             return
         if not self._terminated:
             self._terminated = self._container.terminate()
-        if not self.killed and (now >= self._kill_at or self._node.stop.forgotten):
+        if not self.killed and (now >= self._kill_at or self._node.stop.impatient):
             self.killed = True
             self._container.kill()
 

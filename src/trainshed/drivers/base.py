@@ -60,8 +60,8 @@ class Driver(Protocol):
     async def stop(self, handle: Handle) -> None:
         """Ask the agent to stop its container: SIGTERM, SIGKILL after the plan's grace.
 
-        A second call tells an agent that waits for its peers to wait no longer. Stopping what is
-        gone is no error.
+        A second call tells it to wait no longer: neither for the grace nor for its peers. Stopping
+        what is gone is no error.
         """
         ...
 

@@ -23,6 +23,8 @@ from trainshed.engine.scheduling import Admission
 _S = SecondaryStatus
 _RELAUNCHES: Final = 3
 """How often an attempt's vanished agents are started over their journals before it is lost."""
+_PEER_PATIENCE_SECONDS: Final = 3.0
+"""How long the other nodes may take to save their work after one has failed the job."""
 _REASON_LENGTH: Final = 1024
 """FailureReason's longest text (API model)."""
 
@@ -161,22 +163,37 @@ def _decide_ended(
 def _wanted_stops(
     job: TrainingJob, nodes: tuple[str, ...], ended: Mapping[str, Fact], seen: Seen
 ) -> dict[str, int]:
-    """Return how often each living node should have been asked to stop."""
-    unhappy = any(fact.detail["outcome"] != Outcome.COMPLETED for fact in ended.values()) or any(
-        (last := _last(seen.facts.get(host, ()), Kind.EXITED)) and last.detail.get("reason")
-        for host in nodes
+    """Return how often each living node should have been asked to stop: 2 means at once."""
+    spoiled_at = _spoiled_at(ended, seen)
+    out_of_patience = (
+        spoiled_at is not None and seen.now.timestamp() >= spoiled_at + _PEER_PATIENCE_SECONDS
     )
     wanted = {}
     for host in nodes:
         if host in ended:
             continue
         exited = _last(seen.facts.get(host, ()), Kind.EXITED) is not None
-        if not exited and (unhappy or job.secondary is _S.STOPPING):
-            wanted[host] = 1
-        elif exited and unhappy and len(ended) == len(nodes) - 1:
-            # It waits to merge what its peers made, and nothing more will come from them.
+        # Having exited, it waits to merge what its peers made; from those that ended comes no more.
+        waits_in_vain = exited and len(ended) == len(nodes) - 1
+        if spoiled_at is not None and (out_of_patience or waits_in_vain):
             wanted[host] = 2
+        elif not exited and (spoiled_at is not None or job.secondary is _S.STOPPING):
+            wanted[host] = 1
     return wanted
+
+
+def _spoiled_at(ended: Mapping[str, Fact], seen: Seen) -> float | None:
+    """Return when the first node went wrong by itself, so that the job can't complete any more."""
+    bad = (Outcome.FAILED, Outcome.LOST)
+    ends = [fact.at for fact in ended.values() if fact.detail["outcome"] in bad]
+    exits = [
+        last.at
+        for facts in seen.facts.values()
+        if (last := _last(facts, Kind.EXITED))
+        and last.detail.get("reason")
+        and _last(facts, Kind.STOPPING) is None
+    ]
+    return min(ends + exits, default=None)
 
 
 def _moved(job: TrainingJob, to: SecondaryStatus, at: datetime) -> TrainingJob:

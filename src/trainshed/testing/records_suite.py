@@ -11,7 +11,6 @@ A store's writer makes a class from ``RecordsSuite`` and gives it one fixture::
 The fixture yields empty stores; ``changes`` hears what ``training`` writes.
 """
 
-
 import asyncio
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -307,9 +306,10 @@ class RecordsSuite:
             assert await stores.changes.next(60) == {job.arn}
             return await stores.training.get(job.arn)
 
-        waiting = asyncio.create_task(wait())
-        await stores.training.add(job, {})
-        assert await waiting == job
+        async with asyncio.TaskGroup() as group:
+            waiting = group.create_task(wait())
+            await stores.training.add(job, {})
+        assert waiting.result() == job
 
     async def test_tags_are_kept_by_key(self, stores: RecordStores) -> None:
         tags = stores.tags
