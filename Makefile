@@ -59,7 +59,7 @@ bench: $(VENV)/.dev  ## Measure against yardsticks, side by side in one run
 	@$(BIN)/python -m bench
 
 docs: $(VENV)/.dev  ## Write the generated pages anew (API coverage)
-	@$(BIN)/python -m docs_tools.coverage
+	@$(BIN)/python tools/api_coverage.py
 
 lock: $(VENV)/bin/uv  ## Resolve the lock files anew
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \

@@ -1,0 +1,62 @@
+"""Writes docs/api-coverage.md from the code: which operations are offered, of which models.
+
+    python tools/api_coverage.py
+"""
+
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+
+from trainshed.app import clock
+from trainshed.app.build import Stores, operations
+from trainshed.app.settings import Settings
+from trainshed.stores.logs.segments import Logs
+from trainshed.stores.objects.embedded import EmbeddedObjects
+from trainshed.stores.records.changes import InProcessChanges
+from trainshed.stores.records.database import Database
+from trainshed.stores.records.tags import SqliteTags
+from trainshed.stores.records.training import SqliteTrainingRecords
+from trainshed.wire.model import load
+
+PAGE = Path(__file__).parents[1] / "docs" / "api-coverage.md"
+
+HEAD = """# API coverage
+
+Written by `make docs` from the table of operations; a test holds it to the code. An operation that is not in this list
+answers with a typed error that names it (`NotImplementedException`, HTTP 501; `NotImplemented` on S3).
+
+"""
+
+
+def offered() -> dict[str, list[str]]:
+    """Return the offered operations by service, as botocore spells both."""
+    with tempfile.TemporaryDirectory() as folder:
+        database = Database(Path(folder) / "trainshed.db")
+        objects = EmbeddedObjects(database, Path(folder) / "objects", clock.now)
+        stores = Stores(
+            records=SqliteTrainingRecords(database, InProcessChanges()),
+            tags=SqliteTags(database),
+            logs=Logs(Path(folder) / "logs"),
+            objects=objects,
+        )
+        found: dict[str, list[str]] = defaultdict(list)
+        for service, operation in operations(stores, Settings(), clock.now):
+            found[service].append(operation)
+        objects.close()
+        database.close()
+    return {service: sorted(names) for service, names in sorted(found.items())}
+
+
+def page() -> str:
+    """Return the whole page."""
+    table = offered()
+    lines = ["| service | offered |", "|---|---|"]
+    lines += [f"| {service} | {len(names)} |" for service, names in table.items()]
+    for service, names in table.items():
+        lines += ["", f"## {service}", "", f"Protocol: {load(service).protocol}.", ""]
+        lines += [f"- {name}" for name in names]
+    return HEAD + "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
