@@ -1,6 +1,6 @@
 """Writes docs/api-coverage.md from the code: which operations are offered, of which models.
 
-    python tools/api_coverage.py
+python tools/api_coverage.py
 """
 
 import tempfile
@@ -50,8 +50,11 @@ def offered() -> dict[str, list[str]]:
 def page() -> str:
     """Return the whole page."""
     table = offered()
-    lines = ["| service | offered |", "|---|---|"]
-    lines += [f"| {service} | {len(names)} |" for service, names in table.items()]
+    lines = ["| service | offered | of the model's |", "|---|---|---|"]
+    lines += [
+        f"| {service} | {len(names)} | {len(load(service).operations)} |"
+        for service, names in table.items()
+    ]
     for service, names in table.items():
         lines += ["", f"## {service}", "", f"Protocol: {load(service).protocol}.", ""]
         lines += [f"- {name}" for name in names]

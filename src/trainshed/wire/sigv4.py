@@ -34,7 +34,6 @@ from trainshed.wire.canonical import (
     signing_key,
 )
 from trainshed.wire.refusals import S3_NAMES
-from trainshed.wire.signer import Signer
 
 STREAMING: Final = frozenset(
     {
@@ -172,23 +171,6 @@ def verify(
                 key=key,
             )
     raise refusals.mismatch(claim.service)
-
-
-def sign(
-    *,
-    method: str,
-    url: str,
-    headers: Mapping[str, str],
-    body: bytes | None,
-    access_key: str,
-    secret_key: str,
-    region: str,
-    service: str,
-    now: datetime,
-) -> dict[str, str]:
-    """Return ``headers`` with all that makes the request signed; see ``Signer.sign``."""
-    signer = Signer(access_key=access_key, secret=secret_key, region=region, service=service)
-    return signer.sign(method, url, headers, body, now)
 
 
 def _header_claim(authorization: str, headers: Mapping[str, str], seeming: str) -> Claim:
