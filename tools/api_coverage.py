@@ -22,8 +22,9 @@ PAGE = Path(__file__).parents[1] / "docs" / "api-coverage.md"
 
 HEAD = """# API coverage
 
-Written by `make docs` from the table of operations; a test holds it to the code. An operation that is not in this list
-answers with a typed error that names it (`NotImplementedException`, HTTP 501; `NotImplemented` on S3).
+Written by `make docs` from the table of operations; a test holds it to the code. An operation
+that is not in this list answers with a typed error that names it (`NotImplementedException`, HTTP
+501; `NotImplemented` on S3).
 
 """
 
