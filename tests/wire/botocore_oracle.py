@@ -34,7 +34,7 @@ def request_from_botocore(service: str, operation: str, params: dict[str, Any]) 
     address = urlsplit(sent.url)
     body = sent.body or b""
     headers = {name.lower(): _text(value) for name, value in sent.headers.items()}
-    if not body:
+    if "ContentLength" not in params:
         headers.pop("content-length", None)  # added for every operation; S3 has a member for it
     return HttpRequest(
         method=sent.method,

@@ -96,6 +96,9 @@ def test_a_fault_is_a_validation_error() -> None:
         (IAM, "ListRoles", "MaxItems=many"),
         (STS, "AssumeRole", "DurationSeconds=1.5"),
         (IAM, "CreateServiceSpecificCredential", "CredentialAgeDays=%00"),
+        (IAM, "ListRoles", "Marker=%FF"),
+        (IAM, "ListRoles", "&".join(["a=1"] * 10_001)),
+        (IAM, "ListRoles", "a" + ".a" * 100_000 + "=1"),
     ],
 )
 def test_a_value_of_a_wrong_type_is_malformed(model: Any, operation: str, body: str) -> None:

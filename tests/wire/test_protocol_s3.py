@@ -188,6 +188,9 @@ def test_a_document_that_is_broken_or_dangerous_or_incomplete_is_malformed(body:
     ("operation", "request_"),
     [
         ("ListObjectsV2", ask("GET", "/b?list-type=2&max-keys=many")),
+        ("ListObjectsV2", ask("GET", "/b?list-type=2&max-keys=1_0")),
+        ("ListObjectsV2", ask("GET", "/b?list-type=2&max-keys=2147483648")),
+        ("ListObjectsV2", ask("GET", "/b?list-type=2&max-keys=" + "9" * 9999)),
         ("ListObjectsV2", ask("GET", "/b?list-type=2&encoding-type=morse")),
         ("GetObject", ask("GET", "/b/k", {"if-modified-since": "yesterday"})),
         ("UploadPart", ask("PUT", "/b/k?uploadId=u")),

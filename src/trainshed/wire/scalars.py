@@ -19,7 +19,8 @@ It adds a text per broken constraint to the list, and raises ``RequestRejected``
 is not of the type at all.
 """
 
-_BITS: Final = {"integer": 31, "long": 63}
+BITS: Final = {"integer": 31, "long": 63}
+"""Bits of a whole number beside its sign."""
 _SPECIAL: Final = ("NaN", "Infinity", "-Infinity")
 
 
@@ -108,7 +109,7 @@ def _patterned_text(shape: Shape, matches: Callable[[str], bool]) -> Checker:
 
 def _integer(shape: Shape) -> Checker:
     least, most = bounds(shape)
-    limit = 1 << _BITS[shape.type]
+    limit = 1 << BITS[shape.type]
 
     def checked(value: Value, at: At, wrong: list[str]) -> Value:
         if type(value) is not int:

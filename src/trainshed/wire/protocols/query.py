@@ -1,7 +1,7 @@
 """AWS query: form fields with dotted names in, XML out. The oldest of them (STS, IAM)."""
 
 from dataclasses import dataclass, field
-from functools import lru_cache
+from typing import Final
 from urllib.parse import parse_qsl
 
 from trainshed.domain.errors import RequestRejected
@@ -12,6 +12,11 @@ from trainshed.wire.protocols.base import HttpRequest, HttpResponse
 from trainshed.wire.protocols.texts import read_text
 from trainshed.wire.protocols.xml_write import content, element, escape
 from trainshed.wire.validate import check, reject
+
+MOST_FIELDS: Final = 10_000
+"""Fields of a form; the largest list that IAM takes has some hundred members."""
+DEEPEST: Final = 32
+"""Parts of a field's name."""
 
 
 def operation_of(model: ServiceModel, request: HttpRequest) -> str | None:
@@ -26,9 +31,9 @@ def parse(model: ServiceModel, operation: str, request: HttpRequest) -> dict[str
     if ref is None:
         return {}
     root = _Branch()
-    for name, text in _fields(request):
-        root.put(name, text)
     try:
+        for name, text in _fields(request):
+            root.put(name, text)
         params = _structure(model, model.shape_of(ref), root)
     except ValueError as error:
         raise malformed_input(str(error)) from error
@@ -79,12 +84,14 @@ def _response(
 
 def _fields(request: HttpRequest) -> tuple[tuple[str, str], ...]:
     """Return the form's fields, those in the address first: both are allowed."""
-    return request.query + _form(request.body)
-
-
-@lru_cache(maxsize=16)  # asked for twice per request: which operation, then its parameters
-def _form(body: bytes) -> tuple[tuple[str, str], ...]:
-    return tuple(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
+    try:
+        text = request.body.decode()
+        fields = parse_qsl(
+            text, keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS
+        )
+    except ValueError as error:
+        raise malformed_input(f"The body is no form: {error}") from error
+    return (*request.query, *fields)
 
 
 @dataclass(slots=True)
@@ -96,7 +103,10 @@ class _Branch:
 
     def put(self, name: str, text: str) -> None:
         branch = self
-        for part in name.split("."):
+        parts = name.split(".", DEEPEST)
+        if len(parts) > DEEPEST:
+            raise ValueError(f"a field's name has more than {DEEPEST} parts")
+        for part in parts:
             branch = branch.below.setdefault(part, _Branch())
         branch.text = text
 

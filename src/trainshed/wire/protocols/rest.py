@@ -31,7 +31,6 @@ class Route:
     """Where one operation lives."""
 
     operation: str
-    method: str
     path: re.Pattern[str]
     fixed: int
     """Characters of the path template that are no label: ``/endpoints/`` beats ``/{Bucket}/``."""
@@ -47,7 +46,7 @@ class Route:
         self, request: HttpRequest, query: Mapping[str, str]
     ) -> tuple[int, int, int, int, bool, bool] | None:
         """Return how well the request fits, higher is better; None when it does not."""
-        if request.method != self.method or not self.path.fullmatch(request.path):
+        if not self.path.fullmatch(request.path):
             return None
         for name, wanted in self.literals:
             if name not in query or (wanted and query[name] != wanted):
@@ -71,7 +70,7 @@ def operation_of(model: ServiceModel, request: HttpRequest) -> str | None:
     """Return the operation that fits the request best."""
     query = dict(request.query)
     best, best_rank = None, None
-    for route in _routes(model):
+    for route in _routes(model).get(request.method, ()):
         rank = route.rank(request, query)
         if rank is not None and (best_rank is None or rank > best_rank):
             best, best_rank = route.operation, rank
@@ -79,8 +78,12 @@ def operation_of(model: ServiceModel, request: HttpRequest) -> str | None:
 
 
 @cache
-def _routes(model: ServiceModel) -> tuple[Route, ...]:
-    return tuple(_route(model, operation) for operation in model.operations.values())
+def _routes(model: ServiceModel) -> dict[str, list[Route]]:
+    """Return the routes by method."""
+    routes: dict[str, list[Route]] = {}
+    for operation in model.operations.values():
+        routes.setdefault(operation.http.method, []).append(_route(model, operation))
+    return routes
 
 
 @cache
@@ -94,7 +97,6 @@ def _route(model: ServiceModel, operation: Operation) -> Route:
     required = [shape.members[name] for name in shape.required] if shape else []
     return Route(
         operation=operation.name,
-        method=operation.http.method,
         path=_path(template),
         fixed=len(_LABEL.sub("", template)),
         literals=tuple(parse_qsl(literals, keep_blank_values=True)),

@@ -3,13 +3,16 @@
 import base64
 import binascii
 import math
+import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
 from trainshed.wire.model import Shape, Value
+from trainshed.wire.scalars import BITS
 from trainshed.wire.timestamps import parse_timestamp, render_timestamp
 
+_WHOLE: Final = re.compile(r"[+-]?[0-9]{1,40}")
 _BOOLEANS: Final = {"true": True, "false": False, "1": True, "0": False}
 
 
@@ -28,7 +31,7 @@ def read_text(text: str, shape: Shape, timestamp_format: str | None = None) -> V
         case "string":
             return text
         case "integer" | "long":
-            return int(text)
+            return _whole(text, shape)
         case "float" | "double":
             return float(text)
         case "boolean" if text.strip().lower() in _BOOLEANS:
@@ -42,6 +45,15 @@ def read_text(text: str, shape: Shape, timestamp_format: str | None = None) -> V
                 raise ValueError(f"not base64: {error}") from error
         case _:
             raise ValueError(f"{text!r} is no {shape.type}")
+
+
+def _whole(text: str, shape: Shape) -> int:
+    if not _WHOLE.fullmatch(text.strip()):
+        raise ValueError(f"{text[:40]!r} is no {shape.type}")
+    number, limit = int(text), 1 << BITS[shape.type]
+    if not -limit <= number < limit:
+        raise ValueError(f"{text.strip()} is out of range for {shape.type}")
+    return number
 
 
 def text_writer(shape: Shape, timestamp_format: str) -> Callable[[Value], str]:
