@@ -1,6 +1,7 @@
 """The aws command, version 2 as Debian packages it; it needs --endpoint-url to find a server."""
 
 import json
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,14 +84,18 @@ def test_logs_tail_shows_what_was_and_follows_what_comes(
     before = shell.aws(*here(shed), *tail)
     assert "first" in before
     assert "second" not in before
-    following = shell.begin(AWS, *here(shed), *tail, "--follow")
+    # Into a pipe it writes only when its buffer is full, unless Python is told otherwise.
+    unbuffered = ("/usr/bin/env", "PYTHONUNBUFFERED=1", AWS)
+    following = shell.begin(*unbuffered, *here(shed), *tail, "--follow")
     try:
         until_printed(following, "first")
         gate.touch()
         until_printed(following, "second")
+        following.send_signal(signal.SIGINT)
+        assert following.wait(30) in {0, 130}  # asleep between two looks, or not
     finally:
-        following.terminate()
-        following.communicate(timeout=30)
+        following.kill()
+        following.communicate()
     assert shed.ended(name)["TrainingJobStatus"] == "Completed"
 
 
