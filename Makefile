@@ -44,6 +44,7 @@ check: $(VENV)/.dev  ## Format, lint, types, floors
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 
 test: $(VENV)/.dev  ## All tests that need nothing but this machine
+	@tools/system-packages bubblewrap
 	@$(BIN)/pytest
 
 $(VENV)-%/.ready: requirements/%.txt | $(VENV)/bin/uv
@@ -52,7 +53,8 @@ $(VENV)-%/.ready: requirements/%.txt | $(VENV)/bin/uv
 	@VIRTUAL_ENV=$(VENV)-$* $(BIN)/uv pip install --quiet --require-hashes -r requirements/$*.txt
 	@touch $@
 
-test-clients: $(VENV)/.dev $(VENV)-sdk2/.ready $(VENV)-sdk3/.ready  ## SageMaker SDK v2, v3 and the Go SDK, unchanged
+test-clients: $(VENV)/.dev $(VENV)-sdk2/.ready $(VENV)-sdk3/.ready  ## SageMaker SDK v2 and v3, aws CLI v2 and the Go SDK, unchanged
+	@tools/system-packages bubblewrap awscli golang-go golang-github-aws-aws-sdk-go-dev
 	@$(BIN)/pytest -m clients tests/clients
 
 bench: $(VENV)/.dev  ## Measure against yardsticks, side by side in one run
