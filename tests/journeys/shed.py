@@ -177,8 +177,11 @@ class Shed:
 
     def archive(self, name: str, which: str = "model") -> dict[str, bytes]:
         """Return the files of model.tar.gz or output.tar.gz, by name."""
-        key = f"output/{name}/output/{which}.tar.gz"
-        body = self.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+        path = f"output/{name}/output/{which}.tar.gz"
+        if self.describe(name)["OutputDataConfig"]["S3OutputPath"].startswith("file://"):
+            body = (self.folder / "shared" / path).read_bytes()
+        else:
+            body = self.s3.get_object(Bucket=BUCKET, Key=path)["Body"].read()
         with tarfile.open(fileobj=io.BytesIO(body)) as tar:
             return {m.name: tar.extractfile(m).read() for m in tar if m.isfile()}  # type: ignore[union-attr]
 
