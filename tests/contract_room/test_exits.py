@@ -87,6 +87,7 @@ def test_margins_of_ranks_and_groups_are_cut_off() -> None:
     ("exit_code", "failure", "stderr", "oom", "reason"),
     [
         (1, "", "", False, "AlgorithmError: , exit code: 1"),
+        (1, "", "warm\nno data today\n\n", False, "AlgorithmError: no data today, exit code: 1"),
         (1, "", TRACEBACK, False, "AlgorithmError: ValueError: bad data, exit code: 1"),
         (2, "no data\n", TRACEBACK, False, "AlgorithmError: no data, exit code: 2"),
         (

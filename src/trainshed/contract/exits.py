@@ -20,6 +20,8 @@ _EXCEPTION: Final = re.compile(
     r"[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit|Warning|Iteration)(?::\s.*)?"
 )
 """An exception's own line, for tracebacks whose beginning is lost or that have none."""
+_LAST_LINE: Final = 200
+"""Characters of a line of stderr that is no known form of error."""
 _GAP: Final = " [...] "
 
 
@@ -70,6 +72,9 @@ def last_traceback_line(text: str) -> str:
 def failure_reason(exit_code: int, failure_text: str, stderr_tail: str, oom: bool) -> str:
     """Return why a container failed, in at most 1024 characters.
 
+    What the container said last on stderr speaks where nothing else does: ``sys.exit("no data")``
+    and shells leave no more than that line.
+
     When the text is too long its middle goes: the cause and the exit code stay.
 
     Args:
@@ -81,7 +86,7 @@ def failure_reason(exit_code: int, failure_text: str, stderr_tail: str, oom: boo
     said = failure_text.strip()
     error = last_traceback_line(said) or last_traceback_line(stderr_tail)
     cause = cause_of(exit_code, stderr_tail, oom)
-    text = said or error
+    text = said or error or ("" if cause else last_line(stderr_tail)[:_LAST_LINE])
     if cause and cause not in text:
         text = f"{text}, {cause}" if text else cause
     end = f", exit code: {exit_code}"
@@ -103,8 +108,13 @@ def cause_of(exit_code: int, stderr_tail: str, oom: bool) -> str:
     if killed or exit_code not in {126, 127}:
         return killed
     words = "is not executable" if exit_code == 126 else "was not found"
-    last = next((line for line in reversed(stderr_tail.splitlines()) if line.strip()), "")
-    return f"the entrypoint {words}" + (f" ({last.strip()[:200]})" if last else "")
+    last = last_line(stderr_tail)[:_LAST_LINE]
+    return f"the entrypoint {words}" + (f" ({last})" if last else "")
+
+
+def last_line(text: str) -> str:
+    """Return the last line that is not blank, without blanks around it; "" when there is none."""
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
 
 
 def shortened(text: str, room: int, must: str = "") -> str:
