@@ -1,8 +1,5 @@
 """A running server, and a bucket to work in, for clients that know nothing of us."""
 
-import shlex
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,33 +7,16 @@ import boto3
 import pytest
 from tests.clients.running import ROOT
 
-TRAINSHED = Path(sys.executable).with_name("trainshed")
+from trainshed.testing.server import Server
+
 BUCKET = "client-bucket"
-
-
-def exported(data: Path) -> dict[str, str]:
-    """Return the environment after ``eval "$(trainshed aws-env)"``, as a shell makes it."""
-    script = f'eval "$({TRAINSHED} aws-env --data-dir {shlex.quote(str(data))})" && env -0'
-    told = subprocess.run(["/bin/sh", "-c", script], capture_output=True, check=True)
-    pairs = (line.split("=", 1) for line in told.stdout.decode().split("\0") if line)
-    return dict(pairs)
 
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """The exported environment of a server that runs as long as the module's tests."""
-    data = tmp_path_factory.mktemp("data")
-    server = subprocess.Popen(
-        [TRAINSHED, "up", "--port", "0", "--data-dir", data], stdout=subprocess.PIPE
-    )
-    assert server.stdout is not None
-    assert server.stdout.readline(), "the server did not start"
-    try:
-        yield exported(data)
-    finally:
-        server.terminate()
-        server.wait(30)
-        server.stdout.close()
+    with Server(tmp_path_factory.mktemp("data")) as server:
+        yield server.exported()
 
 
 @pytest.fixture(scope="module")

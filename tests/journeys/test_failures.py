@@ -43,7 +43,7 @@ def test_a_traceback_in_script_mode_too(shed: Shed) -> None:
     ("script", "says"),
     [
         ("import sys; sys.exit(3)", ["exit code: 3"]),
-        ("import sys; sys.exit('no data today')", ["exit code: 1"]),
+        ("import sys; sys.exit('no data today')", ["AlgorithmError: no data today, exit code: 1"]),
         (
             "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)",
             ["killed by signal SIGSEGV (11)", "exit code: 139"],

@@ -148,6 +148,7 @@ def test_a_hostile_archive_fails_its_job_and_names_the_member(shed: Shed, kind: 
     reason = shed.failed(name)
     assert "escaped" in reason
     assert "the script ran" not in shed.lines(name)
+    assert not Path("/tmp/escaped").exists()
 
 
 def test_an_archive_that_is_none(shed: Shed) -> None:
