@@ -31,15 +31,10 @@ def shed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shed]:
 def _untouched(shed: Shed) -> Iterator[None]:
     """Hold every test to writing nothing outside the server's own folder."""
     jail = shed.folder.parents[3]
-
-    def others() -> dict[str, tuple[int, bytes]]:
-        own = str(shed.folder)
-        return {path: found for path, found in snapshot(jail).items() if not path.startswith(own)}
-
     listed = {root: set(Path(root).iterdir()) for root in ("/", "/opt", "/etc")}
-    before = others()
+    before = snapshot(jail, shed.folder)
     yield
-    assert others() == before
+    assert snapshot(jail, shed.folder) == before
     assert {root: set(Path(root).iterdir()) for root in listed} == listed
     assert "Traceback" not in shed.server.said()
 

@@ -86,10 +86,14 @@ class Line:
         self._connection.close()
 
 
-def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:
-    """Return everything below a folder: mode, and content or link target, by path."""
+def snapshot(folder: Path, without: Path) -> dict[str, tuple[int, bytes]]:
+    """Return everything below a folder: mode, and content or link target, by path.
+
+    What is below ``without`` is left out; it may change meanwhile.
+    """
     found = {}
     for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if Path(parent) / name != without]
         for name in [*folders, *files]:
             path = Path(parent) / name
             mode = path.lstat().st_mode
