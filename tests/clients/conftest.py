@@ -10,12 +10,29 @@ from tests.clients.running import ROOT
 from trainshed.testing.server import Server
 
 BUCKET = "client-bucket"
+TRAIN = """#!/bin/sh
+set -e
+for name in training evaluation checkpoint config; do
+  test "$(cat /opt/ml/input/data/$name/$name.zip)" = "$name"
+done
+test "$FOO$BAR" = barfoo
+cp /opt/ml/input/config/hyperparameters.json /opt/ml/model/
+"""
 
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The exported environment of a server that runs as long as the module's tests."""
-    with Server(tmp_path_factory.mktemp("data")) as server:
+    """The exported environment of a server that runs as long as the module's tests.
+
+    The image ``own-model`` stands for one that brings its own program ``train``.
+    """
+    image = tmp_path_factory.mktemp("own-model")
+    train = image / "bin" / "train"
+    train.parent.mkdir()
+    train.write_text(TRAIN)
+    train.chmod(0o755)
+    settings = f'[backends.local.images]\n"*/own-model" = "{image}"\n"*" = "python"\n'
+    with Server(tmp_path_factory.mktemp("data"), settings) as server:
         yield server.exported()
 
 

@@ -1,5 +1,5 @@
-// Starts a training job with the AWS SDK for Go, four channels and an environment, then waits for it.
-// Arguments: bucket, entrypoint script's path. The endpoint and the keys come from the environment.
+// Starts a job of an image with a program of its own, with four channels and an environment, and waits.
+// Argument: a bucket. The endpoint and the keys come from the environment.
 package main
 
 import (
@@ -25,7 +25,7 @@ func channel(bucket, name string) *sagemaker.Channel {
 }
 
 func main() {
-	bucket, script := os.Args[1], os.Args[2]
+	bucket := os.Args[1]
 	options := session.Options{SharedConfigState: session.SharedConfigEnable}
 	// This generation of the SDK does not read AWS_ENDPOINT_URL by itself.
 	options.Config.Endpoint = aws.String(os.Getenv("AWS_ENDPOINT_URL"))
@@ -36,10 +36,8 @@ func main() {
 		TrainingJobName: aws.String(name),
 		RoleArn:         aws.String("arn:aws:iam::123456789012:role/sagemaker-role"),
 		AlgorithmSpecification: &sagemaker.AlgorithmSpecification{
-			TrainingImage:       aws.String("123456789012.dkr.ecr.ap-southeast-1.amazonaws.com/model"),
-			TrainingInputMode:   aws.String("File"),
-			ContainerEntrypoint: []*string{aws.String("/bin/sh")},
-			ContainerArguments:  []*string{aws.String(script)},
+			TrainingImage:     aws.String("123456789012.dkr.ecr.ap-southeast-1.amazonaws.com/own-model"),
+			TrainingInputMode: aws.String("File"),
 		},
 		InputDataConfig: []*sagemaker.Channel{
 			channel(bucket, "training"), channel(bucket, "evaluation"),
@@ -52,8 +50,14 @@ func main() {
 			VolumeSizeInGB: aws.Int64(50),
 		},
 		StoppingCondition: &sagemaker.StoppingCondition{MaxRuntimeInSeconds: aws.Int64(3600)},
-		Environment:       map[string]*string{"FOO": aws.String("bar")},
-		HyperParameters:   map[string]*string{"learning_rate": aws.String("0.5")},
+		Environment: map[string]*string{
+			"FOO": aws.String("bar"),
+			"BAR": aws.String("foo"),
+		},
+		HyperParameters: map[string]*string{
+			"learning_rate": aws.String("0.5"),
+			"end_rate":      aws.String("0.6"),
+		},
 	})
 	if err != nil {
 		log.Fatal(err)
