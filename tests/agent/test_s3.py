@@ -1,6 +1,7 @@
 """Channels and results in a bucket."""
 
 import io
+import signal
 import tarfile
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -143,3 +144,19 @@ def test_an_agent_stays_small_while_it_moves_much(agent: MakeAgent, s3: Server) 
     until(lambda: "up" in node.lines(), 60)
     status = dict(line.split(":", 1) for line in (node.proc / "status").read_text().splitlines())
     assert int(status["VmHWM"].split()[0]) < 120 * 1024
+
+
+def test_results_wait_for_a_store_that_is_away_until_nobody_wants_to(
+    agent: MakeAgent, s3: Server
+) -> None:
+    node = _node(agent, s3, "echo 1 >/opt/ml/model/w; echo up; sleep 1")
+    node.start()
+    node.wait_for_line("up")
+    s3.stop()
+    node.wait_for_line("an object store is away, and waited for")
+    assert node.fact(Kind.ENDED) is None
+    (node.folder / "stop").write_text("2")
+    node.signal(signal.SIGTERM)
+    node.wait()
+    s3.start()
+    assert node.ended()[0] == "lost"

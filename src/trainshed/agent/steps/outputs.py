@@ -17,8 +17,14 @@ def carry_out(node: Node) -> None:
     from trainshed.agent.delivery import Delivery  # noqa: PLC0415
 
     node.journal.once(Kind.UPLOADING)
+    # The container will not run twice, so what it made is held on to for as long as it takes: the
+    # store may be a server that is down for the night.
     objects = RemoteObjects(
-        node.plan.objects, node.plan.file_roots, cancelled=lambda: node.stop.forgotten
+        node.plan.objects,
+        node.plan.file_roots,
+        cancelled=lambda: node.stop.forgotten,
+        hurried=lambda: node.stop.impatient,
+        complain=node.log.say,
     )
     try:
         Delivery(node, objects).run()

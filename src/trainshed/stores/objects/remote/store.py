@@ -1,11 +1,12 @@
 """Objects by address, wherever they are: what an agent needs of an object store, and no more.
 
 Synchronous, because agents move data in threads. Requests that fail because the store is away
-(a server restarting, a network hiccup) are repeated for ``PATIENCE_S`` before they count.
+(a server restarting, a network hiccup) are repeated before they count.
 """
 
 import datetime
 import importlib
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,8 +20,6 @@ from trainshed.stores.objects.remote.folders import Folders
 from trainshed.stores.objects.remote.sinks import Sink
 from trainshed.stores.objects.remote.troubles import Cancelled, StoreAway
 
-PATIENCE_S: Final = 600.0
-"""How long a store may be away before a job fails for it."""
 _FIRST_WAIT_S: Final = 0.1
 _LONGEST_WAIT_S: Final = 5.0
 _CHUNK: Final = 1 << 20
@@ -30,6 +29,10 @@ T = TypeVar("T")
 
 def _never() -> bool:
     return False
+
+
+def _unheard(what: str) -> None:
+    """Say nothing."""
 
 
 class RemoteObjects:
@@ -42,7 +45,9 @@ class RemoteObjects:
         *,
         not_with: str = "",
         cancelled: Callable[[], bool] = _never,
-        patience_s: float = PATIENCE_S,
+        hurried: Callable[[], bool] = _never,
+        patience_s: float = math.inf,
+        complain: Callable[[str], None] = _unheard,
     ) -> None:
         """Reach ``s3://`` by ``access`` (endpoint, access_key, secret_key, region).
 
@@ -51,14 +56,19 @@ class RemoteObjects:
             file_roots: the folders below which ``file://`` is allowed.
             not_with: ``file://`` folders that hold a file of this name are left out of lists.
             cancelled: asked often, from any thread; True ends what runs with ``Cancelled``.
+            hurried: asked while the store is away; True ends the waiting for it.
             patience_s: how long to go on asking a store that is away.
+            complain: is told, once, that a store is away and waited for.
         """
         self._access = Access.of(access)
         self._folders = Folders(file_roots, not_with=not_with)
         self._cancelled = cancelled
+        self._hurried = hurried
         self._patience_s = patience_s
+        self._complain = complain
         self._buckets: dict[str, Any] = {}
         self._lock = threading.Lock()
+        self._complained = False
 
     def list(self, prefix: Address) -> Iterator[tuple[str, int]]:
         """Yield (key, size) of all objects whose key begins with the prefix, in key order.
@@ -182,8 +192,16 @@ class RemoteObjects:
                 raise Cancelled(f"{address}: cancelled")
             try:
                 return ask()
-            except StoreAway:
-                if time.monotonic() > give_up:
+            except StoreAway as away:
+                if time.monotonic() > give_up or self._hurried():
                     raise
+                if wait == _LONGEST_WAIT_S:
+                    self._complain_once(away)
             time.sleep(wait)
             wait = min(wait * 2, _LONGEST_WAIT_S)
+
+    def _complain_once(self, away: StoreAway) -> None:
+        with self._lock:
+            said, self._complained = self._complained, True
+        if not said:
+            self._complain(f"an object store is away, and waited for: {away}")
