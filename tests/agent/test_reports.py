@@ -1,7 +1,11 @@
 """Reporting through everything that can happen between an agent and its server."""
 
+import contextlib
 import shutil
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
 
 from tests.agent.conftest import Agent, until
 
@@ -91,3 +95,44 @@ def test_an_agent_whose_server_and_folder_are_gone_ends(agent: MakeAgent) -> Non
 def _journal(node: Agent) -> str:
     path = node.folder / "journal.jsonl"
     return path.read_text() if path.exists() else ""
+
+
+def test_strangers_at_the_servers_address_are_not_believed(agent: MakeAgent) -> None:
+    node = agent("echo up; sleep 1; echo over")
+    node.reports.stop()
+    strange = Stranger(("127.0.0.1", int(node.plan.server_url.rpartition(":")[2])), AlwaysMissing)
+    with serving(strange):
+        node.start()
+        assert strange.asked.wait(30)
+    node.reports.start()
+    node.wait()
+    assert node.lines() == ["up", "over"]
+    assert node.ended() == ("completed", "")
+
+
+class Stranger(HTTPServer):
+    """Another program that got the port while the server was away."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.asked = threading.Event()
+
+
+class AlwaysMissing(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        self.send_error(404)
+        assert isinstance(self.server, Stranger)
+        self.server.asked.set()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def serving(server: HTTPServer) -> Iterator[None]:
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield
+    server.shutdown()
+    thread.join()
+    server.server_close()

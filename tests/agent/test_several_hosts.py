@@ -113,3 +113,21 @@ def test_a_marker_of_an_earlier_attempt_is_not_believed(agent: MakeAgent, tmp_pa
     first.wait()
     with tarfile.open(tmp_path / "out/job-1/output/model.tar.gz") as tar:
         assert tar.getnames() == ["algo-1", "algo-2"]
+
+
+def test_a_first_host_that_died_after_delivering_does_not_wait_again(
+    agent: MakeAgent, tmp_path: Path
+) -> None:
+    nodes = _pair(agent, entrypoint=("/bin/sh", "-c", "hostname >/opt/ml/model/$(hostname)"))
+    for node in nodes:
+        node.start()
+    for node in nodes:
+        node.wait()
+    first = nodes[0]
+    journal = first.folder / "journal.jsonl"
+    kept = journal.read_text().splitlines(keepends=True)[:-1]
+    journal.write_text("".join(kept))
+    first.start().wait(30)
+    assert '"completed"' in journal.read_text()
+    with tarfile.open(tmp_path / "out/job-1/output/model.tar.gz") as tar:
+        assert tar.getnames() == ["algo-1", "algo-2"]

@@ -49,15 +49,23 @@ class Delivery:
         if plan.host != plan.hosts[0]:
             self._put_part(found)
             return
+        # An agent that starts over would wait in vain for parts that the last one had dropped.
+        delivered = self._node.folder / "delivered"
+        if not delivered.exists():
+            self._put_all(found)
+            delivered.touch()
+        for host in plan.hosts[1:]:
+            self._drop_part(host)
+
+    def _put_all(self, found: Mapping[str, dict[str, Piece]]) -> None:
+        """Store what all hosts made, as soon as each has brought its part."""
         with contextlib.ExitStack() as opened:
-            for host in plan.hosts[1:]:
+            for host in self._node.plan.hosts[1:]:
                 for kind in self._await_part(host):
                     part = opened.enter_context(archive.read_tar(self._fetched(host, kind)))
                     self._merge(found[kind], part, host)
             for kind, pieces in found.items():
                 self._put(kind, pieces)
-        for host in plan.hosts[1:]:
-            self._drop_part(host)
 
     def put_nothing(self) -> None:
         """Tell the first node not to wait for this one."""

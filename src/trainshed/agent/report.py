@@ -25,6 +25,8 @@ _LONGEST_PAUSE_S: Final = 0.08
 _FIRST_WAIT_S: Final = 0.1
 _LONGEST_WAIT_S: Final = 5.0
 _TIMEOUT_S: Final = 30.0
+_NO_SUCH_NODE: Final = "ResourceNotFound"
+"""The code with which the server answers reports of a node it does not know."""
 
 
 class NodePlanParts(Protocol):
@@ -158,7 +160,7 @@ class _Line:
         """Return ``taken`` of the server's answer.
 
         Raises:
-            Forgotten: 404.
+            Forgotten: the server itself says that it knows no such node.
             ValueError: any other answer that is no success, or has no ``taken``.
             OSError, http.client.HTTPException: no answer.
         """
@@ -166,13 +168,13 @@ class _Line:
         self._connection.request(method, f"{self._path}/{what}", body, headers)
         answer = self._connection.getresponse()
         text = answer.read()
-        if answer.status == 404:
+        said = json.loads(text) if text.startswith(b"{") else {}
+        # Whoever else got the port while the server is away may well say 404: it knows no node.
+        if answer.status == 404 and said.get("code") == _NO_SUCH_NODE:
             raise Forgotten
-        if answer.status != 200:
+        taken = said.get("taken")
+        if answer.status != 200 or not isinstance(taken, int) or taken < 0:
             raise ValueError(f"{method} {what}: HTTP {answer.status} {text[:200]!r}")
-        taken = json.loads(text).get("taken")
-        if not isinstance(taken, int) or taken < 0:
-            raise ValueError(f"{method} {what}: the answer has no taken: {text[:200]!r}")
         return taken
 
     def close(self) -> None:

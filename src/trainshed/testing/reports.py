@@ -115,7 +115,7 @@ class Reports:
         with self._changed:
             self._requests += 1
             if parts[3] in self._forgotten:
-                return 404, {"message": "no such node"}
+                return 404, {"code": "ResourceNotFound", "message": "no such node"}
             if (method, parts[4]) == ("POST", "facts"):
                 taken = self._take_facts(parts[3], json.loads(body)["facts"])
             elif (method, parts[4]) == ("PUT", "log"):
