@@ -6,7 +6,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,45 +13,10 @@ import pytest
 
 from trainshed.domain.facts import Fact, Kind
 from trainshed.domain.plan import NodePlan
+from trainshed.testing.plans import node_plan
 from trainshed.testing.reports import Reports
 
 ENVIRONMENT = Path(sys.prefix)
-
-
-def plan(folder: Path, reports: Reports, **changes: Any) -> NodePlan:
-    """A node that runs nothing yet, and delivers below ``<folder>/out``."""
-    plain = NodePlan(
-        node_id="job-1.1.algo-1",
-        job_name="job-1",
-        job_arn="arn:aws:sagemaker:us-east-1:000000000000:training-job/job-1",
-        region="us-east-1",
-        host="algo-1",
-        hosts=("algo-1",),
-        instance_type="ml.m5.large",
-        instance_group="homogeneousCluster",
-        instance_groups=(),
-        image="img",
-        environment_path=str(ENVIRONMENT),
-        entrypoint=("/bin/sh", "-c", "true"),
-        arguments=None,
-        script_mode=False,
-        hyperparameters={},
-        environment={},
-        channels=(),
-        input_mode="File",
-        output_path=f"file://{folder}/out",
-        compression="GZIP",
-        metrics=(),
-        max_runtime=3600.0,
-        grace=1.0,
-        log_group="/aws/sagemaker/TrainingJobs",
-        log_stream="job-1/algo-1-1",
-        server_url=reports.url,
-        token=reports.token,
-        objects={},
-        file_roots=(str(folder),),
-    )
-    return replace(plain, **changes)
 
 
 class Agent:
@@ -131,7 +95,8 @@ def agent(tmp_path: Path, reports: Reports) -> Iterator[Callable[..., Agent]]:
     def make(script: str | None = None, **changes: Any) -> Agent:
         if script is not None:
             changes["entrypoint"] = ("/bin/sh", "-c", script)
-        made.append(Agent(tmp_path, plan(tmp_path, reports, **changes), reports))
+        plan = node_plan(tmp_path, server_url=reports.url, token=reports.token, **changes)
+        made.append(Agent(tmp_path, plan, reports))
         return made[-1]
 
     yield make

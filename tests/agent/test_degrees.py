@@ -107,3 +107,18 @@ def _alive(pid_file: Path) -> bool:
     text = pid_file.read_text().strip()
     stat = Path(f"/proc/{text}/stat")
     return not text or (stat.exists() and " Z " not in stat.read_text())
+
+
+def test_a_bare_job_finds_its_tree_without_script_mode_too(
+    agent: MakeAgent, tmp_path: Path, degree: tuple[str, dict[str, str]]
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/x").write_text("1")
+    source = {"S3DataType": "S3Prefix", "S3Uri": f"file://{tmp_path}/in"}
+    channel = {"ChannelName": "train", "DataSource": {"S3DataSource": source}}
+    node = agent('ls "${SM_CHANNEL_TRAIN-}"; echo "${SM_MODEL_DIR-}"', channels=(channel,))
+    node.start(**degree[1]).wait()
+    if degree[0] == "bare":
+        assert node.lines()[-2:] == ["x", str(node.folder / "ml/model")]
+    else:
+        assert node.lines()[-1] == "", "the contract has no SM_* where /opt/ml is there"

@@ -164,3 +164,12 @@ def test_data_around_the_nodes_own_folder_is_not_copied_into_itself(
         "./train/data2/c.csv",
         "./train/one.csv",
     ]
+
+
+def test_a_channel_may_be_called_as_the_list_of_another(agent: MakeAgent, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/x").write_text("1")
+    uri = f"file://{tmp_path}/in"
+    node = agent(LIST, channels=(channel(uri, name="a"), channel(uri, name="a-manifest")))
+    node.start().wait()
+    assert node.lines() == ["./a-manifest-manifest", "./a-manifest/x", "./a/x"]

@@ -159,21 +159,22 @@ def test_a_long_line_is_split(agent: MakeAgent, python: Callable[[str], tuple[st
 
 def test_metrics_are_taken_from_the_lines(agent: MakeAgent) -> None:
     node = agent(
-        "echo loss=0.5; echo loss=nothing; echo loss=nan; echo 'loss=0.25;' >&2",
+        "echo loss=0.5; echo 'loss=0.25;'; echo loss=nothing; echo loss=nan; echo on=1 >&2",
         metrics=(
             {"Name": "loss", "Regex": "loss=([^;]+)"},
+            {"Name": "on", "Regex": "on=(.)"},
             {"Name": "bad", "Regex": "("},
             {"Name": "groupless", "Regex": "loss"},
         ),
     )
     node.start().wait()
-    points = [
-        (name, value)
+    told = {
+        name: value
         for fact in node.reports.facts(node.plan.node_id)
         if fact.kind is Kind.METRICS
         for name, value, _ in fact.detail["points"]
-    ]
-    assert sorted(points) == [("loss", 0.25), ("loss", 0.5)]
+    }
+    assert told == {"loss": 0.25, "on": 1.0}
     assert sum("cannot be used" in line or "no group" in line for line in node.lines()) == 2
 
 

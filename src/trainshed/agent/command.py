@@ -91,7 +91,7 @@ def _environment(node: Node, host: Mapping[str, str], python: Path | None) -> di
     if node.source_archive.exists():
         found[script_mode.SOURCE_ARCHIVE_VARIABLE] = str(node.source_archive)
     if not node.runtime.sees_opt_ml:
-        found["SAGEMAKER_BASE_DIR"] = str(node.seen.base)
+        found.update(_places(node))
     found.update(
         variables(
             job_name=plan.job_name,
@@ -103,3 +103,18 @@ def _environment(node: Node, host: Mapping[str, str], python: Path | None) -> di
         )
     )
     return found
+
+
+def _places(node: Node) -> dict[str, str]:
+    """Return where the tree is, for programs that do not find it under ``/opt/ml``."""
+    tree = node.seen
+    channels = [channel["ChannelName"] for channel in node.plan.channels]
+    return {
+        "SAGEMAKER_BASE_DIR": str(tree.base),
+        "SM_INPUT_DIR": str(tree.input),
+        "SM_INPUT_CONFIG_DIR": str(tree.config),
+        "SM_MODEL_DIR": str(tree.model),
+        "SM_OUTPUT_DIR": str(tree.output),
+        "SM_OUTPUT_DATA_DIR": str(tree.output_data),
+        **{f"SM_CHANNEL_{name}".upper(): str(tree.channel(name)) for name in channels},
+    }

@@ -1,17 +1,20 @@
 """The journal: what the agent has seen, on disk before anything is done about it.
 
 An agent that starts over finds here how far the last one came. A line that a crash cut short was
-never acted upon, so it is dropped.
+never acted upon, so it is dropped. Only the last fact of each kind is kept in memory: a job may run
+for weeks and tell its metrics every second.
 """
 
 import json
 import os
 import threading
 import time
+from array import array
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from trainshed.agent.appending import append
 from trainshed.domain.facts import Fact, Kind
 
 _DURABLE: Final = frozenset({Kind.EXITED, Kind.STOPPING, Kind.ENDED})
@@ -28,16 +31,24 @@ class Journal:
         self._listeners: list[Callable[[], None]] = []
         self._path = path
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        self._facts = self._read()
+        self._last: dict[Kind, Fact] = {}
+        self._ends = array("Q")
+        """Where in the file each fact ends."""
+        self._recover()
 
     def append(self, kind: Kind, **detail: Any) -> Fact:  # noqa: ANN401 - whatever JSON holds
-        """Write the next fact; it is on disk when this returns (see ``_DURABLE``)."""
+        """Write the next fact; it is on disk when this returns (see ``_DURABLE``).
+
+        Raises:
+            OSError: the disk has no room for it.
+        """
         with self._lock:
-            fact = Fact(len(self._facts) + 1, time.time(), kind, detail)
-            os.write(self._fd, json.dumps(fact.line()).encode() + b"\n")
+            fact = Fact(len(self._ends) + 1, time.time(), kind, detail)
+            line = json.dumps(fact.line()).encode() + b"\n"
+            end = append(self._fd, line, self._ends[-1] if self._ends else 0)
             if kind in _DURABLE:
                 os.fsync(self._fd)
-            self._facts.append(fact)
+            self._note(fact, end)
         for tell in self._listeners:
             tell()
         return fact
@@ -50,18 +61,23 @@ class Journal:
     def last(self, kind: Kind) -> Fact | None:
         """Return the last fact of a kind, or None."""
         with self._lock:
-            return next((fact for fact in reversed(self._facts) if fact.kind is kind), None)
+            return self._last.get(kind)
 
     def after(self, n: int, limit: int) -> list[Fact]:
         """Return up to ``limit`` facts whose number is greater than ``n``."""
         with self._lock:
-            return self._facts[n : n + limit]
+            wanted = self._ends[n : n + limit]
+            start = self._ends[n - 1] if n and wanted else 0
+        if not wanted:
+            return []
+        lines = os.pread(self._fd, wanted[-1] - start, start).splitlines()
+        return [Fact.parse(json.loads(line)) for line in lines]
 
     @property
     def length(self) -> int:
         """How many facts there are; also the number of the last one."""
         with self._lock:
-            return len(self._facts)
+            return len(self._ends)
 
     def on_append(self, tell: Callable[[], None]) -> None:
         """Have ``tell`` called after every fact, in the thread that appends it."""
@@ -75,8 +91,11 @@ class Journal:
         """Have every fact so far outlive a crash of the machine too."""
         os.fsync(self._fd)
 
-    def _read(self) -> list[Fact]:
-        facts: list[Fact] = []
+    def _note(self, fact: Fact, end: int) -> None:
+        self._last[fact.kind] = fact
+        self._ends.append(end)
+
+    def _recover(self) -> None:
         whole = 0
         with os.fdopen(os.dup(self._fd), "rb") as file:
             file.seek(0)
@@ -85,9 +104,8 @@ class Journal:
                     fact = Fact.parse(json.loads(line))
                 except ValueError:
                     break
-                if not line.endswith(b"\n") or fact.n != len(facts) + 1:
+                if not line.endswith(b"\n") or fact.n != len(self._ends) + 1:
                     break
-                facts.append(fact)
                 whole += len(line)
+                self._note(fact, whole)
         os.ftruncate(self._fd, whole)
-        return facts

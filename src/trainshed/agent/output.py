@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from trainshed.agent.appending import append
 from trainshed.stores.logs.format import MAX_EVENT_BYTES, decode, encode
 
 _TAIL: Final = 2 * MAX_EVENT_BYTES + 64
@@ -32,14 +33,15 @@ class OutputLog:
         return self._size
 
     def add(self, lines: Sequence[bytes]) -> int:
-        """Append lines seen now; return the time they bear (milliseconds since the epoch)."""
+        """Append lines seen now; return the time they bear (milliseconds since the epoch).
+
+        Raises:
+            OSError: the disk has no room for them.
+        """
         with self._lock:
             stamp = self._latest = max(self._latest, time.time_ns() // 1_000_000)
             data = b"".join(encode(stamp, text) for text in lines)
-            view = memoryview(data)
-            while view:
-                view = view[os.write(self._fd, view) :]
-            self._size += len(data)
+            self._size = append(self._fd, data, self._size)
         for tell in self._listeners:
             tell()
         return stamp

@@ -45,7 +45,11 @@ def run_container(node: Node) -> None:
     node.reporter.start()
     node.journal.settle()
     watch = Watch(node, container)
-    watch.run()
+    try:
+        watch.run()
+    except BaseException:
+        container.kill()  # nobody reads what it writes any more: it would hang
+        raise
     ended = container.collect()
     tail = watch.stderr_tail()
     if ended.trouble and not watch.killed:
@@ -79,10 +83,15 @@ def _introduce(node: Node) -> None:
     """Write what the user should know before the first line."""
     for note in node.plan.notes:
         node.log.say(note)
+    if node.plan.request.get("CheckpointConfig"):
+        node.log.say(
+            f"CheckpointConfig is not offered here yet: what is written to {node.seen.checkpoints} "
+            "is neither kept nor brought back"
+        )
     if not node.runtime.sees_opt_ml:
         node.log.say(
             f"paths under /opt/ml are not visible to this job: {node.runtime.why}. Its tree is "
-            f"{node.seen.base}, which SAGEMAKER_BASE_DIR names, and in script mode SM_* too"
+            f"{node.seen.base}; SAGEMAKER_BASE_DIR, SM_MODEL_DIR, SM_CHANNEL_* and the like name it"
         )
 
 

@@ -1,7 +1,8 @@
 """Brings the channels and the code in, before the container starts."""
 
+import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from queue import Queue
 from typing import Any, Final
@@ -17,6 +18,8 @@ from trainshed.stores.objects.remote.store import RemoteObjects
 from trainshed.stores.objects.remote.troubles import Cancelled, StoreAway
 
 _WORKERS: Final = 16
+_PATIENCE_S: Final = 24 * 3600.0
+"""A server may be down for a night; an address where nobody will ever answer must end a job."""
 
 
 def bring_inputs(node: Node) -> None:
@@ -40,6 +43,8 @@ def bring_inputs(node: Node) -> None:
         # Data may lie around the place where nodes work; it must not be copied into itself.
         not_with="agent.lock",
         cancelled=lambda: node.stop.asked,
+        patience_s=_PATIENCE_S,
+        complain=node.log.say,
     )
     try:
         if archive:
@@ -87,13 +92,20 @@ def _stage(node: Node, channel: Mapping[str, Any], objects: RemoteObjects) -> No
     source = source_of(channel)
     wanted = items(source, objects, plan.hosts.index(plan.host), len(plan.hosts))
     folder = node.tree.channel(name)
-    manifest = folder.with_name(f"{name}-manifest")
+    manifest = _manifest(folder, plan.channels)
     _empty(folder)
     with manifest.open("w") as listed, _Crew(objects, folder) as crew:
         for item in wanted:
             crew.take(item)
             if not item.path.endswith("/"):
                 listed.write(f"{item.path}\n")
+
+
+def _manifest(folder: Path, channels: Iterable[Mapping[str, Any]]) -> Path:
+    """Return where the list of a channel's files goes; nowhere if another channel is called so."""
+    found = folder.with_name(f"{folder.name}-manifest")
+    taken = any(channel["ChannelName"] == found.name for channel in channels)
+    return Path(os.devnull) if taken else found
 
 
 class _Crew:
@@ -103,7 +115,7 @@ class _Crew:
         self._objects = objects
         self._folder = folder
         self._waiting: Queue[Item | None] = Queue(maxsize=2 * _WORKERS)
-        self._trouble: list[Exception] = []
+        self._trouble: list[BaseException] = []
         self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> "_Crew":
@@ -136,7 +148,7 @@ class _Crew:
         for item in self._taken():
             try:
                 _fetch(self._objects, item, self._folder)
-            except (StoreError, BadInput) as error:
+            except BaseException as error:  # noqa: BLE001 - carried to the thread that waits
                 self._trouble.append(error)
 
     def _taken(self) -> Iterator[Item]:

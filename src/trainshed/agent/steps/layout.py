@@ -33,6 +33,7 @@ def _folders(tree: Tree) -> tuple[Path, ...]:
         tree.config,
         tree.data,
         tree.model,
+        tree.checkpoints,
         tree.output,
         tree.output_data,
     )

@@ -1,0 +1,98 @@
+"""Full disks, hostile patterns, and what this place does not do."""
+
+import resource
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.agent.conftest import Agent
+
+from trainshed.agent.journal import Journal
+from trainshed.agent.metrics import Metrics
+from trainshed.agent.output import OutputLog
+from trainshed.domain.facts import Kind
+
+MakeAgent = Callable[..., Agent]
+
+
+def test_a_log_that_fits_nowhere_ends_the_container_and_the_job_says_why(
+    agent: MakeAgent,
+) -> None:
+    node = agent("echo up; trap '' TERM; while :; do seq 1 100; done").start()
+    node.wait_for_line("up")
+    size = (node.folder / "journal.jsonl").stat().st_size + 4096
+    resource.prlimit(node.pid, resource.RLIMIT_FSIZE, (size, size))
+    node.reports.wait_for(lambda: node.fact(Kind.ENDED))
+    outcome, reason = node.ended()
+    assert outcome == "lost"
+    assert "File too large" in reason
+    node.wait()
+    assert node.reports.log(node.plan.node_id) == (node.folder / "output.log").read_bytes()
+
+
+@pytest.fixture
+def full_at_100_bytes() -> Callable[[], None]:
+    """Return what takes the limit away again."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_what_did_not_fit_leaves_nothing_half_written(
+    tmp_path: Path, full_at_100_bytes: Callable[[], None]
+) -> None:
+    journal, log = Journal(tmp_path / "journal"), OutputLog(tmp_path / "log")
+    try:
+        journal.append(Kind.STARTED)
+        with pytest.raises(OSError, match="too large"):
+            journal.append(Kind.EXITED, reason="x" * 100)
+        with pytest.raises(OSError, match="too large"):
+            log.add([b"y" * 200])
+    finally:
+        full_at_100_bytes()
+    journal.append(Kind.ENDED)
+    log.add([b"z"])
+    assert [fact.kind for fact in Journal(tmp_path / "journal").after(0, 9)] == [
+        Kind.STARTED,
+        Kind.ENDED,
+    ]
+    assert log.read(0, 1000).endswith(b" z\n")
+    assert log.size == (tmp_path / "log").stat().st_size
+
+
+def test_facts_are_read_again_from_any_number_on(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal")
+    for value in range(5):
+        journal.append(Kind.METRICS, points=[["loss", value, 1.0]])
+    assert [fact.n for fact in journal.after(0, 2)] == [1, 2]
+    assert [fact.n for fact in journal.after(3, 9)] == [4, 5]
+    assert journal.after(5, 9) == journal.after(7, 9) == []
+    last = journal.last(Kind.METRICS)
+    assert last is not None
+    assert last.detail == journal.after(4, 1)[0].detail == {"points": [["loss", 4, 1.0]]}
+
+
+def test_a_pattern_that_never_ends_holds_nothing_up() -> None:
+    said: list[str] = []
+    metrics = Metrics(
+        [{"Name": "bad", "Regex": "(a+)+$"}, {"Name": "good", "Regex": "b=(.)"}], said.append
+    )
+    metrics.scan([b"a" * 60 + b"!", b"b=7"], 1000)
+    assert metrics.drain() == [("good", 7.0, 1.0)]
+    assert len(said) == 1
+    assert said[0].startswith("metric bad: the regex '(a+)+$' took more than")
+    metrics.scan([b"a"], 1000)
+    assert metrics.drain() == []
+
+
+def test_the_checkpoints_folder_is_there_and_that_it_is_not_kept_is_said(
+    agent: MakeAgent,
+) -> None:
+    node = agent(
+        "echo 1 >/opt/ml/checkpoints/x; echo 1 >/opt/ml/input/y; echo fine",
+        request={"CheckpointConfig": {"S3Uri": "s3://bucket/checkpoints"}},
+    )
+    node.start().wait()
+    assert node.lines()[-1] == "fine"
+    assert node.lines()[0].startswith("[trainshed] CheckpointConfig is not offered here yet")
+    assert node.ended() == ("completed", "")
