@@ -3,6 +3,7 @@
 Each script writes a line into a file of its own outside at every start, so a second run shows.
 """
 
+import hashlib
 import json
 import os
 import signal
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.journeys.conftest import settings
-from tests.journeys.shed import BUCKET, Shed, until
+from tests.journeys.shed import BUCKET, Shed, channel, until
 
 from trainshed.testing.server import Server
 
@@ -115,9 +116,20 @@ def told_of_all(shed: Shed, outside: Path, names: list[str]) -> None:
         shed.until_line(name, "line 250")
 
 
-@pytest.mark.parametrize("moment", [at_once, in_the_middle, told_of_all])
-def test_jobs_outlive_a_killed_server(
-    crashing: Shed, outside: Path, moment: Callable[[Shed, Path, list[str]], None]
+@pytest.mark.parametrize(
+    ("moment", "end"),
+    [
+        (at_once, Server.kill),
+        (in_the_middle, Server.kill),
+        (told_of_all, Server.kill),
+        (in_the_middle, Server.stop),
+    ],
+)
+def test_jobs_outlive_their_server(
+    crashing: Shed,
+    outside: Path,
+    moment: Callable[[Shed, Path, list[str]], None],
+    end: Callable[[Server], None],
 ) -> None:
     long = [began(crashing, outside, "last") for _ in range(2)]
     pair = began(crashing, outside, "last", nodes=2)
@@ -127,7 +139,7 @@ def test_jobs_outlive_a_killed_server(
     moment(crashing, outside, [*long, pair, ends_meanwhile, uploads_meanwhile])
     known = crashing.server.agents()
     assert moment is at_once or len(known) == 7
-    crashing.server.kill()
+    end(crashing.server)
     (outside / "first").touch()
     for node in known:
         plan = json.loads((crashing.server.data / "nodes" / node / "plan.json").read_text())
@@ -192,6 +204,40 @@ def test_a_job_whose_agent_is_killed_fails_and_says_that_it_was_lost(
     reason = crashing.failed(name)
     assert reason.startswith("InternalServerError: the agent on algo-1 ended while the container")
     assert noted(outside, name) == ["ran", "halfway"]
+    assert_nothing_remains(crashing)
+
+
+def test_results_are_carried_out_by_another_agent_when_the_first_is_killed_over_it(
+    crashing: Shed, outside: Path
+) -> None:
+    name = began(crashing, outside, "gate")
+    until_noted(outside, name, "halfway")
+    crashing.server.kill()
+    (outside / "gate").touch()
+    until_journal(crashing, "", "uploading")
+    kill_agent(crashing)
+    crashing.server.start()
+    assert_ran_once(crashing, outside, name)
+    assert_nothing_remains(crashing)
+
+
+def test_inputs_come_in_whole_although_the_server_is_killed_meanwhile(crashing: Shed) -> None:
+    content = os.urandom(8 << 20)
+    crashing.s3.put_object(Bucket=BUCKET, Key="big/file", Body=content)
+    crashing.put({f"big/small-{number}": str(number) for number in range(50)})
+    name = crashing.create(
+        "import hashlib, pathlib\n"
+        "data = pathlib.Path('/opt/ml/input/data/train')\n"
+        "print(hashlib.sha256((data / 'file').read_bytes()).hexdigest())\n"
+        "print(sum(int(each.read_text()) for each in data.glob('small-*')))\n",
+        InputDataConfig=[channel("train", "big")],
+    )
+    until_journal(crashing, "", "downloading")
+    crashing.server.kill()
+    crashing.server.start()
+    assert crashing.ended(name)["TrainingJobStatus"] == "Completed"
+    said = [line for line in crashing.lines(name) if not line.startswith("[trainshed]")]
+    assert said == [hashlib.sha256(content).hexdigest(), str(sum(range(50)))]
     assert_nothing_remains(crashing)
 
 

@@ -31,11 +31,13 @@ def shed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shed]:
 def _untouched(shed: Shed) -> Iterator[None]:
     """Hold every test to writing nothing outside the server's own folder."""
     jail = shed.folder.parents[3]
-    listed = {root: set(Path(root).iterdir()) for root in ("/", "/opt", "/etc")}
+    listed = {root: set(Path(root).iterdir()) for root in ("/", "/opt")}
+    system = {name: Path(name).read_bytes() for name in ("/etc/passwd", "/etc/hosts")}
     before = snapshot(jail, shed.folder)
     yield
     assert snapshot(jail, shed.folder) == before
     assert {root: set(Path(root).iterdir()) for root in listed} == listed
+    assert {name: Path(name).read_bytes() for name in system} == system
     assert "Traceback" not in shed.server.said()
 
 
