@@ -29,10 +29,14 @@ class Shed:
         self.server = server
         self.folder = folder
         self._names = 0
+        self.connect()
+        self.s3.create_bucket(Bucket=BUCKET)
+
+    def connect(self) -> None:
+        """Make clients for where the server answers now."""
         self.sagemaker = self.client("sagemaker")
         self.s3 = self.client("s3")
         self.logs = self.client("logs")
-        self.s3.create_bucket(Bucket=BUCKET)
 
     def client(self, service: str, **options: Any) -> Any:
         access_key, secret_key = self.server.keys

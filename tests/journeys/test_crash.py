@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -204,6 +205,24 @@ def test_a_job_whose_agent_is_killed_fails_and_says_that_it_was_lost(
     reason = crashing.failed(name)
     assert reason.startswith("InternalServerError: the agent on algo-1 ended while the container")
     assert noted(outside, name) == ["ran", "halfway"]
+    assert_nothing_remains(crashing)
+
+
+def test_agents_are_heard_by_a_server_that_comes_back_on_another_port(
+    crashing: Shed, outside: Path
+) -> None:
+    name = began(crashing, outside, "gate", nodes=2)
+    for host in ("algo-1", "algo-2"):
+        until_noted(outside, name, "halfway", host)
+    crashing.server.kill()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    before = crashing.server.address
+    crashing.server.start(port)
+    assert crashing.server.address == ("127.0.0.1", port) != before
+    crashing.connect()
+    (outside / "gate").touch()
+    assert_ran_once(crashing, outside, name, nodes=2)
     assert_nothing_remains(crashing)
 
 

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 import trainshed
 from trainshed.app import clock, settings
 from trainshed.app.build import Parts, build, write_private
+from trainshed.app.listening import listening
 from trainshed.domain.errors import TrainshedError
 
 log = logging.getLogger(__name__)
@@ -26,10 +27,6 @@ log = logging.getLogger(__name__)
 
 class AlreadyServed(TrainshedError):
     """Another server holds the data directory; the message says where it answers."""
-
-
-class PortInUse(TrainshedError):
-    """The port that was asked for is taken."""
 
 
 def run(
@@ -57,12 +54,12 @@ def run(
     if config is None and (data_dir / "trainshed.toml").exists():
         config = data_dir / "trainshed.toml"
     chosen = settings.load(config)
-    with _held(data_dir), _listening(data_dir, host, port) as listener:
-        url = f"http://{host}:{listener.getsockname()[1]}"
+    with _held(data_dir), listening(data_dir, host, port) as listeners:
+        url = f"http://{host}:{listeners[0].getsockname()[1]}"
         parts = build(data_dir, chosen, url=url, clock=clock.now)
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(_serve(parts, listener, data_dir, url, on_ready))
+                runner.run(_serve(parts, listeners, data_dir, url, on_ready))
         finally:
             parts.local.close()
             parts.objects.close()
@@ -71,7 +68,11 @@ def run(
 
 
 async def _serve(
-    parts: Parts, listener: socket.socket, data_dir: Path, url: str, on_ready: Callable[[str], None]
+    parts: Parts,
+    listeners: list[socket.socket],
+    data_dir: Path,
+    url: str,
+    on_ready: Callable[[str], None],
 ) -> None:
     config = uvicorn.Config(
         _application(parts),
@@ -90,7 +91,7 @@ async def _serve(
     # A fault that the engine can't go on with ends the server, loudly.
     async with asyncio.TaskGroup() as group:
         engine = group.create_task(parts.engine.run())
-        serving = group.create_task(server.serve(sockets=[listener]))
+        serving = group.create_task(server.serve(sockets=listeners))
         while not server.started and not serving.done():
             await asyncio.sleep(0.002)
         _announce(data_dir, url)
@@ -154,29 +155,3 @@ def _held(data_dir: Path) -> Iterator[None]:
                 "use it, stop it with 'trainshed down', or name another --data-dir"
             ) from error
         yield
-
-
-@contextmanager
-def _listening(data_dir: Path, host: str, port: int | None) -> Iterator[socket.socket]:
-    """Listen, if nothing else is asked for where the last server did.
-
-    Agents that outlived that server go on reporting there.
-    """
-    last = data_dir / "port"
-    wishes = [port] if port is not None else [settings.DEFAULT_PORT, 0]
-    if last.exists() and port in {None, 0}:
-        wishes.insert(0, int(last.read_text()))
-    for wish in wishes:
-        try:
-            listener = socket.create_server((host, wish), backlog=512)
-        except OSError as error:
-            if wish == wishes[-1]:
-                raise PortInUse(
-                    f"cannot listen on {host}:{wish}: {error.strerror}; "
-                    "free the port, or name another with --port"
-                ) from error
-            continue
-        with listener:
-            write_private(last, str(listener.getsockname()[1]))
-            yield listener
-        return

@@ -36,11 +36,14 @@ class Server:
         if self.running:
             self.stop()
 
-    def start(self) -> "Server":
-        """Return when it says that it is ready; fail with what it says on stderr if it ends."""
+    def start(self, port: int = 0) -> "Server":
+        """Return when it says that it is ready; fail with what it says on stderr if it ends.
+
+        ``port`` 0 is the one it had last, or any free one.
+        """
         with (self.data / "stderr.log").open("ab") as said:
             self._process = subprocess.Popen(
-                [TRAINSHED, "up", "--port", "0", "--data-dir", self.data],
+                [TRAINSHED, "up", "--port", str(port), "--data-dir", self.data],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=said,
