@@ -15,13 +15,13 @@ leaves nothing behind.
 """
 
 import logging
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final
 from urllib.parse import parse_qsl
-from uuid import uuid4
 
 from trainshed.domain.errors import RequestRejected
 from trainshed.wire import protocols, refusals, route, sigv2, sigv4
@@ -210,9 +210,15 @@ def _exchange(scope: Mapping[str, Any], receive: Receive) -> _Exchange:
     return _Exchange(
         sent=sent,
         incoming=Incoming(receive, empty=empty),
-        request_id=str(uuid4()),
+        request_id=_request_id(),
         service=route.seeming_service(sent),
     )
+
+
+def _request_id() -> str:
+    """Return 128 random bits in the form of a UUID, at a third of the price of ``uuid4``."""
+    digits = os.urandom(16).hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def _decoded(query: str) -> tuple[tuple[str, str], ...]:

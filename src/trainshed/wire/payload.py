@@ -43,8 +43,12 @@ class Incoming:
         self.complete = empty
         """Whether everything the client had to send has been received."""
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Yield what is still to come.
+    def __aiter__(self) -> "Incoming":
+        """Iterate over what is still to come."""
+        return self
+
+    async def __anext__(self) -> bytes:
+        """Return the next piece.
 
         Raises:
             RequestRejected: the client went away in the middle.
@@ -55,8 +59,10 @@ class Incoming:
                 self.complete = True
                 raise cut_short()
             self.complete = not message.get("more_body", False)
-            if piece := message.get("body", b""):
-                yield piece
+            piece: bytes = message.get("body", b"")
+            if piece:
+                return piece
+        raise StopAsyncIteration
 
 
 class Payload:

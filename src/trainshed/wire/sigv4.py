@@ -78,9 +78,15 @@ class Claim:
     """The signing name, such as ``sagemaker`` or ``s3``."""
     signed_headers: tuple[str, ...]
     signature: str
-    signed_at: datetime
+    stamp: str
+    """When it was signed, as the signature has it: ``20260101T120000Z``."""
     expires: int | None
     """Seconds that a presigned address is valid; None for the header form."""
+
+    @property
+    def signed_at(self) -> datetime:
+        """When it was signed."""
+        return datetime.fromisoformat(self.stamp)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,9 +162,8 @@ def verify(
     payload_hash = _payload_hash(claim, sent, body_hash)
     day = claim.scope.partition("/")[0]
     key = signing_key(secret, day, claim.region, claim.service)
-    stamp = refusals.stamp(claim.signed_at)
     for canonical in _canonical_forms(claim, sent, payload_hash):
-        expected = signature(key, stamp, claim.scope, canonical)
+        expected = signature(key, claim.stamp, claim.scope, canonical)
         if hmac.compare_digest(expected.encode(), claim.signature.encode("latin-1")):
             return Signed(
                 access_key=claim.access_key,
@@ -166,7 +171,7 @@ def verify(
                 region=claim.region,
                 payload_hash=payload_hash,
                 seed=claim.signature,
-                stamp=stamp,
+                stamp=claim.stamp,
                 scope=claim.scope,
                 key=key,
             )
@@ -215,8 +220,8 @@ def _query_claim(query: str, seeming: str) -> Claim:
         raise refusals.bad_presign(service, _presign_limit())
     if not 0 < int(expires) <= LONGEST_PRESIGN:
         raise refusals.bad_presign(service, _presign_limit())
-    signed_at = _moment(fields["Date"], service)
-    return _claim(_scoped(credential, service), fields, signed_at, int(expires))
+    stamp = _checked(fields["Date"], service)
+    return _claim(_scoped(credential, service), fields, stamp, int(expires))
 
 
 def _presign_limit() -> str:
@@ -238,15 +243,15 @@ def _scoped(credential: str, service: str) -> tuple[str, str, str, str]:
 def _claim(
     credential: tuple[str, str, str, str],
     fields: Mapping[str, str],
-    signed_at: datetime,
+    stamp: str,
     expires: int | None,
 ) -> Claim:
     access_key, day, region, service = credential
-    if day != signed_at.strftime("%Y%m%d"):
+    if day != stamp[:8]:
         raise refusals.mismatch(
             service,
             f"Date in Credential scope does not match YYYYMMDD of the time of signing: "
-            f"'{day}' != '{refusals.stamp(signed_at)}'.",
+            f"'{day}' != '{stamp}'.",
         )
     return Claim(
         access_key=access_key,
@@ -255,7 +260,7 @@ def _claim(
         service=service,
         signed_headers=tuple(fields["SignedHeaders"].lower().split(";")),
         signature=fields["Signature"],
-        signed_at=signed_at,
+        stamp=stamp,
         expires=expires,
     )
 
@@ -265,10 +270,10 @@ def _service_hint(credential: str) -> str:
     return parts[-2] if len(parts) > 1 else ""
 
 
-def _signing_time(headers: Mapping[str, str], service: str) -> datetime:
+def _signing_time(headers: Mapping[str, str], service: str) -> str:
     stamp = headers.get("x-amz-date")
     if stamp is not None:
-        return _moment(stamp, service)
+        return _checked(stamp, service)
     date = headers.get("date")
     if date is None:
         raise refusals.incomplete(
@@ -276,22 +281,23 @@ def _signing_time(headers: Mapping[str, str], service: str) -> datetime:
             "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.",
         )
     if _STAMP.fullmatch(date):
-        return _moment(date, service)
+        return _checked(date, service)
     try:
-        return parsedate_to_datetime(date).astimezone(UTC)
+        moment = parsedate_to_datetime(date).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise refusals.incomplete(service, f"cannot read the Date header '{date}'.") from error
+    return _checked(refusals.stamp(moment), service)
 
 
-def _moment(stamp: str, service: str) -> datetime:
+def _checked(stamp: str, service: str) -> str:
     try:
-        if _STAMP.fullmatch(stamp):
-            return datetime.fromisoformat(stamp)
-    except ValueError:
-        pass
-    raise refusals.incomplete(
-        service, f"Date must be in ISO-8601 'basic format'. Got '{stamp}'. Use 20260101T120000Z."
-    )
+        datetime.fromisoformat(stamp if _STAMP.fullmatch(stamp) else "")
+    except ValueError as error:
+        raise refusals.incomplete(
+            service,
+            f"Date must be in ISO-8601 'basic format'. Got '{stamp}'. Use 20260101T120000Z.",
+        ) from error
+    return stamp
 
 
 def _check_time(claim: Claim, now: datetime) -> None:
