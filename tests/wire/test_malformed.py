@@ -211,6 +211,13 @@ def test_bytes_that_are_no_http(server: Server, sent: bytes) -> None:
     assert_alive(server)
 
 
+@pytest.mark.parametrize("encoding", ["nope", "rot13", "utf-7", "shift_jis"])
+def test_xml_in_an_encoding_that_is_not_read(server: Server, encoding: str) -> None:
+    body = f'<?xml version="1.0" encoding="{encoding}"?><Delete/>'.encode()
+    answer = ask_signed(server, "s3", "POST", "/bkt?delete", {}, body)
+    assert_refused(answer)
+
+
 def test_a_client_that_leaves_in_the_middle_of_its_request_is_no_error(
     server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:

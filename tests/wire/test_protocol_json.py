@@ -167,3 +167,9 @@ def test_an_error_of_no_known_service_is_answered_in_json() -> None:
 
 def test_nothing_streams_in_json() -> None:
     assert not any(streams(SAGEMAKER, name) for name in SAGEMAKER.operations)
+
+
+def test_a_body_nested_too_deeply_is_refused_where_the_model_allows_any_depth() -> None:
+    nested = '{"SubExpressions":[' * 480 + "{}" + "]}" * 480
+    body = f'{{"Resource":"TrainingJob","SearchExpression":{nested}}}'.encode()
+    assert refusal(body, "Search").code == "SerializationException"

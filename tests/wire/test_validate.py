@@ -200,3 +200,17 @@ def test_one_fault_is_in_the_singular() -> None:
     with pytest.raises(RequestRejected) as caught:
         reject(["x"], "ValidationError")
     assert str(caught.value) == "ValidationError: 1 validation error detected: x"
+
+
+def test_an_answer_does_not_grow_with_the_number_of_faults() -> None:
+    tags = {"ResourceArn": "arn:aws:sagemaker:us-east-1:123456789012:a", "Tags": [{}] * 100_000}
+    keys = {"ResourceArn": tags["ResourceArn"], "TagKeys": ["\0"] * 100_000}
+    parameters = {f"{n}\0": "\0" for n in range(100_000)}
+    for shape, params in (
+        ("AddTagsInput", tags),
+        ("DeleteTagsInput", keys),
+        ("CreateTrainingJobRequest", job(HyperParameters=parameters)),
+    ):
+        faults = check(SAGEMAKER, shape, params)
+        assert 0 < len(faults) < 110
+        assert sum(map(len, faults)) < 50_000

@@ -61,3 +61,9 @@ def test_a_group_that_is_repeated_over_its_own_words_is_tried_once() -> None:
 def test_a_pattern_that_cannot_be_had_in_python_holds_nothing_back() -> None:
     assert compile_java("(") is None
     assert matcher("(")("anything")
+
+
+def test_digits_and_letters_are_those_of_ascii_as_in_java() -> None:
+    assert matcher(r"\d\w")("1a")
+    assert not matcher(r"\d")("\N{ARABIC-INDIC DIGIT TWO}")
+    assert not matcher(r"\w")("é")

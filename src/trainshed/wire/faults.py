@@ -1,5 +1,6 @@
 """The words in which a service says what is wrong with a value."""
 
+from itertools import islice
 from typing import Any, Final
 
 from trainshed.domain.errors import RequestRejected
@@ -115,9 +116,10 @@ def _java(value: Value) -> str:
         case bytes():
             return "(binary)"
         case dict():
-            return "{" + ", ".join(f"{key}={_java(item)}" for key, item in value.items()) + "}"
+            shown = islice(value.items(), SHOWN)  # each is a character at least
+            return "{" + ", ".join(f"{key}={_java(item)}" for key, item in shown) + "}"
         case list():
-            return "[" + ", ".join(map(_java, value)) + "]"
+            return "[" + ", ".join(map(_java, value[:SHOWN])) + "]"
         case _:
             return str(value)
 

@@ -1,7 +1,8 @@
 r"""The model's regular expressions, which are Java's, made to work in Python.
 
-Java matches a constraint against the whole value. What differs in spelling is rewritten: classes
-such as ``\p{L}``, surrogate pairs, a hyphen after a class, a repeated anchor, ``\z``.
+Java matches a constraint against the whole value, and its ``\d`` and ``\w`` are ASCII. What
+differs in spelling is rewritten: classes such as ``\p{L}``, surrogate pairs, a hyphen after a
+class, a repeated anchor, ``\z``.
 
 One constraint is wider here than at the service: where it takes ``s3://…``, ``file:///…`` passes
 too. Which folders a job may use is a setting, so whoever reads the address decides.
@@ -70,7 +71,7 @@ def _anything(_: str) -> bool:
 def compile_java(pattern: str) -> re.Pattern[str] | None:
     """Return the pattern as Python has it, or None when Python cannot have it."""
     try:
-        return re.compile(to_python(pattern))
+        return re.compile(to_python(pattern), re.ASCII)
     except (re.error, OverflowError, RecursionError):
         return None
 

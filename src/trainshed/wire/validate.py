@@ -17,6 +17,10 @@ from trainshed.wire.faults import At, fault, unlike
 from trainshed.wire.model import Ref, ServiceModel, Shape, Value
 from trainshed.wire.scalars import Checker, bounds, scalar
 
+MOST_FAULTS: Final = 100
+"""Faults after which lists and maps are looked at no further: an answer stays far smaller than the
+request, however much is wrong with it."""
+
 _COMPOUND: Final = frozenset({"structure", "list", "map"})
 
 
@@ -134,13 +138,15 @@ class _Compiler:
             if None in value:
                 wrong.append(fault(value, shape, at, _every([faults.NOT_NULL])))
                 value = [item for item in value if item is not None]
-            if compound:
-                return [
-                    element(item, ((at, number), "member"), wrong)
-                    for number, item in enumerate(value, 1)
-                ]
+            result = []
             bad: list[str] = []
-            result = [element(item, at, bad) for item in value]
+            for number, item in enumerate(value, 1):
+                if compound:
+                    result.append(element(item, ((at, number), "member"), wrong))
+                else:
+                    result.append(element(item, at, bad))
+                if bad or len(wrong) > MOST_FAULTS:
+                    break
             if bad:
                 wrong.append(fault(value, shape, at, _every(faults.constraints(inner))))
             return result
@@ -165,6 +171,8 @@ class _Compiler:
             result = {}
             for name, given in value.items():
                 check_key(name, at, bad_keys)
+                if len(bad_keys) + len(bad) + len(wrong) > MOST_FAULTS:
+                    break
                 if given is None:
                     continue
                 if compound:

@@ -21,31 +21,30 @@ def operation_of(model: ServiceModel, request: HttpRequest) -> str | None:
 
 def parse(model: ServiceModel, operation: str, request: HttpRequest) -> dict[str, Any]:
     """Return the members of the request's JSON object; an empty body is an empty object."""
-    given = decode(request.body)
     ref = model.operation(operation).input
     if ref is None:
         return {}
     wrong: list[str] = []
-    params: dict[str, Any] = checker(model, ref.shape, json=True)(given, None, wrong)
+    params = read(model, ref.shape, request.body, wrong)
     if wrong:
         reject(wrong, model.validation_code(operation))
     return params
 
 
-def decode(body: bytes) -> Value:
-    """Return what a JSON body holds.
+def read(model: ServiceModel, shape: str, body: bytes, wrong: list[str]) -> dict[str, Any]:
+    """Return the members of ``shape`` that a JSON body holds; add what is wrong with them.
 
     Raises:
-        RequestRejected: it is not JSON.
+        RequestRejected: it is not JSON, or a value is of another type than the model's.
     """
-    if not body:
-        return {}
     try:
-        return msgspec.json.decode(body)
+        given: Value = msgspec.json.decode(body) if body else {}
+        members: dict[str, Any] = checker(model, shape, json=True)(given, None, wrong)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise not_deserializable(f"The body is not JSON: {error}") from error
     except RecursionError as error:
         raise not_deserializable("The body is nested too deeply.") from error
+    return members
 
 
 def render(model: ServiceModel, operation: str, reply: Reply, request_id: str) -> HttpResponse:

@@ -10,9 +10,9 @@ from trainshed.wire.message import Reply
 from trainshed.wire.model import Ref, ServiceModel, Value
 from trainshed.wire.protocols import json_values, rest
 from trainshed.wire.protocols.base import HttpRequest, HttpResponse
-from trainshed.wire.protocols.json import decode
+from trainshed.wire.protocols.json import read
 from trainshed.wire.protocols.rest import operation_of
-from trainshed.wire.validate import check, checker, reject
+from trainshed.wire.validate import check, reject
 
 __all__ = ["operation_of", "parse", "render", "render_error"]
 
@@ -37,17 +37,17 @@ def _body(model: ServiceModel, ref: Ref, request: HttpRequest) -> dict[str, Valu
     whole = rest.payload(model, ref)
     if whole is None:
         # Types are converted here; what is missing or out of bounds is seen once all is together.
-        return _converted(model, ref.shape, decode(request.body))
+        return _converted(model, ref.shape, request.body)
     name, member = whole
     if model.shape_of(member).type in {"blob", "string"}:
         value = rest.raw_payload(model, member, request)
     else:
-        value = _converted(model, member.shape, decode(request.body)) if request.body else None
+        value = _converted(model, member.shape, request.body) if request.body else None
     return {} if value is None else {name: value}
 
 
-def _converted(model: ServiceModel, shape: str, given: Value) -> dict[str, Value]:
-    converted: dict[str, Value] = checker(model, shape, json=True)(given, None, [])
+def _converted(model: ServiceModel, shape: str, body: bytes) -> dict[str, Value]:
+    converted = read(model, shape, body, [])
     members = model.shapes[shape].members
     return {name: item for name, item in converted.items() if members[name].location is None}
 

@@ -67,7 +67,7 @@ def read_document(body: bytes) -> Node:
     parser.StartDoctypeDeclHandler = _refuse_doctype
     try:
         parser.Parse(body, True)
-    except expat.ExpatError as error:
+    except (expat.ExpatError, LookupError) as error:  # LookupError: no such encoding
         raise NotReadable(str(error)) from error
     return document.children[0]
 
