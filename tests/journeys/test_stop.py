@@ -56,6 +56,22 @@ def test_what_a_script_saves_when_it_is_stopped_is_its_model(shed: Shed) -> None
     assert shed.lines(name)[-1] == "asked to stop"
 
 
+def test_script_mode_passes_the_wish_on_to_the_script(shed: Shed) -> None:
+    saves = shed.create_in_script_mode({"train.py": SAVES})
+    knows_nothing = shed.create_in_script_mode(
+        {"train.py": "import time; print('training', flush=True); time.sleep(600)"}
+    )
+    for name in (saves, knows_nothing):
+        shed.until_line(name, "training")
+        stop(shed, name)
+    for name in (saves, knows_nothing):
+        told = shed.ended(name)
+        assert told["TrainingJobStatus"] == "Stopped"
+        assert "FailureReason" not in told
+    assert shed.archive(saves) == {"checkpoint.txt": b"epoch 3"}
+    assert not shed.keys(f"output/{knows_nothing}/output/model")
+
+
 def test_both_nodes_are_stopped_and_both_models_kept(shed: Shed) -> None:
     script = SAVES.replace("checkpoint.txt", "{socket.gethostname()}.txt").replace(
         'pathlib.Path("', 'pathlib.Path(f"'
