@@ -45,7 +45,7 @@ check: $(VENV)/.dev  ## Format, lint, types, floors
 
 test: $(VENV)/.dev  ## All tests that need nothing but this machine
 	@tools/system-packages bubblewrap
-	@$(BIN)/pytest
+	@$(BIN)/pytest --numprocesses 3
 
 $(VENV)-%/.ready: requirements/%.txt | $(VENV)/bin/uv
 	@echo "installing the client environment $(VENV)-$* ..."
