@@ -7,6 +7,7 @@ label in the folder then tells the name.
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote, unquote
@@ -48,8 +49,11 @@ def created(folder: Path) -> int:
 
 
 def write_label(folder: Path, name: str, ms: int) -> None:
-    """Label a folder that nobody can see yet."""
-    (folder / LABEL).write_text(json.dumps({"name": name, "created": ms}))
+    """Label a folder that nobody can see yet; the label is on disk when this returns."""
+    with (folder / LABEL).open("w") as file:
+        file.write(json.dumps({"name": name, "created": ms}))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _stands_for_a_name(entry: str) -> bool:

@@ -1,8 +1,9 @@
 """Groups and streams of log lines, as folders of append-only files.
 
-``<root>/<group>/<stream>/<offset of its first byte>.log``. A line is kept when the call returns:
-killing the server loses none. The disk is not flushed for each line, so a power cut may lose the
-last seconds; agents hear from ``append`` how much is held, and send the rest again.
+``<root>/<group>/<stream>/<offset of its first byte>.log``. What was asked for is on disk when the
+call returns, with one exception: what ``append`` keeps survives the server's death, but a power cut
+may take the last seconds of it. Agents hear from ``append`` how much is held, and send the rest
+again; flushing for every report would cost more than it saves.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
 
 from trainshed.domain.errors import StoreError
+from trainshed.stores.flushing import flush_folder
 from trainshed.stores.logs.folders import OURS, created, folder_name, names_in, write_label
 from trainshed.stores.logs.format import decode, encode, pieces
 from trainshed.stores.logs.reading import COPIED, UNORDERED, StreamReader, segment_name
@@ -169,7 +171,8 @@ class Logs:
                 self._create_group(group, ms)
                 self._create_stream(group, stream, ms, COPIED)
                 reader = StreamReader(self._folder(group, stream))
-            self._extend(self._folder(group, stream), reader, data[held - offset :])
+            folder = self._folder(group, stream)
+            self._extend(folder, reader, data[held - offset :], flush=False)
             return offset + len(data)
 
     def _put(self, group: str, stream: str, events: Iterable[tuple[int, str]]) -> bool:
@@ -184,6 +187,7 @@ class Logs:
             latest = reader.last_ms if reader.ordered else None
             if batch and latest is not None and batch[0][0] < latest:
                 (folder / UNORDERED).touch()
+                flush_folder(folder)  # before the line that makes it true
             lines = [
                 encode(ms, part)
                 for ms, text in batch
@@ -191,10 +195,10 @@ class Logs:
             ]
             if reader.size != reader.end:  # a crash left half a line: end it
                 lines.insert(0, b"\n")
-            self._extend(folder, reader, b"".join(lines))
+            self._extend(folder, reader, b"".join(lines), flush=True)
             return True
 
-    def _extend(self, folder: Path, reader: StreamReader, data: bytes) -> None:
+    def _extend(self, folder: Path, reader: StreamReader, data: bytes, *, flush: bool) -> None:
         """Write behind the last byte; begin a new segment where a full one ends with a line."""
         start, size = reader.segments[-1] if reader.segments else (0, 0)
         if size >= self._segment_bytes and reader.end == reader.size:
@@ -202,7 +206,10 @@ class Logs:
         while data:
             cut = data.find(b"\n", max(self._segment_bytes - size - 1, 0)) + 1
             # A full file is flushed before the next begins, so that no power cut leaves a hole.
-            _write(folder / segment_name(start), data[: cut or len(data)], flush=bool(cut))
+            piece = data[: cut or len(data)]
+            _write(folder / segment_name(start), piece, flush=flush or bool(cut))
+            if flush and not size:
+                flush_folder(folder)
             if not cut:
                 return
             start, size, data = start + size + cut, 0, data[cut:]
@@ -223,7 +230,7 @@ class Logs:
             return True
 
     def _create(self, parent: Path, name: str, ms: int, *marks: str) -> bool:
-        """Make a labelled folder; whoever looks sees nothing or all of it."""
+        """Make a labelled folder; whoever looks, even after a power cut, sees nothing or all."""
         with self._lock:
             folder, making = parent / folder_name(name), parent / f"{OURS}making"
             if folder.exists():
@@ -233,7 +240,9 @@ class Logs:
             write_label(making, name, ms)
             for mark in marks:
                 (making / mark).touch()
+            flush_folder(making)
             making.rename(folder)
+            flush_folder(parent)
             return True
 
     def _delete(self, group: str, folder: Path) -> bool:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from trainshed.domain.errors import StoreError
+from trainshed.stores.flushing import flush_folder
 from trainshed.stores.objects.info import Staged
 
 T = TypeVar("T")
@@ -29,6 +30,7 @@ _THREADS: Final = 16
 _COPY: Final = 64 * 1024 * 1024
 """Bytes per kernel copy call; keeps a cancelled copy from running on for long."""
 _NO_KERNEL_COPY: Final = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
+_MAKING: Final = threading.Lock()
 
 
 class Files:
@@ -40,6 +42,7 @@ class Files:
         self._linger = linger
         self._incoming = folder / "incoming"
         self._incoming.mkdir(parents=True, exist_ok=True)
+        flush_folder(folder.parent)
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="objects")
         self._unclaimed: set[str] = set()
         self._leaving: set[str] = set()
@@ -265,19 +268,12 @@ class _Writing:
 
 def _move(temporary: Path, final: Path) -> None:
     folder = final.parent
-    if not folder.is_dir():
-        folder.mkdir(exist_ok=True)
-        _flush_folder(folder.parent)
+    with _MAKING:  # nobody relies on a folder before its own name is on disk
+        if not folder.is_dir():
+            folder.mkdir()
+            flush_folder(folder.parent)
     temporary.rename(final)
-    _flush_folder(folder)
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    flush_folder(folder)
 
 
 def _subfolders(folder: Path) -> list[Path]:
