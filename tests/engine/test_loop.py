@@ -32,7 +32,6 @@ class House:
     changes: InProcessChanges
     driver: FakeDriver = field(default_factory=FakeDriver)
     seconds: int = 0
-    url: str = "http://127.0.0.1:1"
 
     def now(self) -> datetime:
         self.seconds += 1
@@ -41,7 +40,7 @@ class House:
     @asynccontextmanager
     async def engine(self) -> AsyncIterator[None]:
         site = Site(
-            server_url=self.url,
+            server_url="http://127.0.0.1:1",
             secret="secret",
             objects={},
             capabilities={"local": self.driver.capabilities},
@@ -138,22 +137,6 @@ async def test_a_launch_cut_short_before_its_handles_were_stored_is_repeated(hou
     async with house.engine():
         await house.until(one.arn, launched)
     assert house.driver.launched == [f"{one.id}.1.algo-1"]
-
-
-async def test_an_engine_that_is_reached_elsewhere_tells_the_living_nodes(house: House) -> None:
-    one = job()
-    node = f"{one.id}.1.algo-1"
-    await house.records.add(one, {})
-    async with house.engine():
-        await house.until(one.arn, launched)
-    house.url = "http://127.0.0.1:2"
-    async with house.engine():
-        async with asyncio.timeout(20):
-            while house.driver.living[node].server_url != house.url:
-                await asyncio.sleep(0)
-        await house.report(node, *WHOLE_RUN)
-        await house.until(one.arn, lambda found: found.cleaned)
-    assert house.driver.launched == [node]
 
 
 async def test_jobs_beyond_the_nodes_wait_and_start_when_one_is_freed(house: House) -> None:

@@ -40,9 +40,8 @@ class Driver(Protocol):
     async def launch(self, plan: NodePlan) -> Handle:
         """Start the plan's agent and return how to find it; return at once, do not wait for it.
 
-        The same ``plan.node_id`` again: if its agent lives, nothing is started, but it gets to
-        know the new plan (the server may answer elsewhere now); if it is gone, it is started over
-        its own journal, and goes on where the journal ends.
+        The same ``plan.node_id`` again: if its agent lives, nothing is started; if it is gone,
+        it is started over its own journal, and goes on where the journal ends.
 
         Raises:
             NoCapacity: nothing was started.

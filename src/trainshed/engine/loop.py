@@ -62,8 +62,6 @@ class Engine:
         """Set when the line should be looked at."""
         self._waits = asyncio.Event()
         """Set when somebody in line has not been told."""
-        self._placed: set[str] = set()
-        """Jobs whose nodes have this engine's plan; those of an earlier one are told it once."""
         self._again: dict[str, bool] = {}
         """ARNs with a running step; True asks for one more."""
 
@@ -117,7 +115,6 @@ class Engine:
     def _forget(self, arn: str) -> None:
         self._line.pop(arn, None)
         self._untold.discard(arn)
-        self._placed.discard(arn)
         if self._in_use.pop(arn, None) is not None:
             self._turn.set()
 
@@ -224,12 +221,10 @@ class Engine:
         if not await self._write(job, decision.job):
             return True, ""
         job = decision.job
-        if job.attempt is not None and decision.launch:
+        if decision.launch and job.attempt is not None:
             if job.attempt.relaunches:
                 log.warning("%s: agents vanished, started over their journals", job.name)
             return await self._launch(job, job.attempt)
-        if job.attempt is not None and not job.over and job.arn not in self._placed:
-            await self._renew(job, job.attempt)
         if decision.clean:
             if job.attempt is not None:
                 await self._remove(job.attempt)
@@ -263,23 +258,9 @@ class Engine:
         except DriverError as error:
             await self._remove(replace(attempt, handles=handles))
             return False, f"InternalServerError: the nodes could not be started: {error}"
-        self._placed.add(job.arn)
         launched = replace(job, attempt=replace(attempt, handles=handles))
         await self._write(job, launched)
         return True, ""
-
-    async def _renew(self, job: TrainingJob, attempt: Attempt) -> None:
-        """Tell nodes that an earlier engine launched where this server is reached."""
-        self._placed.add(job.arn)
-        launch = plan(job, attempt, self._site)
-        driver = self._drivers.get(attempt.backend)
-        if isinstance(launch, Unplannable) or driver is None:
-            return
-        for node in launch.nodes:
-            try:
-                await driver.launch(node)
-            except DriverError as error:
-                log.warning("%s: cannot renew the plan of %s: %s", job.name, node.host, error)
 
     async def _stop(self, job: TrainingJob, wanted: Mapping[str, int]) -> TrainingJob:
         attempt = job.attempt

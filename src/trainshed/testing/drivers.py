@@ -13,7 +13,7 @@ class FakeDriver:
 
     capabilities: Capabilities = field(default_factory=lambda: Capabilities(max_nodes=4))
     living: dict[str, NodePlan] = field(default_factory=dict)
-    """By node id, with the plan that each was told last."""
+    """By node id."""
     launched: list[str] = field(default_factory=list)
     """Node ids, in the order their agents were really started."""
     stopped: list[str] = field(default_factory=list)
@@ -22,12 +22,12 @@ class FakeDriver:
     """Raised by every launch while set."""
 
     async def launch(self, plan: NodePlan) -> Handle:
-        """Start the node unless it lives; either way it has this plan."""
+        """Start the node unless it lives."""
         if self.refuse is not None:
             raise self.refuse
         if plan.node_id not in self.living:
+            self.living[plan.node_id] = plan
             self.launched.append(plan.node_id)
-        self.living[plan.node_id] = plan
         return Handle("fake", plan.node_id)
 
     async def observe(self, handle: Handle) -> None:

@@ -61,9 +61,8 @@ class LocalDriver:
         folder = self._root / plan.node_id
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            # Also for an agent that lives: it may have to report elsewhere than its plan said.
-            _write(folder / "plan.json", plan.to_json())
             if not self._lives(folder):
+                _write(folder / "plan.json", plan.to_json())
                 self._children[plan.node_id] = self._spare.take(folder)
                 self._warm_up_later()
         except OSError as error:
