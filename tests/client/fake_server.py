@@ -186,8 +186,11 @@ class FakeServer:
             case "PUT":
                 self.objects[path] = body
                 return b"", '"whole"'
-            case "DELETE":
+            case "DELETE" if "uploadId" in query:
                 del self.uploads[query["uploadId"]]
+                return b"", ""
+            case "DELETE":
+                self.objects.pop(path, None)
                 return b"", ""
         if path not in self.objects:
             raise Refusal(404, "NoSuchKey", "The specified key does not exist.")

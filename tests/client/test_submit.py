@@ -1,31 +1,34 @@
 import json
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.client.fake_server import FakeServer
 
-from trainshed.client.errors import ApiError, ClientError
-from trainshed.client.submit import ScriptJob, check_name, job_name, submit
+from trainshed.client.errors import ClientError
+from trainshed.client.order import Order, check_name, job_name
+from trainshed.client.submit import submit
 
 MORNING = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-def job(**members: object) -> ScriptJob:
-    given = {
-        "name": "j-1",
-        "program": "train.py",
-        "code_uri": "s3://b/j-1/source/sourcedir.tar.gz",
-        "output_uri": "s3://b/",
-        "region": "eu-test-1",
-    }
-    return ScriptJob(**(given | members))  # type: ignore[arg-type]
+@pytest.fixture(scope="module")
+def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("code") / "train.py"
+    path.write_text("print('hello')")
+    return path
 
 
-def test_the_request_asks_for_script_mode_as_the_sdk_does() -> None:
-    request = job(hyperparameters={"lr": 0.1, "kind": "adam", "on": True}).request()
+def asked(script: Path, **members: Any) -> dict[str, Any]:
+    return Order(name="j-1", script=script, **members).request(bucket="b", region="eu-test-1")
+
+
+def test_the_request_asks_for_script_mode_as_the_sdk_does(script: Path) -> None:
+    request = asked(script, hyperparameters={"lr": 0.1, "kind": "adam", "on": True})
     assert request["HyperParameters"] == {
         "lr": "0.1",
         "kind": '"adam"',
@@ -41,18 +44,20 @@ def test_the_request_asks_for_script_mode_as_the_sdk_does() -> None:
     assert not {"InputDataConfig", "Environment", "Tags"} & request.keys()
 
 
-def test_channels_metrics_tags_and_variables_reach_the_request() -> None:
-    request = job(
-        channels={"train": "s3://b/t/"},
+def test_channels_metrics_tags_and_variables_reach_the_request(script: Path) -> None:
+    request = asked(
+        script,
+        data={"train": "s3://b/t/", "here": "some/folder"},
         metrics={"loss": "loss=(.*)"},
         tags={"team": "a"},
         environment={"A": "1"},
         nodes=3,
         max_time=timedelta(hours=2),
-    ).request()
-    (channel,) = request["InputDataConfig"]
-    assert channel["ChannelName"] == "train"
-    assert channel["DataSource"]["S3DataSource"]["S3Uri"] == "s3://b/t/"
+    )
+    assert {
+        channel["ChannelName"]: channel["DataSource"]["S3DataSource"]["S3Uri"]
+        for channel in request["InputDataConfig"]
+    } == {"train": "s3://b/t/", "here": "s3://b/j-1/input/here/"}
     assert request["AlgorithmSpecification"]["MetricDefinitions"] == [
         {"Name": "loss", "Regex": "loss=(.*)"}
     ]
@@ -70,8 +75,10 @@ JSON = st.recursive(
 
 
 @given(st.dictionaries(st.from_regex(r"[a-z]{1,5}", fullmatch=True), JSON, max_size=4))
-def test_every_value_comes_back_from_its_hyperparameter(values: dict[str, object]) -> None:
-    sent = job(hyperparameters=values).request()["HyperParameters"]
+def test_every_value_comes_back_from_its_hyperparameter(
+    script: Path, values: dict[str, object]
+) -> None:
+    sent = asked(script, hyperparameters=values)["HyperParameters"]
     assert {key: json.loads(sent[key]) for key in values} == values
     assert all(isinstance(value, str) for value in sent.values())
 
@@ -93,8 +100,37 @@ def test_names_that_no_job_may_have_are_refused(name: str) -> None:
         check_name(name)
 
 
-def test_submitting_returns_the_arn_and_a_taken_name_is_refused(fake: FakeServer) -> None:
-    request = job().request()
-    assert submit(fake.api(), request).endswith(":training-job/j-1")
-    with pytest.raises(ApiError, match="ResourceInUse"):
-        submit(fake.api(), request)
+def test_submitting_returns_the_arn(fake: FakeServer, script: Path) -> None:
+    order = Order(name="j-1", script=script)
+    assert submit(fake.api(), order, {}, ignored).endswith(":training-job/j-1")
+
+
+def test_a_taken_name_is_refused_and_its_owners_code_and_data_stay(
+    fake: FakeServer, script: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "first").write_text("1")
+    order = Order(name="j-1", script=script, data={"train": str(tmp_path)})
+    submit(fake.api(), order, order.sources(), ignored)
+    before = dict(fake.objects)
+    (tmp_path / "second").write_text("2")
+    with pytest.raises(ClientError, match="a job is called 'j-1' already") as refused:
+        submit(fake.api(), order, order.sources(), ignored)
+    assert "trainshed rm j-1" in refused.value.remedy
+    assert fake.objects == before
+
+
+def test_data_of_a_deleted_job_does_not_mix_with_that_of_the_next(
+    fake: FakeServer, script: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "old").write_text("1")
+    order = Order(name="j-1", script=script, data={"train": str(tmp_path)})
+    submit(fake.api(), order, order.sources(), ignored)
+    del fake.jobs["j-1"]
+    (tmp_path / "old").rename(tmp_path / "new")
+    submit(fake.api(), order, order.sources(), ignored)
+    inputs = [key.rpartition("/")[2] for key in fake.objects if "/input/" in key]
+    assert inputs == ["new"]
+
+
+def ignored(moved: int) -> None:
+    pass

@@ -14,7 +14,7 @@ from trainshed.cli.options import DataDir
 from trainshed.cli.run import new_name, place
 from trainshed.client import fetch, server
 from trainshed.client.errors import ClientError
-from trainshed.client.launch import Order
+from trainshed.client.order import Order
 from trainshed.client.references import describe
 
 DIGITS: Final = Path(__file__).parent / "digits"
@@ -26,7 +26,9 @@ ENOUGH: Final = 0.95
 def demo(
     work: Annotated[
         Path | None,
-        typer.Option("--work", help="Folder for data and model [default: in the data folder]."),
+        typer.Option(
+            "--work", metavar="DIR", help="Folder for data and model [default: in the data folder]."
+        ),
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
@@ -44,10 +46,11 @@ def demo(
 def _demo(found: server.Server, work: Path | None, data_dir: Path | None) -> None:
     name = new_name(Path("digits"))
     folder = (work or found.data_dir / "demo" / name).resolve()
-    data = folder / "data"
+    data, holdout = folder / "data", folder / "holdout.csv"
     data.mkdir(parents=True, exist_ok=True)
-    holdout = folder / "holdout.csv"
+    _begin("1 data", "8x8 pictures of handwritten digits, a quarter of them held back")
     print(_python("data.py", data / "train.csv", holdout))
+    _begin("2 train", f"a job of the SageMaker API, on this machine: {found.url}")
     order = Order(
         name=name,
         script=DIGITS / "train.py",
@@ -63,12 +66,19 @@ def _demo(found: server.Server, work: Path | None, data_dir: Path | None) -> Non
     status = ended["TrainingJobStatus"]
     if status != "Completed":
         raise typer.Exit(exits.of_job(ended))
+    _begin("3 score", "the model is fetched, and reads the digits that were held back")
     model = _model(fetch.fetch(api, fetch.model_uri(ended), folder / "model", _silent))
     accuracy = float(_python("score.py", model, holdout))
-    print(f"{model.name} reads {accuracy:.1%} of the held-out digits")
+    print(f"{accuracy:.1%} of them are read right")
     if accuracy < ENOUGH:
         raise ClientError(f"the model's accuracy is {accuracy:.3f}, expected {ENOUGH} or more")
+    print("\nnow yours:  trainshed run train.py --data train=./data --hp lr=0.1\n")
     print(f"demo ok: job={name} status={status} accuracy={accuracy:.3f} model={model}", flush=True)
+
+
+def _begin(step: str, what: str) -> None:
+    """Say what comes next, set off from what came before."""
+    print(f"\n{output.strong(step)}  {what}", flush=True)
 
 
 def _python(program: str, *arguments: Path) -> str:

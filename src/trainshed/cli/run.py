@@ -14,11 +14,11 @@ from trainshed.app import clock
 from trainshed.cli import exits, live, output, parsing, session
 from trainshed.cli.options import DataDir, Quiet, spread
 from trainshed.cli.progress import bytes_bar
-from trainshed.client import launch, upload
+from trainshed.client import upload
 from trainshed.client.api import Api
-from trainshed.client.launch import Order
+from trainshed.client.order import DEFAULT_IMAGE, DEFAULT_INSTANCE, Order, job_name
 from trainshed.client.references import describe
-from trainshed.client.submit import DEFAULT_IMAGE, DEFAULT_INSTANCE, job_name, submit
+from trainshed.client.submit import bucket_of, submit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ class RunOptions:
     script: Annotated[Path, typer.Argument(metavar="SCRIPT", help="The program, such as train.py.")]
     arguments: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[-- ARGS...]", help="'--lr 0.1', the same as --hp lr=0.1."),
+        typer.Argument(metavar="-- ARGS", help="'--lr 0.1', the same as --hp lr=0.1."),
     ] = None
     data: Annotated[
         list[str] | None,
@@ -37,13 +37,13 @@ class RunOptions:
     hp: Annotated[
         list[str] | None, typer.Option("--hp", metavar="K=V", help="A hyperparameter; repeat.")
     ] = None
-    nodes: Annotated[int, typer.Option("--nodes", min=1, help="How many nodes.")] = 1
-    instance: Annotated[str, typer.Option("--instance", help="Instance type of each node.")] = (
-        DEFAULT_INSTANCE
-    )
-    max_time: Annotated[str, typer.Option("--max-time", help="Stop it after 90m, 2h, 1d, ….")] = (
-        "1d"
-    )
+    nodes: Annotated[int, typer.Option("--nodes", metavar="N", min=1, help="How many nodes.")] = 1
+    instance: Annotated[
+        str, typer.Option("--instance", metavar="TYPE", help="Instance type of each node.")
+    ] = DEFAULT_INSTANCE
+    max_time: Annotated[
+        str, typer.Option("--max-time", metavar="TIME", help="Stop it after 90m, 2h, 1d, ….")
+    ] = "1d"
     env: Annotated[
         list[str] | None, typer.Option("--env", metavar="K=V", help="A variable; repeat.")
     ] = None
@@ -52,15 +52,22 @@ class RunOptions:
         typer.Option("--metric", metavar="NAME=REGEX", help="A number in the log; repeat."),
     ] = None
     name: Annotated[
-        str, typer.Option("--name", help="The job's name [default: script, time, 4 digits].")
+        str,
+        typer.Option(
+            "--name", metavar="NAME", help="The job's name [default: script, time, 4 digits]."
+        ),
     ] = ""
     tag: Annotated[
         list[str] | None, typer.Option("--tag", metavar="K=V", help="A tag; repeat.")
     ] = None
-    image: Annotated[str, typer.Option("--image", help="Container image.")] = DEFAULT_IMAGE
+    image: Annotated[str, typer.Option("--image", metavar="IMAGE", help="Container image.")] = (
+        DEFAULT_IMAGE
+    )
     source: Annotated[
         Path | None,
-        typer.Option("--source", help="Folder of the code [default: the script's own]."),
+        typer.Option(
+            "--source", metavar="DIR", help="Folder of the code [default: the script's own]."
+        ),
     ] = None
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Print the name and return.")] = (
         False
@@ -82,11 +89,11 @@ def run(options: RunOptions) -> None:
     """
     order = _order(options)
     sources = order.sources()
-    launch.request_of(order, bucket="checked", region="before")  # refuse before a server starts
+    order.request(bucket="checked", region="before")  # refuse before a server starts
     if options.dry_run:
         api = session.connect(options.data_dir)
-        bucket, region = launch.bucket_of(api), api.credentials.region
-        print(output.dumps(launch.request_of(order, bucket=bucket, region=region)))
+        request = order.request(bucket=bucket_of(api), region=api.credentials.region)
+        print(output.dumps(request))
         return
     api = session.connect(options.data_dir)
     place(api, order, sources)
@@ -125,11 +132,10 @@ def place(api: Api, order: Order, sources: Mapping[str, upload.Source]) -> None:
     began = time.monotonic()
     size = sum(source.size for source in sources.values())
     with bytes_bar("uploading", size) as progress:
-        request = launch.prepare(api, order, sources, progress)
+        submit(api, order, sources, progress)
     for channel, source in sources.items():
         files = output.plural(len(source.files), "file")
         output.note(f"data {channel}: {files}, {output.size(source.size)}")
-    submit(api, request)
     took = output.span(time.monotonic() - began)
     output.note(f"job {order.name}  submitted in {took}")
 

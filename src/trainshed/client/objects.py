@@ -46,6 +46,12 @@ def put(api: Api, bucket: str, key: str, body: bytes) -> None:
     api.request("PUT", f"/{bucket}/{key}", service="s3", body=body)
 
 
+def clear(api: Api, bucket: str, prefix: str) -> None:
+    """Delete every object below a prefix."""
+    for key, _ in list(listing(api, bucket, prefix)):
+        api.request("DELETE", f"/{bucket}/{key}", service="s3")
+
+
 def begin_parts(api: Api, bucket: str, key: str) -> str:
     """Begin an upload in parts and return its id."""
     answer = api.request("POST", f"/{bucket}/{key}?uploads=", service="s3")

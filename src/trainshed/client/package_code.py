@@ -63,11 +63,14 @@ def pack(
         ClientError: there is no such folder, nothing is left of it, or it exceeds ``limit``.
     """
     if not source.is_dir():
-        raise ClientError(f"{source} is not a folder")
+        raise ClientError(f"{source} is not a folder", "check --source")
     out = frozenset(path.resolve() for path in leave_out)
     files = sorted(_files(source, source, (), out))
     if not files:
-        raise ClientError(f"{source} holds no file that is not ignored")
+        raise ClientError(
+            f"{source} holds no file that is not ignored",
+            "look into .gitignore and .trainshedignore",
+        )
     sizes = {name: (source / name).stat().st_size for name in files}
     if sum(sizes.values()) > limit:
         raise _too_big(source, sizes, limit)

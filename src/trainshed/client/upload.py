@@ -42,7 +42,7 @@ def look(path: Path) -> Source:
         raise ClientError(f"no file or folder is at {path}", "check the path")
     found = sorted(_walk(path, path, frozenset()))
     if not found:
-        raise ClientError(f"the folder {path} holds no file")
+        raise ClientError(f"the folder {path} holds no file", "check the path")
     return Source(path=path, files=tuple(found))
 
 
