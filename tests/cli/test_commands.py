@@ -180,3 +180,42 @@ def test_the_doctor_looks_at_everything_and_says_what_to_do(shell: Shell, fake: 
 def test_the_version_is_told_both_ways(shell: Shell) -> None:
     assert shell("--version").out == shell("-V").out
     assert shell("--version").out.startswith("trainshed ")
+
+
+def test_a_long_channel_name_is_shown_whole(shell: Shell, fake: FakeServer) -> None:
+    source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://b/here"}}
+    finished(fake, "j", InputDataConfig=[{"ChannelName": "a-long-one", "DataSource": source}])
+    said = shell("describe", "j").lines
+    assert "data a-long-one  s3://b/here" in said
+    assert {line.index(line.split()[1]) for line in said[:3]} == {len("data a-long-one  ")}
+
+
+def test_words_that_a_terminal_cannot_show_end_no_command(shell: Shell, fake: FakeServer) -> None:
+    finished(fake, "j")
+    fake.lines["j/algo-1-1"] = [(1, "größer ✓")]
+    shell.environment["PYTHONIOENCODING"] = "ascii"
+    assert shell("logs", "j").out == "gr\\xf6\\xdfer \\u2713\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "usage"),
+    [
+        ("run", "trainshed run [OPTIONS] SCRIPT [-- ARGS]..."),
+        ("stop", "trainshed stop [OPTIONS] JOB..."),
+        ("describe", "trainshed describe [OPTIONS] JOB"),
+    ],
+)
+def test_usage_reads_as_people_write_it(shell: Shell, command: str, usage: str) -> None:
+    assert shell(command, "--help").lines[0] == f"Usage: {usage}"
+
+
+def test_a_reader_that_goes_away_is_not_an_error_to_speak_of(
+    shell: Shell, fake: FakeServer
+) -> None:
+    for number in range(50):
+        fake.add_job(f"job-{number}")
+    with shell.begin("ls", "-o", "json") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""

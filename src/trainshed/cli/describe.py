@@ -29,9 +29,10 @@ def _print(job: Mapping[str, Any], *, wide: bool) -> None:
     if wide:
         rows.append(("arn", job["TrainingJobArn"]))
         rows.append(("output", job["OutputDataConfig"]["S3OutputPath"]))
+    rows = [row for row in rows if row[1]]
+    width = max(len(key) for key, _ in rows) + 2
     for key, value in rows:
-        if value:
-            print(f"{key:<12}{value}")
+        print(f"{key:<{width}}{value.strip().replace(chr(10), chr(10) + ' ' * width)}")
     print("phases")
     for entry in job.get("SecondaryStatusTransitions", ()):
         took = output.span(entry["EndTime"] - entry["StartTime"]) if "EndTime" in entry else "…"
@@ -49,7 +50,7 @@ def _facts(job: Mapping[str, Any]) -> list[tuple[str, str]]:
     facts = [
         ("name", name),
         ("status", f"{output.status(job['TrainingJobStatus'])}  ({job['SecondaryStatus']})"),
-        ("reason", reason.strip().replace("\n", "\n" + " " * 12)),
+        ("reason", reason),
         ("hint", hint(reason, name) if reason else ""),
         ("created", output.moment(float(job["CreationTime"]))),
         ("nodes", f"{live.nodes_of(job)} x {resources.get('InstanceType', 'mixed')}"),
@@ -60,6 +61,6 @@ def _facts(job: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
     for channel in job.get("InputDataConfig", ()):
         source = channel["DataSource"].get("S3DataSource", {})
-        facts.append((f"data {channel['ChannelName']}"[:11], source.get("S3Uri", "")))
+        facts.append((f"data {channel['ChannelName']}", source.get("S3Uri", "")))
     facts.append(("model", job["ModelArtifacts"]["S3ModelArtifacts"]))
     return facts

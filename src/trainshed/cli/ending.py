@@ -15,7 +15,9 @@ from trainshed.client.follow import ENDED, Follower, Over, follow
 
 def wait(
     job: Job,
-    timeout: Annotated[str, typer.Option("--timeout", help="Give up after 90s, 2h, ….")] = "",
+    timeout: Annotated[
+        str, typer.Option("--timeout", metavar="TIME", help="Give up after 90s, 2h, ….")
+    ] = "",
     quiet: Quiet = False,
     data_dir: DataDir = None,
 ) -> None:

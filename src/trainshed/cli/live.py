@@ -107,7 +107,8 @@ class TerminalView:
             case Metric(name=name, value=value):
                 self._metrics[name] = value
             case Line():
-                line = self._text.from_ansi(text_of(event, self._nodes))
+                ours = "dim" if event.text.startswith("[trainshed]") else ""
+                line = self._text.from_ansi(text_of(event, self._nodes), style=ours)
                 self._live.console.print(line, soft_wrap=True)
             case _:
                 pass
@@ -119,15 +120,19 @@ class TerminalView:
             for phase, after in zip(self._phases, self._phases[1:], strict=False)
             if phase.status != after.status
         ]
-        parts = [f"✓ {text}" for text in done]
+        plain = not output.unicode_out(sys.stdout)
+        line = self._text(overflow="ellipsis", no_wrap=True)
+        for text in done:
+            line.append("+ " if plain else "✓ ", "green").append(f"{text}  ")
         if self._phases:
             last = self._phases[-1]
-            parts.append(f"● {last.status} {output.span(now - last.start)}")
-        parts.append(f"elapsed {output.span(now - self._began)}")
-        parts += [f"{name}={value:g}" for name, value in self._metrics.items()]
+            line.append("* " if plain else "● ", "cyan")
+            line.append(f"{last.status} {output.span(now - last.start)}  ", "bold")
+        line.append(f"elapsed {output.span(now - self._began)}  ", "dim")
+        line.append("  ".join(f"{name}={value:g}" for name, value in self._metrics.items()), "bold")
         if self._away:
-            parts.append("waiting for the server")
-        return self._text("  ".join(parts), style="bold", overflow="ellipsis", no_wrap=True)
+            line.append("  waiting for the server", "yellow")
+        return line
 
 
 def view_for(job: Mapping[str, Any], *, quiet: bool) -> View:

@@ -24,9 +24,15 @@ class LogsOptions:
     follows: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on until the job is over.")
     ] = False
-    node: Annotated[str, typer.Option("--node", help="Only this node: 1, or algo-1.")] = ""
-    since: Annotated[str, typer.Option("--since", help="Only the last 10m, 2h, ….")] = ""
-    grep: Annotated[str, typer.Option("--grep", help="Only lines with a match.")] = ""
+    node: Annotated[
+        str, typer.Option("--node", metavar="NODE", help="Only this node: 1, or algo-1.")
+    ] = ""
+    since: Annotated[
+        str, typer.Option("--since", metavar="TIME", help="Only the last 10m, 2h, ….")
+    ] = ""
+    grep: Annotated[
+        str, typer.Option("--grep", metavar="REGEX", help="Only lines with a match.")
+    ] = ""
     timestamps: Annotated[
         bool, typer.Option("--timestamps", "-t", help="Begin lines with their time.")
     ] = False

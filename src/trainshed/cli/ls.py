@@ -14,11 +14,18 @@ from trainshed.client import references
 
 
 def ls(
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Show at most so many.")] = 20,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", metavar="N", min=1, help="Show at most so many.")
+    ] = 20,
     status: Annotated[
-        str, typer.Option("--status", help="Only with this status, such as InProgress.")
+        str,
+        typer.Option(
+            "--status", metavar="STATUS", help="Only with this status, such as InProgress."
+        ),
     ] = "",
-    name: Annotated[str, typer.Option("--name", help="Only names that contain this.")] = "",
+    name: Annotated[
+        str, typer.Option("--name", metavar="TEXT", help="Only names that contain this.")
+    ] = "",
     shown_as: Output = Format.TABLE,
     data_dir: DataDir = None,
 ) -> None:

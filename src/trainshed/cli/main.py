@@ -6,6 +6,7 @@ not need: ``--version`` needs nothing, ``--help`` only the table below.
 
 import sys
 from dataclasses import dataclass
+from io import TextIOWrapper
 from typing import Any, Final
 
 from trainshed import __version__
@@ -49,6 +50,9 @@ def main() -> int:
     if sys.argv[1:] in (["--version"], ["-V"]):
         print(f"trainshed {__version__}")
         return 0
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a job's words must not end us where they can't show
+            stream.reconfigure(errors="backslashreplace")
     # Measured: Typer alone is half of what `--version` may take.
     from trainshed.cli.group import invoke  # noqa: PLC0415
 

@@ -15,16 +15,21 @@ DataDir = Annotated[
     Path | None,
     typer.Option(
         "--data-dir",
+        metavar="DIR",
         envvar="TRAINSHED_DATA_DIR",
         show_default=False,
-        help="The server's folder [default: trainshed in the user's data folder].",
+        show_envvar=False,
+        help="The server's folder [default: TRAINSHED_DATA_DIR, or ~/.local/share/trainshed].",
     ),
 ]
 Job = Annotated[str, typer.Argument(metavar="JOB", help="Name, unique prefix, @last or @-2.")]
 Jobs = Annotated[
-    list[str], typer.Argument(metavar="JOB...", help="Names, unique prefixes, @last or @-2.")
+    list[str], typer.Argument(metavar="JOB", help="Names, unique prefixes, @last or @-2.")
 ]
-Output = Annotated[Format, typer.Option("--output", "-o", help="How to show it.")]
+Output = Annotated[
+    Format,
+    typer.Option("--output", "-o", metavar="FORMAT", help="One of table, wide, json, jsonl, name."),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say only how it ended.")]
 
 

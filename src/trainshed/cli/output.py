@@ -48,6 +48,11 @@ def status(name: str, stream: TextIO | None = None) -> str:
     return f"\033[{colour}m{text}\033[0m" if fancy(stream) else text
 
 
+def strong(text: str) -> str:
+    """Return a heading for stdout; bold in a terminal."""
+    return f"\033[1m{text}\033[0m" if fancy(sys.stdout) else text
+
+
 def trouble(what: str, why: str, remedy: str) -> None:
     """Say on stderr what is not so, why, and what to do about it: one line each."""
     sys.stdout.flush()

@@ -15,7 +15,12 @@ def pull(
     job: Job,
     into: Annotated[
         Path | None,
-        typer.Option("-o", "--dir", help="Where to put it [default: a folder named as the job]."),
+        typer.Option(
+            "-o",
+            "--dir",
+            metavar="DIR",
+            help="Where to put it [default: a folder named as the job].",
+        ),
     ] = None,
     with_output: Annotated[
         bool, typer.Option("--output", help="Also what it wrote to SM_OUTPUT_DATA_DIR.")

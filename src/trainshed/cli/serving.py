@@ -20,11 +20,19 @@ def up(
     port: Annotated[
         int | None,
         typer.Option(
-            "--port", min=0, max=65535, help="0: any free one [default: 7070, or a free one]."
+            "--port",
+            metavar="PORT",
+            min=0,
+            max=65535,
+            help="0: any free one [default: 7070, or a free one].",
         ),
     ] = None,
-    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
-    config: Annotated[Path | None, typer.Option("--config", help="Settings, a TOML file.")] = None,
+    host: Annotated[
+        str, typer.Option("--host", metavar="HOST", help="Address to listen on.")
+    ] = "127.0.0.1",
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="Settings, a TOML file.")
+    ] = None,
     detach: Annotated[
         bool, typer.Option("--detach", "-d", help="Run it in the background.")
     ] = False,

@@ -19,7 +19,7 @@ def main(train: Path, holdout: Path) -> None:
     learned, held_out = train_test_split(rows, test_size=0.25, random_state=42, stratify=digits)
     np.savetxt(train, learned, fmt="%d", delimiter=",")
     np.savetxt(holdout, held_out, fmt="%d", delimiter=",")
-    print(f"{len(learned)} rows in {train}, {len(held_out)} rows in {holdout}")
+    print(f"{len(learned)} to learn from, {len(held_out)} held back")
 
 
 if __name__ == "__main__":
