@@ -69,6 +69,18 @@ def test_an_operation_s_refusal_reaches_the_client(server: Server) -> None:
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
 
 
+def test_what_a_store_could_not_do_is_told_and_the_server_goes_on(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = server.client("sagemaker")
+    with pytest.raises(ClientError, match="nothing was written: the disk is full") as caught:
+        client.describe_training_job(TrainingJobName="disk-full")
+    assert caught.value.response["Error"]["Code"] == "InternalFailure"
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 500
+    assert "a store failed" in caplog.messages
+    assert client.list_training_jobs()["TrainingJobSummaries"]
+
+
 def test_a_bug_is_a_typed_error_a_traceback_in_the_log_and_no_more(
     server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -14,7 +14,7 @@ import boto3
 import uvicorn
 from botocore.config import Config
 
-from trainshed.domain.errors import RequestRejected
+from trainshed.domain.errors import RequestRejected, StoreError
 from trainshed.wire.front import Front
 from trainshed.wire.message import Call, File, Reply
 
@@ -62,6 +62,8 @@ class Toy:
     async def describe(self, call: Call) -> dict[str, Any]:
         if call.params["TrainingJobName"] == "bug":
             raise ZeroDivisionError("a bug")
+        if call.params["TrainingJobName"] == "disk-full":
+            raise StoreError("nothing was written: the disk is full")
         raise RequestRejected("ValidationException", "Requested resource not found.")
 
     async def stop(self, call: Call) -> dict[str, Any]:

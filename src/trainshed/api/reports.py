@@ -12,6 +12,7 @@ import hmac
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from starlette.requests import Request
@@ -27,6 +28,7 @@ from trainshed.domain.training import TrainingJob
 MAX_FACTS_BYTES: Final = 4 * 1024 * 1024
 MAX_LOG_BYTES: Final = 8 * 1024 * 1024
 """Of one request; agents send what is left with the next."""
+_END_OF_TIME: Final = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 
 
 class ReportedJobs(Protocol):
@@ -120,19 +122,31 @@ def parse_facts(body: bytes) -> list[Fact]:
         RequestRejected: it is no JSON object with well-formed facts (400); the message says why.
     """
     try:
-        report = json.loads(body)
+        report = json.loads(_without_surrogates(body))
         lines = report["facts"] if isinstance(report, dict) and "facts" in report else None
         if not isinstance(lines, list):
             raise _malformed('a report is {"facts": [...]}')
         return [_fact(line) for line in lines]
-    except (ValueError, RecursionError) as error:
+    except (ValueError, OverflowError, RecursionError) as error:
         raise _malformed(str(error)) from error
+
+
+def _without_surrogates(body: bytes) -> bytes:
+    r"""Return JSON without half characters such as ``\udc80``, which no store can keep.
+
+    A file's name that is no UTF-8 becomes such a text on its way through Python.
+    """
+    if b"\\ud" not in body.lower():
+        return body
+    return json.dumps(json.loads(body), ensure_ascii=False).encode("utf-8", "replace")
 
 
 def _fact(line: object) -> Fact:
     if not isinstance(line, Mapping):
         raise ValueError(f"a fact is a JSON object; found {line!r}")
     fact = Fact.parse(line)
+    if not 0 <= fact.at < _END_OF_TIME:
+        raise ValueError(f"fact {fact.n} needs at, seconds since the epoch; found {fact.at}")
     match fact.kind:
         case Kind.METRICS:
             points = fact.detail.get("points")
@@ -194,7 +208,7 @@ class Reports:
         async def take() -> int:
             node = self._node(request)
             offset = request.query_params.get("offset", "")
-            if not (offset.isascii() and offset.isdigit()):
+            if not (offset.isascii() and offset.isdigit() and len(offset) < 19):
                 raise _malformed(f"a piece of log needs ?offset=, bytes from 0; found {offset!r}")
             body = await _body(request, MAX_LOG_BYTES)
             return await self._intake.take_log(node, int(offset), body)

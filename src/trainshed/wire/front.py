@@ -23,7 +23,7 @@ from hashlib import sha256
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from trainshed.domain.errors import RequestRejected
+from trainshed.domain.errors import RequestRejected, StoreError
 from trainshed.wire import protocols, refusals, route, sigv2, sigv4
 from trainshed.wire.errors import not_offered, unknown_operation
 from trainshed.wire.message import Call, Reply
@@ -100,10 +100,15 @@ class Front:
                 log.warning("an answer broke off", exc_info=refusal, extra=_traits(exchange))
             else:
                 await sender.send(_refused(exchange, refusal))
+        except StoreError as error:
+            log.exception("a store failed", extra=_traits(exchange))
+            if not sender.started:
+                await sender.send(_refused(exchange, _internal(exchange, f"{error}.")))
         except Exception:  # the outermost edge: one request that fails must not end the others
             log.exception("a request failed unforeseen", extra=_traits(exchange))
             if not sender.started:
-                await sender.send(_refused(exchange, _internal(exchange)))
+                why = "The server failed on this request."
+                await sender.send(_refused(exchange, _internal(exchange, why)))
 
     async def _answer(self, exchange: _Exchange) -> HttpResponse:
         claim = sigv4.read(exchange.sent, seeming=exchange.service)
@@ -251,10 +256,10 @@ def _unknown_service(claim: sigv4.Claim) -> RequestRejected:
     )
 
 
-def _internal(exchange: _Exchange) -> RequestRejected:
+def _internal(exchange: _Exchange, why: str) -> RequestRejected:
     return RequestRejected(
         "InternalError" if exchange.service == "s3" else "InternalFailure",
-        f"The server failed on this request; its log says more under {exchange.request_id}.",
+        f"{why} The server's log says more under {exchange.request_id}.",
         500,
     )
 

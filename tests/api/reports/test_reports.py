@@ -156,6 +156,19 @@ async def test_malformed_facts_are_refused_whole(agent: Agent, body: bytes, says
     assert await agent.records.facts(agent.job.id, 1) == {}
 
 
+async def test_half_characters_do_not_hold_up_the_journal(agent: Agent) -> None:
+    line = {"n": 1, "at": 1.0, "kind": "ended", "outcome": "failed", "reason": "no \udc80.py"}
+    assert (await agent.send_facts([line])).body == {"taken": 1}
+    (fact,) = (await agent.records.facts(agent.job.id, 1))["algo-1"]
+    assert fact.detail["reason"] == "no ?.py"
+
+
+@pytest.mark.parametrize("at", ["1e300", "-1", "NaN", "Infinity", "9" * 400])
+async def test_a_time_that_no_calendar_has_is_refused(agent: Agent, at: str) -> None:
+    body = f'{{"facts": [{{"n": 1, "at": {at}, "kind": "started"}}]}}'.encode()
+    assert (await agent.send_facts(body)).status == 400
+
+
 async def test_log_bytes_go_to_the_stream_of_the_attempt(agent: Agent) -> None:
     assert await agent.send_log(b"one\n", 0) == Answer(200, {"taken": 4})
     assert await agent.send_log(b"one\ntwo\n", 0) == Answer(200, {"taken": 8})
