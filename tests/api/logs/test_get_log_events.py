@@ -131,6 +131,15 @@ def test_what_was_put_is_read_by_time(server: LogServer, client: Any) -> None:
     assert (stream["firstEventTimestamp"], stream["lastEventTimestamp"]) == (10, 30)
 
 
+def test_events_from_the_future_are_told_and_not_kept(server: LogServer, client: Any) -> None:
+    client.create_log_group(logGroupName=GROUP)
+    client.create_log_stream(**HERE)
+    events = [{"timestamp": ms, "message": f"{ms}"} for ms in (1, 10**14, 2**63 - 1)]
+    answer = client.put_log_events(**HERE, logEvents=events)
+    assert answer["rejectedLogEventsInfo"] == {"tooNewLogEventStartIndex": 1}
+    assert texts(client.get_log_events(**HERE)) == ["1"]
+
+
 def test_nothing_can_be_put_into_a_jobs_own_stream(server: LogServer, client: Any) -> None:
     server.write("s", (1, "a"))
     with pytest.raises(ClientError, match=r"InvalidParameterException.*a stream of their own"):

@@ -19,6 +19,8 @@ from trainshed.stores.logs.segments import CopiedStream, Logs, Stream
 from trainshed.wire.message import Call
 
 _PAGE: Final = 50
+_MOST_AHEAD: Final = 2 * 60 * 60 * 1000
+"""Milliseconds by which an event may be ahead of the clock (API reference, "PutLogEvents")."""
 _FOLDER_PAGE: Final = 1000
 """Streams of one job or endpoint that are told without a token; more nodes than any job has."""
 
@@ -135,15 +137,24 @@ class LogOperations:
         return answer
 
     async def put_log_events(self, call: Call) -> dict[str, Any]:
-        """Add events to a stream; sequence tokens mean nothing, as in the service today."""
+        """Add events to a stream; sequence tokens mean nothing, as in the service today.
+
+        Events from the future are not kept, and their number is told, as the service does it.
+        Those of long ago are kept, which the service would not.
+        """
         group, name = await self._group(call), call.params["logStreamName"]
         events = [(event["timestamp"], event["message"]) for event in call.params["logEvents"]]
+        latest = self._now() + _MOST_AHEAD
         try:
-            if not await self._logs.put(group, name, events):
+            if not await self._logs.put(group, name, [e for e in events if e[0] <= latest]):
                 raise missing("log stream")
         except CopiedStream as error:
             raise invalid(f"{error}; put your events into a stream of their own") from error
-        return {"nextSequenceToken": call.request_id}
+        answer: dict[str, Any] = {"nextSequenceToken": call.request_id}
+        too_new = next((n for n, (ms, _) in enumerate(events) if ms > latest), None)
+        if too_new is not None:
+            answer["rejectedLogEventsInfo"] = {"tooNewLogEventStartIndex": too_new}
+        return answer
 
     async def get_log_events(self, call: Call) -> dict[str, Any]:
         """Return one page of a stream, in the order the lines were written."""
