@@ -15,6 +15,11 @@ from trainshed.stores.objects.addresses import parse
         ("s3://b/", "s3", "b", ""),
         ("s3://b//a//", "s3", "b", "/a//"),
         ("s3://b/%41 ?#", "s3", "b", "%41 ?#"),
+        ("https://s3.amazonaws.com/b/a/b", "s3", "b", "a/b"),
+        ("https://s3-us-west-2.amazonaws.com/b/a", "s3", "b", "a"),
+        ("https://s3.us-west-2.amazonaws.com/b", "s3", "b", ""),
+        ("https://my.bkt.s3.us-west-2.amazonaws.com/a//b", "s3", "my.bkt", "a//b"),
+        ("https://bkt.s3.cn-north-1.amazonaws.com.cn/", "s3", "bkt", ""),
         ("file:///a/b", "file", "", "/a/b"),
         ("file:///a b/%20", "file", "", "/a b/%20"),
     ],
@@ -25,7 +30,8 @@ def test_an_address_is_read(text: str, scheme: str, bucket: str, key: str) -> No
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a/b", "s3:/b/a", "s3://", "s3:///a", "ftp://b/a", "file://a"]
+    "text",
+    ["", "a/b", "s3:/b/a", "s3://", "s3:///a", "ftp://b/a", "file://a", "https://example.com/b/a"],
 )
 def test_what_is_no_address_is_refused_with_its_text(text: str) -> None:
     with pytest.raises(ValueError, match="is not an address"):

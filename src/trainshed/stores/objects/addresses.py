@@ -1,13 +1,20 @@
 """Addresses of objects: ``s3://bucket/key`` and ``file:///path``.
 
 A key is exact text: nothing in it is decoded, normalised or stripped, because two keys that
-differ in a slash are two objects.
+differ in a slash are two objects. Amazon's own web addresses of buckets, which SageMaker takes as
+well and older programs send, mean the same as ``s3://``.
 """
 
+import re
 from dataclasses import dataclass, replace
 from typing import Final
 
 SCHEMES: Final = ("s3", "file")
+
+_AMAZON: Final = re.compile(
+    r"https://(?:(?P<bucket>[a-z0-9][a-z0-9.-]+)\.)?s3(?:[.-][a-z0-9.-]+)?\.amazonaws\.com(?:\.cn)?/"
+)
+"""``https://s3.<region>.amazonaws.com/`` with the bucket behind it, or before it in the host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,9 @@ def parse(text: str) -> Address:
     Raises:
         ValueError: neither ``s3://bucket…`` nor ``file:///…``; the message quotes the text.
     """
+    if (web := _AMAZON.match(text)) is not None:
+        rest = text[web.end() :]
+        text = f"s3://{web['bucket']}/{rest}" if web["bucket"] else f"s3://{rest}"
     scheme, colon, rest = text.partition("://")
     if not colon or scheme not in SCHEMES:
         raise ValueError(f"{text!r} is not an address: use s3://bucket/key or file:///path")
