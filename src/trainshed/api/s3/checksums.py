@@ -11,7 +11,7 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final, NamedTuple
 
 from trainshed.api.s3.refusals import bad_digest, invalid_request
@@ -158,13 +158,19 @@ def _table(crc: _Crc) -> tuple[int, ...]:
 
 def _shifted(crc: _Crc, value: int, length: int) -> int:
     """Return a CRC's share in the CRC of its bytes followed by ``length`` others."""
+    return _times(crc, value, _power(crc, length))
+
+
+@lru_cache(maxsize=64)  # an upload's parts are of one size but for the last
+def _power(crc: _Crc, length: int) -> int:
+    """Return x to the power of ``length`` bytes, modulo the CRC's polynomial."""
     power, factor, count = 1 << (crc.bits - 1), 1 << (crc.bits - 2), 8 * length
     while count:
         if count & 1:
             power = _times(crc, power, factor)
         factor = _times(crc, factor, factor)
         count >>= 1
-    return _times(crc, value, power)
+    return power
 
 
 def _times(crc: _Crc, one: int, other: int) -> int:
