@@ -61,6 +61,15 @@ def test_the_log_is_told_that_no_image_runs_and_what_runs_instead() -> None:
     assert "instead of the image 'image' runs /usr/bin/python3" in notes[0]
 
 
+def test_the_log_is_told_what_was_asked_for_and_is_not_kept() -> None:
+    isolated = job(EnableNetworkIsolation=True, EnableManagedSpotTraining=True)
+    notes = planned(plan(isolated, ATTEMPT, SITE)).nodes[0].notes
+    assert [note.split()[0] for note in notes[2:]] == [
+        "EnableNetworkIsolation",
+        "EnableManagedSpotTraining",
+    ]
+
+
 def test_an_image_that_nothing_is_mapped_to_is_named_in_the_refusal() -> None:
     images = (("*pytorch*", "/opt/torch"),)
     site = replace(SITE, capabilities={"local": Capabilities(max_nodes=1, images=images)})

@@ -72,7 +72,7 @@ def plan(job: TrainingJob, attempt: Attempt, site: Site) -> LaunchPlan | Unplann
                 environment_path=environment_path or "",
                 log_stream=names.log_stream(job.name, host, attempt.started),
                 token=names.report_token(site.secret, node_id),
-                notes=_notes(image, environment_path, group["instance_type"]),
+                notes=_notes(image, environment_path, group["instance_type"], job.request),
             )
             nodes.append(node)
     return LaunchPlan(backend=attempt.backend, attempt=attempt.number, nodes=tuple(nodes))
@@ -154,15 +154,20 @@ def _groups(resources: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
     return tuple(groups)
 
 
-def _notes(image: str, environment_path: str | None, instance_type: str) -> tuple[str, ...]:
+def _notes(
+    image: str, environment_path: str | None, instance_type: str, request: Mapping[str, Any]
+) -> tuple[str, ...]:
+    """Return where a backend without container engine differs from what was asked."""
     if environment_path is None:
         return ()
-    engine = (
+    notes = [
         f"no container engine on this backend: instead of the image '{image}' "
-        f"runs {environment_path}"
-    )
-    resources = (
+        f"runs {environment_path}",
         f"instance type {instance_type} is not reserved: "
-        "the job shares the processors and memory of this machine"
-    )
-    return (engine, resources)
+        "the job shares the processors and memory of this machine",
+    ]
+    if request.get("EnableNetworkIsolation"):
+        notes.append("EnableNetworkIsolation is not kept here: the job has this machine's network")
+    if request.get("EnableManagedSpotTraining"):
+        notes.append("EnableManagedSpotTraining changes nothing here: nodes are not taken away")
+    return tuple(notes)
