@@ -161,10 +161,14 @@ def _notes(
     if environment_path is None:
         return ()
     notes = [
-        f"no container engine on this backend: instead of the image '{image}' "
-        f"runs {environment_path}",
-        f"instance type {instance_type} is not reserved: "
-        "the job shares the processors and memory of this machine",
+        (
+            f"no container engine on this backend: instead of the image '{image}' "
+            f"runs {environment_path}"
+        ),
+        (
+            f"instance type {instance_type} is not reserved: "
+            "the job shares the processors and memory of this machine"
+        ),
     ]
     if request.get("EnableNetworkIsolation"):
         notes.append("EnableNetworkIsolation is not kept here: the job has this machine's network")
