@@ -122,3 +122,12 @@ def test_a_bare_job_finds_its_tree_without_script_mode_too(
         assert node.lines()[-2:] == ["x", str(node.folder / "ml/model")]
     else:
         assert node.lines()[-1] == "", "the contract has no SM_* where /opt/ml is there"
+
+
+def test_a_command_finds_no_descriptors_but_its_own_three(
+    agent: MakeAgent, degree: tuple[str, dict[str, str]]
+) -> None:
+    node = agent("ls /proc/$$/fd")
+    node.start(**degree[1]).wait()
+    assert node.lines()[-3:] == ["0", "1", "2"]
+    assert len([line for line in node.lines() if line.isdigit()]) == 3

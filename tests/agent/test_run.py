@@ -233,3 +233,20 @@ def _processes(argument: str) -> list[str]:
             if argument.encode() in words:
                 found.append(entry.name)
     return found
+
+
+def test_a_command_finds_no_descriptors_but_its_own_three(agent: MakeAgent) -> None:
+    node = agent("ls /proc/$$/fd")
+    node.start().wait()
+    assert node.lines() == ["0", "1", "2"]
+
+
+def test_names_that_are_no_text_are_delivered_and_spoken_of(
+    agent: MakeAgent, tmp_path: Path
+) -> None:
+    node = agent(r"cd /opt/ml/model; printf x >$(printf 'a\377'); mkfifo $(printf 'b\377')")
+    node.start().wait()
+    assert node.ended() == ("completed", "")
+    assert node.lines() == [r"[trainshed] model/b\udcff is not a plain file: it was left out"]
+    with tarfile.open(tmp_path / "out/job-1/output/model.tar.gz") as tar:
+        assert tar.getnames() == ["a\udcff"]

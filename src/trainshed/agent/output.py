@@ -48,7 +48,12 @@ class OutputLog:
 
     def say(self, text: str) -> None:
         """Append the platform's own words."""
-        self.add([f"[trainshed] {line}".encode() for line in text.splitlines()])
+        self.add(
+            [
+                f"[trainshed] {line}".encode("utf-8", "backslashreplace")
+                for line in text.splitlines()
+            ]
+        )
 
     def read(self, offset: int, limit: int) -> bytes:
         """Return up to ``limit`` bytes behind ``offset``, ending with the end of a line."""

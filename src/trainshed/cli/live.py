@@ -85,6 +85,8 @@ class TerminalView:
         self._phases: list[Phase] = []
         self._metrics: dict[str, float] = {}
         self._away = False
+        # Looked at now: while the status line moves, Rich stands in for stdout.
+        self._signs = ("✓ ", "● ") if output.unicode_out(sys.stdout) else ("+ ", "* ")
         self._live = Live(get_renderable=self._status, refresh_per_second=8, transient=True)
 
     def __enter__(self) -> "TerminalView":
@@ -120,13 +122,12 @@ class TerminalView:
             for phase, after in zip(self._phases, self._phases[1:], strict=False)
             if phase.status != after.status
         ]
-        plain = not output.unicode_out(sys.stdout)
         line = self._text(overflow="ellipsis", no_wrap=True)
         for text in done:
-            line.append("+ " if plain else "✓ ", "green").append(f"{text}  ")
+            line.append(self._signs[0], "green").append(f"{text}  ")
         if self._phases:
             last = self._phases[-1]
-            line.append("* " if plain else "● ", "cyan")
+            line.append(self._signs[1], "cyan")
             line.append(f"{last.status} {output.span(now - last.start)}  ", "bold")
         line.append(f"elapsed {output.span(now - self._began)}  ", "dim")
         line.append("  ".join(f"{name}={value:g}" for name, value in self._metrics.items()), "bold")

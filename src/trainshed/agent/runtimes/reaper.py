@@ -28,7 +28,9 @@ def main(arguments: list[str]) -> int:
     signal.set_wakeup_fd(woken)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.signal(signal.SIGTERM, lambda *_: None)
-    child = _start(libc, command, control, keep=None if announce else status)
+    # bubblewrap tells there; a bare command must not find it, nor forge its own end.
+    os.set_inheritable(status, not announce)
+    child = _start(libc, command, control)
     if announce:
         _tell(status, {"child-pid": child})
     code = None
@@ -43,7 +45,7 @@ def main(arguments: list[str]) -> int:
     return code
 
 
-def _start(libc: ctypes.CDLL, command: list[str], control: int, keep: int | None) -> int:
+def _start(libc: ctypes.CDLL, command: list[str], control: int) -> int:
     child = os.fork()
     if child:
         return child
@@ -54,8 +56,6 @@ def _start(libc: ctypes.CDLL, command: list[str], control: int, keep: int | None
         signal.set_wakeup_fd(-1)
         for each in (signal.SIGCHLD, signal.SIGTERM, signal.SIGPIPE):
             signal.signal(each, signal.SIG_DFL)
-        if keep is not None:
-            os.set_inheritable(keep, True)
         os.execvp(command[0], command)  # noqa: S606 - no shell is wanted
     except OSError as error:
         os.write(2, f"{command[0]}: {error.strerror}\n".encode())
