@@ -11,6 +11,7 @@ import pytest
 from trainshed.domain.errors import DriverError, NodeGone
 from trainshed.domain.facts import Kind
 from trainshed.domain.plan import NodePlan
+from trainshed.drivers import registry
 from trainshed.drivers.base import Capabilities
 from trainshed.drivers.local.driver import LocalDriver
 from trainshed.testing.driver_suite import RUNS_LONG, DriverSuite, Place, gone, said, told
@@ -88,8 +89,7 @@ async def test_removing_leaves_no_folder(place: Place, tmp_path: Path) -> None:
 
 
 async def test_a_warm_spare_takes_the_next_node(place: Place) -> None:
-    assert isinstance(place.driver, LocalDriver)
-    place.driver.warm_up()
+    place.driver.get_ready()
     plan = place.plan()
     handle = await place.driver.launch(plan)
     await told(place, plan, Kind.ENDED)
@@ -108,3 +108,8 @@ async def test_a_folder_that_can_not_be_made_is_named(tmp_path: Path, place: Pla
     (tmp_path / "nodes").write_text("in the way")
     with pytest.raises(DriverError, match="nodes"):
         await place.driver.launch(place.plan())
+
+
+def test_the_registry_finds_every_driver_it_names() -> None:
+    assert registry.find("local") is LocalDriver
+    assert all(callable(registry.find(kind)) for kind in registry.DRIVERS)

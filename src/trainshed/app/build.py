@@ -3,7 +3,7 @@
 import json
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,8 +21,8 @@ from trainshed.api.sagemaker.search import SearchTraining
 from trainshed.api.sagemaker.tags import ResourceTags
 from trainshed.api.sts.identity import Identity
 from trainshed.app.settings import Settings, inherited_environment, interpreter
-from trainshed.drivers.base import Capabilities
-from trainshed.drivers.local.driver import LocalDriver
+from trainshed.drivers import registry
+from trainshed.drivers.base import Capabilities, Driver
 from trainshed.engine.loop import Engine
 from trainshed.engine.planning import Site
 from trainshed.stores.logs.segments import Logs
@@ -51,7 +51,7 @@ class Parts:
     front: Front
     reports: Reports
     engine: Engine
-    local: LocalDriver
+    drivers: Mapping[str, Driver]
     objects: EmbeddedObjects
     database: Database
 
@@ -96,7 +96,7 @@ def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datet
         for pattern, environment in settings.backends.local.images.items()
     )
     capabilities = Capabilities(max_nodes=settings.backends.local.max_nodes, images=images)
-    local = LocalDriver(
+    local = registry.find("local")(
         name="local",
         root=data / "nodes",
         capabilities=capabilities,
@@ -133,7 +133,7 @@ def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datet
         front=front,
         reports=Reports(records=stores.records, logs=stores.logs, secret=keys.report_secret),
         engine=engine,
-        local=local,
+        drivers={"local": local},
         objects=stores.objects,
         database=database,
     )

@@ -61,7 +61,8 @@ def run(
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(_serve(parts, listeners, data_dir, url, on_ready))
         finally:
-            parts.local.close()
+            for driver in parts.drivers.values():
+                driver.close()
             parts.objects.close()
             parts.database.close()
             (data_dir / "server.json").unlink(missing_ok=True)
@@ -95,7 +96,8 @@ async def _serve(
         while not server.started and not serving.done():
             await asyncio.sleep(0.002)
         _announce(data_dir, url)
-        parts.local.warm_up()
+        for driver in parts.drivers.values():
+            driver.get_ready()
         on_ready(url)
         await serving
         engine.cancel()

@@ -37,6 +37,14 @@ class Driver(Protocol):
         """What this backend can do. Constant while the server runs."""
         ...
 
+    def get_ready(self) -> None:
+        """Do ahead what makes launching quick; called once, on the loop that launches."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what this process holds; nodes live on."""
+        ...
+
     async def launch(self, plan: NodePlan) -> Handle:
         """Start the plan's agent and return how to find it; return at once, do not wait for it.
 

@@ -21,6 +21,12 @@ class FakeDriver:
     refuse: DriverError | None = None
     """Raised by every launch while set."""
 
+    def get_ready(self) -> None:
+        """Nothing makes launching quicker than it is."""
+
+    def close(self) -> None:
+        """Hold nothing."""
+
     async def launch(self, plan: NodePlan) -> Handle:
         """Start the node unless it lives."""
         if self.refuse is not None:

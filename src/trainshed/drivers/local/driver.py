@@ -103,7 +103,7 @@ class LocalDriver:
                 await asyncio.sleep(0.01)
         await asyncio.to_thread(_delete, folder)
 
-    def warm_up(self) -> None:
+    def get_ready(self) -> None:
         """Have an agent ready for the next launch."""
         self._spare.prepare()
 
