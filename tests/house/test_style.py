@@ -125,13 +125,17 @@ def test_imports_have_no_type_checking_side_door() -> None:
     assert found == []
 
 
-def test_no_test_patches_anything_or_waits_on_the_clock_to_pass() -> None:
+def test_no_test_patches_ours_or_waits_on_the_clock_to_pass() -> None:
     forbidden = {"time.sleep", "mock.patch", "patch", "monkeypatch.setattr", "mocker.patch"}
+    # The operating system's calls may be watched: what reaches the disk has no other witness.
+    watched = {"os"}
     found = [
-        f"{where(path)}:{line} {name}"
+        f"{where(path)}:{node.lineno} {ast.unparse(node.func)}"
         for path, tree in trees(TESTS)
-        for line, name in calls(tree)
-        if name in forbidden
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in forbidden
+        and not (node.args and ast.unparse(node.args[0]) in watched)
     ]
     assert found == []
 
