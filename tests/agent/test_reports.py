@@ -4,12 +4,19 @@ import contextlib
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.agent.conftest import Agent, until
 
+from trainshed.agent.journal import Journal
+from trainshed.agent.output import OutputLog
+from trainshed.agent.report import Reporter
 from trainshed.domain.facts import Kind
+from trainshed.domain.plan import NodePlan
 
 MakeAgent = Callable[..., Agent]
 
@@ -90,6 +97,30 @@ def test_an_agent_whose_server_and_folder_are_gone_ends(agent: MakeAgent) -> Non
     shutil.rmtree(node.folder)
     assert node.process is not None
     assert node.process.wait(60) == 0
+
+
+@pytest.mark.parametrize("refused", [True, False])
+def test_an_agent_that_nobody_listens_to_leaves_in_the_end_and_the_next_one_tells_all(
+    agent: MakeAgent, tmp_path: Path, refused: bool
+) -> None:
+    node = agent("true")
+    journal, log = Journal(tmp_path / "journal.jsonl"), OutputLog(tmp_path / "output.log")
+    log.add([b"a line"])
+    journal.append(Kind.ENDED, outcome="completed", reason="")
+    if refused:
+        plan = replace(node.plan, token="of a server that was here before")
+    else:
+        plan = replace(node.plan, server_url="http://127.0.0.1:9")
+    forgotten: list[bool] = []
+
+    def reporter(plan: NodePlan) -> Reporter:
+        return Reporter(plan, journal, log, lambda: forgotten.append(True))
+
+    assert not reporter(plan).finish(0.2)
+    assert reporter(node.plan).finish(30)
+    assert not forgotten
+    assert node.lines() == ["a line"]
+    assert node.kinds() == ["ended"]
 
 
 def _journal(node: Agent) -> str:

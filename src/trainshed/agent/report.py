@@ -25,6 +25,8 @@ _LONGEST_PAUSE_S: Final = 0.08
 _FIRST_WAIT_S: Final = 0.1
 _LONGEST_WAIT_S: Final = 5.0
 _TIMEOUT_S: Final = 30.0
+_LAST_PATIENCE_S: Final = 300.0
+"""How long an agent with nothing left to do waits for a server that takes nothing from it."""
 _NO_SUCH_NODE: Final = "ResourceNotFound"
 """The code with which the server answers reports of a node it does not know."""
 
@@ -65,6 +67,7 @@ class Reporter:
         self._forgotten = forgotten
         self._news = threading.Event()
         self._finished = threading.Event()
+        self._leaving = threading.Event()
         self._thread: threading.Thread | None = None
         self._facts_taken = 0
         self._bytes_taken = 0
@@ -77,15 +80,27 @@ class Reporter:
             self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
             self._thread.start()
 
-    def finish(self) -> None:
-        """Wait until the server has taken ``ended`` and every byte, or has forgotten the node."""
+    def finish(self, patience_s: float = _LAST_PATIENCE_S) -> bool:
+        """Wait until the server has taken ``ended`` and every byte, or has forgotten the node.
+
+        Returns:
+            False when it has taken nothing more for so long. All is in the journal and the log: the
+            next agent of this node will have a plan that says where, and as whom, to report.
+        """
         self.start()
         self._news.set()
-        self._finished.wait()
+        before = (-1, -1)
+        while not self._finished.wait(patience_s):
+            now = (self._facts_taken, self._bytes_taken)
+            if now == before:
+                self._leaving.set()
+                return False
+            before = now
+        return True
 
     def _run(self) -> None:
+        line = _Line(self._plan)
         try:
-            line = _Line(self._plan)
             pause, last = _SHORTEST_PAUSE_S, time.monotonic()
             while not self._over():
                 self._news.wait()
@@ -94,13 +109,16 @@ class Reporter:
                 pause = min(pause * 2, _LONGEST_PAUSE_S) if busy else _SHORTEST_PAUSE_S
                 self._send_all(line)
                 last = time.monotonic()
-                threading.Event().wait(pause)
+                self._leaving.wait(pause)
         except Forgotten:
             self._forgotten()
         finally:
+            line.close()
             self._finished.set()
 
     def _over(self) -> bool:
+        if self._leaving.is_set():
+            return True
         ended = self._journal.last(Kind.ENDED)
         return ended is not None and self._all_taken()
 
@@ -109,7 +127,7 @@ class Reporter:
 
     def _send_all(self, line: "_Line") -> None:
         wait = _FIRST_WAIT_S
-        while not self._all_taken():
+        while not self._all_taken() and not self._leaving.is_set():
             before = (self._facts_taken, self._bytes_taken)
             try:
                 self._send_some(line)
@@ -123,7 +141,7 @@ class Reporter:
             if moved:
                 wait = _FIRST_WAIT_S
             else:
-                threading.Event().wait(wait)
+                self._leaving.wait(wait)
                 wait = min(wait * 2, _LONGEST_WAIT_S)
 
     def _send_some(self, line: "_Line") -> None:
