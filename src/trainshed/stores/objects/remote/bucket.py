@@ -22,6 +22,10 @@ _READ_CHUNK: Final = 1 << 20
 _PART: Final = 8 << 20
 """Upload parts; S3 allows 10,000, so the largest object is 80 GB."""
 _PARTS_AT_ONCE: Final = 2
+_SILENCE: Final = timedelta(minutes=10)
+"""How long a store may say nothing in the middle of an answer."""
+_WHOLE: Final = timedelta(days=7)
+"""How long one answer may take in all: what a terabyte takes on a slow line."""
 _STATUS = re.compile(r"status code: (\d{3})")
 _REPORT = re.compile(r"\n\s*\n?Debug source:.*", re.DOTALL)
 
@@ -41,7 +45,7 @@ class Bucket:
             secret_access_key=access.secret_key,
             region=access.region,
             virtual_hosted_style_request=False,
-            client_options={"allow_http": True, "timeout": timedelta(minutes=10)},
+            client_options={"allow_http": True, "timeout": _WHOLE, "read_timeout": _SILENCE},
             # Patience is the caller's: it can be cancelled there.
             retry_config={"max_retries": 1, "retry_timeout": timedelta(seconds=10)},
             **options,
