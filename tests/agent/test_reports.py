@@ -90,8 +90,9 @@ def test_an_agent_without_data_and_without_s3_stays_small(agent: MakeAgent) -> N
     assert rss < 40 * 1024
 
 
-def test_an_agent_whose_server_and_folder_are_gone_ends(agent: MakeAgent) -> None:
-    node = agent("while :; do echo line; sleep 0.05; done").start()
+@pytest.mark.parametrize("script", ["while :; do echo line; sleep 0.05; done", "sleep 600"])
+def test_an_agent_whose_server_and_folder_are_gone_ends(agent: MakeAgent, script: str) -> None:
+    node = agent(f"echo line; {script}").start()
     node.wait_for_line("line")
     node.reports.stop()
     shutil.rmtree(node.folder)

@@ -61,6 +61,8 @@ def test_version_control_caches_and_environments_are_left_out(tmp_path: Path) ->
             "__pycache__/train.cpython-311.pyc": "",
             "old.pyc": "",
             "myenv/pyvenv.cfg": "",
+            "server/trainshed.db": "",
+            "server/credentials.json": "",
             "myenv/bin/python": "",
         },
     )

@@ -24,6 +24,8 @@ _LONGEST_PAUSE_S: Final = 0.08
 """Pauses between two reports grow while there is more to say all the time."""
 _FIRST_WAIT_S: Final = 0.1
 _LONGEST_WAIT_S: Final = 5.0
+_LOOK_S: Final = 5.0
+"""How often to look whether the node's folder is still there while there is nothing to say."""
 _TIMEOUT_S: Final = 30.0
 _LAST_PATIENCE_S: Final = 300.0
 """How long an agent with nothing left to do waits for a server that takes nothing from it."""
@@ -51,7 +53,7 @@ class NodePlanParts(Protocol):
 
 
 class Forgotten(Exception):
-    """The server does not know the node, or is gone together with the node's folder."""
+    """The server does not know the node, or the node's folder is gone."""
 
 
 class Reporter:
@@ -103,8 +105,7 @@ class Reporter:
         try:
             pause, last = _SHORTEST_PAUSE_S, time.monotonic()
             while not self._over():
-                self._news.wait()
-                self._news.clear()
+                self._await_news()
                 busy = time.monotonic() - last < 2 * _LONGEST_PAUSE_S
                 pause = min(pause * 2, _LONGEST_PAUSE_S) if busy else _SHORTEST_PAUSE_S
                 self._send_all(line)
@@ -115,6 +116,12 @@ class Reporter:
         finally:
             line.close()
             self._finished.set()
+
+    def _await_news(self) -> None:
+        while not self._news.wait(_LOOK_S):
+            if not self._journal.exists():
+                raise Forgotten
+        self._news.clear()
 
     def _over(self) -> bool:
         if self._leaving.is_set():

@@ -23,6 +23,8 @@ ALWAYS_OUT: Final = frozenset(
     {".git", ".hg", ".svn", "__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".tox"}
 )
 """Never part of what runs."""
+MARKS: Final = ("pyvenv.cfg", "trainshed.db")
+"""What a folder that never goes along holds: a virtual environment, a server's data and keys."""
 DEFAULT_LIMIT: Final = 512 * 1024 * 1024
 """Bytes before compression: more is almost always data that lies beside the code."""
 
@@ -50,8 +52,8 @@ def pack(
     """Write ``archive`` (tar, gzip) with the folder's content at its root.
 
     What ``.gitignore`` and ``.trainshedignore`` name is left out, and so are version control,
-    caches and virtual environments. A link to a file is packed as the file; links to folders are
-    left out.
+    caches, virtual environments and servers' folders. A link to a file is packed as the file; links
+    to folders are left out.
 
     Args:
         source: the folder.
@@ -95,7 +97,7 @@ def _files(
         if path.resolve() in out or _ignored(path, is_folder, specs):
             continue
         if is_folder:
-            if entry.name not in ALWAYS_OUT and not (path / "pyvenv.cfg").is_file():
+            if entry.name not in ALWAYS_OUT and not any((path / mark).exists() for mark in MARKS):
                 yield from _files(root, path, specs, out)
         elif entry.is_file() and not entry.name.endswith(".pyc"):
             yield path.relative_to(root).as_posix()
