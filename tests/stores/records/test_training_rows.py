@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainshed.domain.training import SecondaryStatus, TrainingJob, Transition
+from trainshed.domain.training import SecondaryStatus, TrainingJob, TrainingJobStatus, Transition
 from trainshed.stores.records.base import JobQuery
 from trainshed.stores.records.changes import InProcessChanges
 from trainshed.stores.records.database import Database
@@ -144,18 +144,37 @@ AFTER: dict[str, tuple[str | float, str]] = {
 }
 
 
+DAY = datetime(2026, 1, 1, tzinfo=UTC)
+
+
 @pytest.mark.parametrize("descending", [False, True])
 @pytest.mark.parametrize(
     ("sort_by", "index"),
     [("Name", "_by_name"), ("CreationTime", "_by_created"), ("Status", "_by_status")],
 )
-def test_pages_are_read_from_an_index_in_order(
-    database: Database, sort_by: str, index: str, descending: bool
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {},
+        {"name_contains": "a"},
+        {"created_after": DAY, "created_before": DAY},
+        {"modified_after": DAY, "modified_before": DAY},
+        {"status": TrainingJobStatus.FAILED},
+    ],
+    ids=lambda filters: "+".join(filters) or "all",
+)
+def test_an_index_alone_tells_in_order_which_jobs_are_on_a_page(
+    database: Database, sort_by: str, index: str, descending: bool, filters: dict[str, Any]
 ) -> None:
-    query = JobQuery(region="r", sort_by=sort_by, descending=descending, after=AFTER[sort_by])
+    query = JobQuery(
+        region="r", sort_by=sort_by, descending=descending, after=AFTER[sort_by], **filters
+    )
     plan = plan_of(database, *_page(query))
-    assert f"training_jobs{index}" in plan
-    assert "TEMP B-TREE" not in plan
+    assert "USING COVERING INDEX" in plan
+    if "status" not in filters and "created_after" not in filters:
+        assert f"USING COVERING INDEX training_jobs{index}" in plan
+    assert "USING PRIMARY KEY (arn=?)" in plan
+    assert plan.count("TEMP B-TREE") <= 1  # the bodies of the page are put in order, no others
 
 
 def test_open_jobs_are_read_from_their_own_index(database: Database) -> None:
