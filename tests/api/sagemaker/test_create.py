@@ -220,7 +220,7 @@ async def test_results_must_have_somewhere_to_go(shed: Shed, members: dict[str, 
 
 async def test_an_address_that_is_neither_s3_nor_file_is_refused(shed: Shed) -> None:
     with pytest.raises(RequestRejected, match="use s3://bucket/key"):
-        await shed.create(OutputDataConfig={"S3OutputPath": "https://s3.amazonaws.com/out"})
+        await shed.create(OutputDataConfig={"S3OutputPath": "https://example.com/out"})
 
 
 async def test_a_name_is_free_again_after_its_job_is_deleted(shed: Shed) -> None:

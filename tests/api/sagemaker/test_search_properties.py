@@ -88,6 +88,8 @@ def passes(job: Job, asked: dict[str, str]) -> bool:
         return value in found
     if operator == "In":
         return found in [word.strip() for word in value.split(",")]
+    if value == "auto" and operator != "Equals":
+        return False  # words have no order
     left, right = comparable(asked["Name"], found, value)
     if left is None:
         return False
