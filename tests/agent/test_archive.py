@@ -44,15 +44,28 @@ def test_links_inside_stand_for_their_files_and_others_are_left_out(ml: Path) ->
     (model / "up").symlink_to("../input")
     (model / "folder").symlink_to("/etc")
     (model / "itself").symlink_to("itself")
+    (model / "latest").symlink_to("sub")
     os.mkfifo(model / "pipe")
     said: list[str] = []
     pieces = collect(model, ml, said.append)
     assert sorted(pieces) == ["absolute", "b", "relative", "sub/a"]
     with pieces["absolute"].open() as file:
         assert file.read() == b"a"
-    assert len(said) == 5
+    assert len(said) == 6
+    assert any(line.startswith("model/latest is a link to a folder, whose files") for line in said)
     assert "model/out is a link that leads elsewhere: it was left out" in said
     assert "model/pipe is not a plain file: it was left out" in said
+
+
+def test_a_folder_that_cannot_be_read_is_spoken_of_and_one_that_is_gone_is_not(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "model").write_text("a file")
+    said: list[str] = []
+    assert collect(tmp_path / "model", tmp_path, said.append) == {}
+    assert said == [f"{tmp_path}/model cannot be read (Not a directory): it was left out"]
+    assert collect(tmp_path / "gone", tmp_path, said.append) == {}
+    assert len(said) == 1
 
 
 def test_a_part_of_another_host_cannot_name_files_outside(tmp_path: Path) -> None:

@@ -40,13 +40,12 @@ def collect(root: Path, base: Path, complain: Callable[[str], None]) -> dict[str
         complain: is told, in a sentence, of each thing that is left out.
     """
     found: dict[str, Piece] = {}
-    for path in _below(root):
+    for path in _below(root, complain):
         name = str(path.relative_to(root))
         target = _resolved(path, base)
         inside = target.is_relative_to(root.resolve())
         if not inside or not target.is_file():
-            what = "a link that leads elsewhere" if path.is_symlink() else "not a plain file"
-            complain(f"{root.name}/{name} is {what}: it was left out")
+            complain(f"{root.name}/{name} is {_what(path, target, inside)}: it was left out")
             continue
         status = target.stat()
         found[name] = Piece(
@@ -101,8 +100,23 @@ def copy(piece: Piece, sink: Sink) -> None:
             sink.write(chunk)
 
 
-def _below(folder: Path) -> Iterator[Path]:
-    for parent, folders, names in os.walk(folder):
+def _what(path: Path, target: Path, inside: bool) -> str:
+    """Return what a thing is that is not kept."""
+    if not path.is_symlink():
+        return "not a plain file"
+    if not inside:
+        return "a link that leads elsewhere"
+    if target.is_dir():
+        return "a link to a folder, whose files are kept under their own names"
+    return "a link that leads to no file"
+
+
+def _below(folder: Path, complain: Callable[[str], None]) -> Iterator[Path]:
+    def leave_out(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            complain(f"{error.filename} cannot be read ({error.strerror}): it was left out")
+
+    for parent, folders, names in os.walk(folder, onerror=leave_out):
         links = [name for name in folders if (Path(parent) / name).is_symlink()]
         for name in sorted([*names, *links]):
             yield Path(parent) / name
