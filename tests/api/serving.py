@@ -14,6 +14,7 @@ from botocore.client import BaseClient
 from botocore.config import Config
 
 from trainshed.api.operations import Operation
+from trainshed.wire.connection import Connection
 from trainshed.wire.front import Front
 
 KEYS = {"AKIASHED": "secret"}
@@ -42,7 +43,7 @@ def serving(operations: Mapping[tuple[str, str], Operation]) -> Iterator[Server]
     front = Front(operations, KEYS, lambda: datetime.now(UTC), "us-east-1")
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
-        front, loop="uvloop", http="httptools", ws="none", lifespan="off", log_config=None
+        front, loop="uvloop", http=Connection, ws="none", lifespan="off", log_config=None
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

@@ -15,6 +15,7 @@ import uvicorn
 from botocore.config import Config
 
 from trainshed.domain.errors import RequestRejected, StoreError
+from trainshed.wire.connection import Connection
 from trainshed.wire.front import Front
 from trainshed.wire.message import Call, File, Reply
 
@@ -180,7 +181,7 @@ def serving(
     config = uvicorn.Config(
         front,
         loop="uvloop",
-        http="httptools",
+        http=Connection,
         ws="none",
         lifespan="off",
         log_config=None,
