@@ -1,6 +1,8 @@
 """FilterLogEvents, as boto3 and ``aws logs tail`` use it."""
 
+import tracemalloc
 from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -91,6 +93,24 @@ def test_events_put_out_of_order_are_found_by_time(server: LogServer, client: An
     assert found(client) == "10 15 20 30"
     assert found(client, PaginationConfig={"PageSize": 1}, startTime=11, endTime=30) == "15 20"
     assert found(client, PaginationConfig={"PageSize": 1}, startFromHead=False) == "30 20 15 10"
+
+
+async def test_of_a_stream_out_of_order_a_page_holds_no_more_than_it_shows(tmp_path: Path) -> None:
+    logs = Logs(tmp_path)
+    await logs.create_group("g", 1)
+    await logs.create_stream("g", "s", 1)
+    await logs.put("g", "s", [(10**6, "last")])
+    await logs.put("g", "s", [(ms, "x" * 100) for ms in range(60_000)])
+    readers = await logs.readers("g", ["s"])
+    for forwards, first in ((True, 0), (False, 10**6)):
+        search = Search.of({"limit": 5, "startFromHead": forwards})
+        tracemalloc.start()
+        page = search_page(readers, search)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert page["events"][0]["timestamp"] == first
+        assert len(page["events"]) == 5
+        assert most < 2 * 1024 * 1024
 
 
 LINES = ["an ERROR: disk full", "a WARN: disk slow", 'say "hi" full of ERROR', "-x ?y"]

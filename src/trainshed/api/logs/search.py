@@ -40,6 +40,12 @@ class Search:
     behind: _Place | None
     """The last event looked at by the page before."""
 
+    def is_ahead(self, place: _Place) -> bool:
+        """Tell whether an event is still to be looked at."""
+        if self.behind is None:
+            return True
+        return place < self.behind if self.descending else place > self.behind
+
     @classmethod
     def of(cls, params: Mapping[str, Any]) -> "Search":
         """Return what FilterLogEvents was asked for.
@@ -99,16 +105,10 @@ def _answer(place: _Place, event: Event) -> dict[str, Any]:
 
 def _events(name: str, reader: StreamReader, search: Search) -> Iterator[tuple[_Place, Event]]:
     """Yield a stream's events of the time wanted, behind the page before, in the search's order."""
-    if reader.ordered:
-        events = _from_place(reader, search)
-    else:
-        by_time = sorted(reader.forward(reader.start), key=lambda event: (event.ms, event.offset))
-        events = reversed(by_time) if search.descending else iter(by_time)
+    events = _from_place(reader, search) if reader.ordered else _by_time(name, reader, search)
     for event in events:
         place = _Place(event.ms, name, event.offset)
-        if search.behind is not None and (
-            place >= search.behind if search.descending else place <= search.behind
-        ):
+        if not search.is_ahead(place):
             continue
         if search.end is not None and event.ms >= search.end:
             if search.descending:
@@ -119,6 +119,20 @@ def _events(name: str, reader: StreamReader, search: Search) -> Iterator[tuple[_
                 return
             continue
         yield place, event
+
+
+def _by_time(name: str, reader: StreamReader, search: Search) -> Iterator[Event]:
+    """Yield what one page can need of a stream without order; no more of it is held at a time."""
+    wanted = (
+        event
+        for event in reader.forward(reader.start)
+        if event.ms >= search.start
+        and (search.end is None or event.ms < search.end)
+        and search.is_ahead(_Place(event.ms, name, event.offset))
+        and search.pattern.matches(event.text)
+    )
+    first = heapq.nlargest if search.descending else heapq.nsmallest
+    return iter(first(search.limit + 1, wanted, key=lambda event: (event.ms, event.offset)))
 
 
 def _from_place(reader: StreamReader, search: Search) -> Iterator[Event]:
