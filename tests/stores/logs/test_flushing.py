@@ -35,6 +35,16 @@ async def test_groups_and_streams_are_on_disk_with_their_names(
     assert [path.name for path in flushed].count("label.json") == 2
 
 
+async def test_what_was_deleted_does_not_come_back(tmp_path: Path, flushed: list[Path]) -> None:
+    logs = Logs(tmp_path)
+    await logs.create_group("g", 1)
+    await logs.create_stream("g", "s", 2)
+    flushed.clear()
+    assert await logs.delete_stream("g", "s")
+    assert await logs.delete_group("g")
+    assert flushed == [tmp_path / "g", tmp_path]
+
+
 async def test_events_are_on_disk_with_the_name_of_their_file(
     tmp_path: Path, flushed: list[Path]
 ) -> None:

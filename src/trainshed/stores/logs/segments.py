@@ -254,6 +254,7 @@ class Logs:
                 folder.rename(going)
             except FileNotFoundError:
                 return False
+            flush_folder(folder.parent)
             shutil.rmtree(going)
             return True
 
