@@ -149,30 +149,24 @@ DAY = datetime(2026, 1, 1, tzinfo=UTC)
 
 @pytest.mark.parametrize("descending", [False, True])
 @pytest.mark.parametrize(
-    ("sort_by", "index"),
-    [("Name", "_by_name"), ("CreationTime", "_by_created"), ("Status", "_by_status")],
-)
-@pytest.mark.parametrize(
-    "filters",
+    ("sort_by", "index", "filters"),
     [
-        {},
-        {"name_contains": "a"},
-        {"created_after": DAY, "created_before": DAY},
-        {"modified_after": DAY, "modified_before": DAY},
-        {"status": TrainingJobStatus.FAILED},
+        ("Name", "_by_name", {}),
+        ("Status", "_by_status", {}),
+        ("CreationTime", "_by_created", {}),
+        ("CreationTime", "_by_created", {"name_contains": "a"}),
+        ("CreationTime", "_by_created", {"created_after": DAY, "created_before": DAY}),
+        ("CreationTime", "_by_created", {"status": TrainingJobStatus.FAILED}),
     ],
-    ids=lambda filters: "+".join(filters) or "all",
 )
 def test_an_index_alone_tells_in_order_which_jobs_are_on_a_page(
-    database: Database, sort_by: str, index: str, descending: bool, filters: dict[str, Any]
+    database: Database, sort_by: str, index: str, filters: dict[str, Any], descending: bool
 ) -> None:
     query = JobQuery(
         region="r", sort_by=sort_by, descending=descending, after=AFTER[sort_by], **filters
     )
     plan = plan_of(database, *_page(query))
-    assert "USING COVERING INDEX" in plan
-    if "status" not in filters and "created_after" not in filters:
-        assert f"USING COVERING INDEX training_jobs{index}" in plan
+    assert f"USING COVERING INDEX training_jobs{index}" in plan
     assert "USING PRIMARY KEY (arn=?)" in plan
     assert plan.count("TEMP B-TREE") <= 1  # the bodies of the page are put in order, no others
 
