@@ -165,9 +165,14 @@ def operations(
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file for the owner's eyes only; whoever reads it sees the old text or the new."""
+    """Write a file for the owner's eyes only; it holds the old text or the new, whole.
+
+    Flushed before it gets its name: keys that a power cut emptied would lock everybody out.
+    """
     temporary = path.with_name(path.name + ".new")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
     temporary.replace(path)

@@ -21,6 +21,7 @@ from trainshed.app import clock, settings
 from trainshed.app.build import Parts, build, write_private
 from trainshed.app.listening import listening
 from trainshed.domain.errors import TrainshedError
+from trainshed.wire.connection import Connection
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +78,10 @@ async def _serve(
 ) -> None:
     config = uvicorn.Config(
         _application(parts),
+        http=Connection,
+        # Nobody forwards to this server, and what a client says of its address decides nothing.
+        proxy_headers=False,
+        ws="none",
         log_config=None,
         access_log=False,
         lifespan="off",
