@@ -244,6 +244,15 @@ def test_bytes_that_are_no_request(shed: Shed, sent: bytes) -> None:
     assert_serves(shed)
 
 
+def test_headers_that_never_end(shed: Shed) -> None:
+    with socket.create_connection(shed.server.address, timeout=10) as plug:
+        with pytest.raises(ConnectionError):
+            plug.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
+            for _ in range(100_000):
+                plug.sendall(b"x-more: " + b"a" * 1000 + b"\r\n")
+    assert_serves(shed)
+
+
 def test_reports_that_no_agent_sends(shed: Shed, line: Line) -> None:
     for path in ("/agent/v1/nodes/x/facts", "/agent/v1/nodes/a.1.algo-1/facts"):
         for token in ("", "Bearer ", "Bearer x", "Basic eDp4"):
