@@ -245,11 +245,13 @@ def test_bytes_that_are_no_request(shed: Shed, sent: bytes) -> None:
 
 
 def test_headers_that_never_end(shed: Shed) -> None:
-    with socket.create_connection(shed.server.address, timeout=10) as plug:
-        with pytest.raises(ConnectionError):
-            plug.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
-            for _ in range(100_000):
-                plug.sendall(b"x-more: " + b"a" * 1000 + b"\r\n")
+    with (
+        socket.create_connection(shed.server.address, timeout=10) as plug,
+        pytest.raises(ConnectionError),
+    ):
+        plug.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
+        for _ in range(100_000):
+            plug.sendall(b"x-more: " + b"a" * 1000 + b"\r\n")
     assert_serves(shed)
 
 
