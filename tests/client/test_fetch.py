@@ -66,7 +66,7 @@ def test_what_is_not_there_and_what_is_no_archive_is_told(fake: FakeServer, tmp_
     for uri, words in (
         ("s3://b/none.tar.gz", "nothing is at"),
         ("s3://b/none/", "nothing is at"),
-        ("s3://b/broken.tar.gz", "cannot be read"),
+        ("s3://b/broken.tar.gz", "cannot be unpacked"),
         ("http://b/x", "not an address"),
     ):
         with pytest.raises(ClientError, match=words):

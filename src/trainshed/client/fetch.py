@@ -1,6 +1,5 @@
 """Brings what a job made to this machine, and unpacks it without trusting it."""
 
-import tarfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -9,6 +8,7 @@ from trainshed.client import objects
 from trainshed.client.api import Api
 from trainshed.client.errors import ApiError, ClientError
 from trainshed.client.objects import Progress
+from trainshed.contract import archives
 
 
 def model_uri(job: Mapping[str, Any]) -> str:
@@ -56,16 +56,14 @@ def unpack(archive: Path, into: Path) -> list[Path]:
     """Unpack a tar and return its files, sorted.
 
     Raises:
-        ClientError: it is no tar, or a member would leave the folder or is no file, folder or link.
+        ClientError: it is broken, or holds a device, a pipe, or what would leave the folder.
     """
     try:
-        with tarfile.open(archive) as tar:
-            tar.extractall(into, filter="data")
-            return sorted(into / member.name for member in tar if not member.isdir())
-    except tarfile.FilterError as error:
-        raise ClientError(f"the archive holds what may not be unpacked: {error}") from error
-    except tarfile.TarError as error:
-        raise ClientError(f"the archive cannot be read: {error}") from error
+        return archives.unpack(archive, into)
+    except archives.RefusedArchive as refused:
+        raise ClientError(f"the archive holds what may not be unpacked: {refused}") from refused
+    except archives.BrokenArchive as error:
+        raise ClientError(f"the archive cannot be unpacked: {error}") from error
 
 
 def _fetch_prefix(api: Api, uri: str, into: Path, progress: Progress) -> list[Path]:

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Final, Optional
 
+from trainshed.contract import archives
 from trainshed.contract.script_mode import SOURCE_ARCHIVE_VARIABLE, SUBMIT_DIRECTORY
 from trainshed.toolkit import unpack
 from trainshed.toolkit.failure import ToolkitError
@@ -44,7 +45,7 @@ def prepare(submitted: str, code: Path, fetched: Optional[str]) -> None:
     if path.is_dir():
         if path.resolve() != code.resolve():
             shutil.copytree(path, code, symlinks=True, dirs_exist_ok=True)
-    elif unpack.is_archive(path):
+    elif archives.is_archive(path):
         unpack.unpack(path, code)
     else:
         shutil.copy2(path, os.fspath(code))
