@@ -198,6 +198,29 @@ async def test_a_node_lost_while_no_engine_ran_is_started_over_its_journal(house
     assert done.secondary is SecondaryStatus.FAILED
 
 
+async def test_a_lost_node_is_noticed_although_another_job_changes_all_the_time(
+    house: House,
+) -> None:
+    quiet, busy = job("quiet"), job("busy")
+
+    async def change() -> None:
+        while True:
+            house.changes.mark(busy.arn)
+            await asyncio.sleep(0.1)
+
+    async with house.engine():
+        for one in (quiet, busy):
+            await house.records.add(one, {})
+            await house.until(one.arn, launched)
+        changing = asyncio.create_task(change())
+        house.driver.lose(f"{quiet.id}.1.algo-1")
+        again = await house.until(
+            quiet.arn, lambda found: found.attempt is not None and found.attempt.relaunches == 1
+        )
+        changing.cancel()
+    assert again.secondary is SecondaryStatus.STARTING
+
+
 async def test_a_driver_that_can_not_launch_fails_the_job_and_leaves_nothing(house: House) -> None:
     house.driver.refuse = DriverError("no such disk")
     one = job()

@@ -71,12 +71,15 @@ class Engine:
             await self._look_at_all(group)
             group.create_task(self._let_in(group))
             group.create_task(self._tell())
+            loop = asyncio.get_running_loop()
+            due = loop.time() + LOOK_SECONDS
             while True:
-                changed = await self._changes.next(LOOK_SECONDS)
-                if changed:
-                    self._start(group, changed, observe=False)
-                else:
+                changed = await self._changes.next(max(0.0, due - loop.time()))
+                self._start(group, changed, observe=False)
+                # Some jobs change every second; that must not hide another whose agent is gone.
+                if loop.time() >= due:
                     await self._look_at_all(group)
+                    due = loop.time() + LOOK_SECONDS
 
     async def _look_at_all(self, group: asyncio.TaskGroup) -> None:
         arns = await self._records.open_jobs()
