@@ -88,7 +88,7 @@ def test_objects_are_staged_by_prefix_and_the_model_is_put(agent: MakeAgent, s3:
         (["x"], "s3://bkt/p", "S3 key: s3://bkt/p matched no files on s3"),
         (["p/"], "s3://bkt/p/", "S3 key: s3://bkt/p/ has content, but the name of a folder"),
         (["p/../x"], "s3://bkt/p/", "S3 key: s3://bkt/p/../x would lie outside the folder"),
-        (["p/x", "p/x/y"], "s3://bkt/p/", ""),
+        (["p/x", "p/x/y"], "s3://bkt/p/", "where another object of the channel lies"),
         (["p/" + "n" * 300], "s3://bkt/p/", ""),
     ],
 )  # fmt: skip

@@ -35,9 +35,9 @@ from trainshed.toolkit.environment import TrainingEnvironment
 DIFFERENCES: Final = {
     "a value nested too deeply for a JSON reader": (
         "Amazon's toolkit ends with RecursionError; ours passes the text on as it came.",
-        {"hyperparameters": {"x": "[" * 3000}},
+        {"hyperparameters": {"x": "[" * 30_000}},
         {"error": "RecursionError"},
-        {"SM_HP_X": "[" * 3000},
+        {"SM_HP_X": "[" * 30_000},
     ),
     "a job name that reads as a number": (
         "Amazon's toolkit ends with TypeError, since a variable must be text; ours makes it text.",
