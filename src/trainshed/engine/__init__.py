@@ -1,1 +1,1 @@
-"""Makes wishes true: queue, plan, launch, observe, decide."""
+"""Makes wishes true: line, plan, launch, observe, decide."""

@@ -1,6 +1,6 @@
 """Whether the data a job asks for is there, asked before the job is taken on.
 
-A job that would wait in the queue only to find its bucket missing is refused at once.
+A job that would wait in line only to find its bucket missing is refused at once.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -45,7 +45,7 @@ class ReadTraining:
     async def describe_training_job(self, call: Call) -> dict[str, Any]:
         """Return everything known of one job."""
         job = await named_job(self._records, call, self._account)
-        # Before its first attempt a job can have no metrics: polls of a queue save a query.
+        # Before its first attempt a job can have no metrics: polls of jobs in line save a query.
         metrics = await self._records.final_metrics(job.id) if job.attempt is not None else []
         return answers.described(job, metrics)
 
