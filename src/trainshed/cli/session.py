@@ -55,7 +55,10 @@ def connect(data_dir: Path | None) -> Api:
 
 
 def reconnect(data_dir: Path | None) -> Callable[[], Api]:
-    """Return what finds the folder's server again, wherever it answers now; it starts none."""
+    """Return what finds the folder's server again, wherever it answers now; it starts none.
+
+    What is returned raises ``ServerUnreachable`` when none answers.
+    """
     place = folder(data_dir)
 
     def again() -> Api:

@@ -4,7 +4,7 @@ What was seen is remembered here, not on the server, so the server may restart m
 follower asks again from where it was.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -21,6 +21,8 @@ PATIENCE: Final = 60.0
 """Seconds to wait for a server that went away."""
 ENDED: Final = frozenset({"Completed", "Failed", "Stopped"})
 """The ``TrainingJobStatus`` values after which nothing changes."""
+_AFTER_LINES: Final = ENDED | {"Uploading", "MaxRuntimeExceeded"}
+"""The ``SecondaryStatus`` values that a job has when its containers have written their last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +98,10 @@ class Follower:
     def look(self, api: Api) -> Iterator[Event]:
         """Yield what is new since the last look; ends with ``Over`` when the job is over."""
         job = describe(api, self.name)
-        yield from self._news_of_phases(job)
         if self.with_lines:
+            yield from self._news_of_phases(job, stop_at=_AFTER_LINES)
             yield from self.lines(api)
+        yield from self._news_of_phases(job)
         yield from self._news_of_metrics(job)
         if job["TrainingJobStatus"] in ENDED:
             yield Over(job)
@@ -109,8 +112,12 @@ class Follower:
             seen = self._streams.setdefault(stream, _Stream())
             yield from self._lines_of(api, stream, seen)
 
-    def _news_of_phases(self, job: Mapping[str, Any]) -> Iterator[Phase]:
+    def _news_of_phases(
+        self, job: Mapping[str, Any], stop_at: Set[str] = frozenset()
+    ) -> Iterator[Phase]:
         for entry in job.get("SecondaryStatusTransitions", ()):
+            if entry["Status"] in stop_at:
+                return
             key = (entry["Status"], entry["StartTime"])
             message = entry.get("StatusMessage", "")
             known = self._phases.get(key)

@@ -53,7 +53,11 @@ def clear(api: Api, bucket: str, prefix: str) -> None:
 
 
 def begin_parts(api: Api, bucket: str, key: str) -> str:
-    """Begin an upload in parts and return its id."""
+    """Begin an upload in parts and return its id.
+
+    Raises:
+        ClientError: the server's answer names none.
+    """
     answer = api.request("POST", f"/{bucket}/{key}?uploads=", service="s3")
     for element in ElementTree.fromstring(answer.body).iter():  # noqa: S314 - our own server
         if element.tag.rpartition("}")[2] == "UploadId" and element.text:

@@ -72,6 +72,9 @@ class BucketOperations:
 
         A bucket that is there already is answered as S3 does it: 200 for a request signed for
         us-east-1, ``BucketAlreadyOwnedByYou`` (409) elsewhere. Programs are written against both.
+
+        Raises:
+            RequestRejected: ``InvalidBucketName`` or ``BucketAlreadyOwnedByYou``.
         """
         name: str = call.params["Bucket"]
         if not is_bucket_name(name):

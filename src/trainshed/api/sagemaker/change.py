@@ -75,7 +75,11 @@ class ChangeTraining:
         return {"TrainingJobArn": job.arn}
 
     async def delete_training_job(self, call: Call) -> dict[str, Any]:
-        """Forget a job that is over, with its tags, facts and metrics. Its name is free again."""
+        """Forget a job that is over, with its tags, facts and metrics. Its name is free again.
+
+        Raises:
+            RequestRejected: there is no such job, it is not over, or its nodes are still removed.
+        """
         while True:
             job = await named_job(self._records, call, self._account)
             if not job.over:

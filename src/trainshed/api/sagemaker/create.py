@@ -45,7 +45,11 @@ class CreateTraining:
         return {("sagemaker", "CreateTrainingJob"): self.create_training_job}
 
     async def create_training_job(self, call: Call) -> dict[str, Any]:
-        """Keep the job, Starting, and return its ARN."""
+        """Keep the job, Starting, and return its ARN.
+
+        Raises:
+            RequestRejected: what is asked makes no sense, is not offered, or the name is taken.
+        """
         request = {key: value for key, value in call.params.items() if key != "Tags"}
         tags = check_tags(call.params.get("Tags") or ())
         check_request(request)

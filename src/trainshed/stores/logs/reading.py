@@ -117,7 +117,11 @@ class StreamReader:
         return self._line_start(offset) == offset
 
     def forward(self, offset: int) -> Iterator[Event]:
-        """Yield the lines from the one that begins at ``offset`` on."""
+        """Yield the lines from the one that begins at ``offset`` on.
+
+        Raises:
+            StoreError: no line ends where a file does: the files were damaged.
+        """
         length = _FIRST
         while offset < self.end:
             limit = min(self._segment(offset).end, self.end)

@@ -54,6 +54,7 @@ class Folders:
 
         Raises:
             ObjectMissing: no such file.
+            StoreError: it is outside the allowed folders, or cannot be read.
             Cancelled: ``cancelled`` said so; ``target`` may be there in part.
             OSError: ``target`` could not be written.
         """
@@ -72,7 +73,12 @@ class Folders:
             os.close(source)
 
     def read(self, path: str, limit: int) -> bytes:
-        """Return up to ``limit`` bytes of a file; raise ``ObjectMissing`` when there is none."""
+        """Return up to ``limit`` bytes of a file.
+
+        Raises:
+            ObjectMissing: no such file.
+            StoreError: it is outside the allowed folders, or cannot be read.
+        """
         try:
             with self.allowed(path).open("rb") as source:
                 return source.read(limit)
@@ -83,7 +89,11 @@ class Folders:
 
     @contextlib.contextmanager
     def writing(self, path: str) -> Iterator[BinaryIO]:
-        """Open a file that appears under its name, whole, when the block ends without an error."""
+        """Open a file that appears under its name, whole, when the block ends without an error.
+
+        Raises:
+            StoreError: it is outside the allowed folders, or cannot be written.
+        """
         target = self.allowed(path)
         part = target.with_name(f".{target.name}.part")
         try:

@@ -104,6 +104,7 @@ class RemoteObjects:
         Raises:
             ObjectMissing: no such object.
             StoreError: access denied, or the store stayed away.
+            Cancelled: the caller wanted no more; ``target`` may be there in part.
             OSError: ``target`` could not be written, or exists (``FileExistsError``).
         """
         if address.scheme == "file":
