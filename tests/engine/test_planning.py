@@ -1,12 +1,13 @@
 """What a job becomes before anything runs."""
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from trainshed.domain.plan import LaunchPlan, NodePlan
-from trainshed.domain.training import Attempt
+from trainshed.domain.training import Attempt, SecondaryStatus
 from trainshed.drivers.base import Capabilities
 from trainshed.engine.planning import Site, Unplannable, mapped_environment, plan
 from trainshed.testing.jobs import NOON, job
@@ -68,6 +69,23 @@ def test_the_log_is_told_what_was_asked_for_and_is_not_kept() -> None:
         "EnableNetworkIsolation",
         "EnableManagedSpotTraining",
     ]
+
+
+def test_the_time_limit_counts_over_all_attempts() -> None:
+    def at(seconds: float) -> datetime:
+        return NOON + timedelta(seconds=seconds)
+
+    trained = job(StoppingCondition={"MaxRuntimeInSeconds": 600})
+    moves = [("Training", 10), ("Interrupted", 310), ("Starting", 400)]
+    for status, seconds in moves:
+        trained = trained.moved_to(SecondaryStatus(status), at=at(seconds))
+    second = Attempt(number=2, backend="local", started=at(400))
+    assert planned(plan(trained, second, SITE)).nodes[0].max_runtime == 300
+    later = trained.moved_to(SecondaryStatus.TRAINING, at=at(450))
+    assert planned(plan(later, second, SITE)).nodes[0].max_runtime == 300
+    spent = later.moved_to(SecondaryStatus.INTERRUPTED, at=at(900))
+    third = Attempt(number=3, backend="local", started=at(900))
+    assert planned(plan(spent, third, SITE)).nodes[0].max_runtime == 1
 
 
 def test_an_image_that_nothing_is_mapped_to_is_named_in_the_refusal() -> None:

@@ -2,17 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from trainshed.contract import script_mode
 from trainshed.domain import names
 from trainshed.domain.plan import LaunchPlan, NodePlan
-from trainshed.domain.training import Attempt, TrainingJob
+from trainshed.domain.training import Attempt, SecondaryStatus, TrainingJob
 from trainshed.drivers.base import Capabilities
 
 _DEFAULT_MAX_RUNTIME: Final = 86400
 """Seconds; the service's default, one day (API reference, StoppingCondition)."""
+_LEAST_RUNTIME: Final = 1.0
+"""Seconds that an attempt has at least: it then ends as any that reaches its limit does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +75,7 @@ def plan(job: TrainingJob, attempt: Attempt, site: Site) -> LaunchPlan | Unplann
                 environment_path=environment_path or "",
                 log_stream=names.log_stream(job.name, host, attempt.started),
                 token=names.report_token(site.secret, node_id),
+                max_runtime=_runtime_left(job, attempt),
                 notes=_notes(image, environment_path, group["instance_type"], job.request),
             )
             nodes.append(node)
@@ -87,7 +91,6 @@ def _shared(job: TrainingJob, site: Site, groups: tuple[Mapping[str, Any], ...])
     hyperparameters = dict(request.get("HyperParameters") or {})
     environment = dict(request.get("Environment") or {})
     output = request.get("OutputDataConfig", {})
-    stopping = request.get("StoppingCondition") or {}
     return NodePlan(
         node_id="",
         job_name=job.name,
@@ -110,7 +113,7 @@ def _shared(job: TrainingJob, site: Site, groups: tuple[Mapping[str, Any], ...])
         output_path=str(output.get("S3OutputPath", "")).rstrip("/"),
         compression=str(output.get("CompressionType") or "GZIP"),
         metrics=tuple(algorithm.get("MetricDefinitions") or ()),
-        max_runtime=float(stopping.get("MaxRuntimeInSeconds") or _DEFAULT_MAX_RUNTIME),
+        max_runtime=0.0,
         log_group=names.TRAINING_LOG_GROUP,
         log_stream="",
         server_url=site.server_url,
@@ -120,6 +123,20 @@ def _shared(job: TrainingJob, site: Site, groups: tuple[Mapping[str, Any], ...])
         cache=site.cache,
         request=dict(request),
     )
+
+
+def _runtime_left(job: TrainingJob, attempt: Attempt) -> float:
+    """Return the seconds that the attempt's containers may run: the limit counts over all."""
+    limit = (job.request.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds")
+    spent = sum(
+        (
+            (each.end or attempt.started) - each.start
+            for each in job.transitions
+            if each.status is SecondaryStatus.TRAINING and each.start < attempt.started
+        ),
+        timedelta(),
+    )
+    return max(float(limit or _DEFAULT_MAX_RUNTIME) - spent.total_seconds(), _LEAST_RUNTIME)
 
 
 def mapped_environment(image: str, images: Sequence[tuple[str, str]]) -> str | None:
