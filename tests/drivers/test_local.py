@@ -3,7 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from trainshed.domain.plan import NodePlan
 from trainshed.drivers import registry
 from trainshed.drivers.base import Capabilities
 from trainshed.drivers.local.driver import LocalDriver
+from trainshed.drivers.local.spare import Child, Spare
 from trainshed.testing.driver_suite import RUNS_LONG, DriverSuite, Place, gone, said, told
 from trainshed.testing.plans import node_plan
 from trainshed.testing.reports import Reports
@@ -102,6 +103,52 @@ async def test_a_plan_is_for_its_owner_only_because_it_holds_keys(place: Place) 
     await place.driver.remove(handle)
     with pytest.raises(NodeGone):
         await place.driver.observe(handle)
+
+
+async def test_a_node_that_could_not_be_started_leaves_no_folder(tmp_path: Path) -> None:
+    root = tmp_path
+    while len(str(root)) < 3900:
+        root /= "x" * 100
+    name = "n" * (4085 - len(str(root)))
+    driver = LocalDriver(
+        name="local", root=root, capabilities=Capabilities(max_nodes=1), environment=os.environ
+    )
+    plan = replace(node_plan(tmp_path, server_url="http://127.0.0.1:1", token="t"), node_id=name)
+    with pytest.raises(DriverError, match="too long"):
+        await driver.launch(plan)
+    assert list(root.iterdir()) == []
+
+
+async def test_links_that_a_job_made_lead_nobody_out_of_its_folder(
+    place: Place, tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir(mode=0o755)
+    handle = await place.driver.launch(place.plan(entrypoint=RUNS_LONG))
+    (Path(handle.state) / "link").symlink_to(outside)
+    await place.driver.remove(handle)
+    assert outside.stat().st_mode & 0o777 == 0o755
+
+
+def test_a_spare_that_died_is_replaced_and_leaves_no_zombie(tmp_path: Path) -> None:
+    told = tmp_path / "pid"
+    os.mkfifo(told)
+    spare = Spare(("/bin/sh", "-c", f"echo $$ > {told}"), os.environ)
+    spare.prepare()
+    died = int(told.read_text())
+    os.waitid(os.P_PID, died, os.WEXITED | os.WNOWAIT)
+    taken = spare.take(Path("/nowhere"))
+    taken.kill()
+    taken.reap()
+    with pytest.raises(ChildProcessError):
+        os.waitpid(died, 0)
+
+
+def test_a_child_that_somebody_else_reaped_has_ended() -> None:
+    child = Child(("/bin/true",), os.environ)
+    os.waitpid(child.pid, 0)
+    assert child.ended()
+    child.dismiss()
 
 
 async def test_a_folder_that_can_not_be_made_is_named(tmp_path: Path, place: Place) -> None:

@@ -196,6 +196,24 @@ def test_a_lost_node_is_tried_again_as_often_as_the_retry_strategy_allows() -> N
     assert decide(again, seen(lost)).job.secondary is S.FAILED
 
 
+def test_an_end_told_before_the_handles_were_stored_waits_for_them() -> None:
+    """They are how the nodes are removed; launching finds them again."""
+    whole = facts(Kind.TRAINING, exited(0), Kind.UPLOADING, ended(Outcome.COMPLETED))
+    current = running()
+    assert current.attempt is not None
+    untold = replace(current, attempt=replace(current.attempt, handles={}))
+    decision = decide(untold, seen(whole))
+    assert decision.launch
+    assert not decision.job.over
+
+
+def test_a_clock_that_is_set_back_does_not_turn_a_jobs_time_back() -> None:
+    early = NOON - timedelta(hours=1)
+    moved = job().moved_to(S.STOPPING, at=early).moved_to(S.STOPPED, at=early)
+    assert {transition.start for transition in moved.transitions} == {NOON}
+    assert moved.modified == NOON
+
+
 def test_what_can_not_be_planned_fails_with_its_reason() -> None:
     refused = replace(seen(()), refusal="ClientError: no environment")
     assert decide(running(), refused).job.failure_reason == "ClientError: no environment"

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from trainshed.domain.errors import DriverError
+from trainshed.domain.errors import DriverError, NodeGone
 from trainshed.domain.facts import Fact, Kind, Outcome
 from trainshed.domain.training import SecondaryStatus, TrainingJob
-from trainshed.drivers.base import Capabilities
+from trainshed.drivers.base import Capabilities, Handle
 from trainshed.engine.loop import Engine
 from trainshed.engine.planning import Site
 from trainshed.stores.records.changes import InProcessChanges
@@ -38,7 +38,7 @@ class House:
         return NOON + timedelta(seconds=self.seconds)
 
     @asynccontextmanager
-    async def engine(self) -> AsyncIterator[None]:
+    async def engine(self, **members: float) -> AsyncIterator[None]:
         site = Site(
             server_url="http://127.0.0.1:1",
             secret="secret",
@@ -52,6 +52,7 @@ class House:
             site=site,
             clock=self.now,
             backend="local",
+            **members,
         )
         running = asyncio.create_task(engine.run())
         try:
@@ -71,10 +72,12 @@ class House:
                     return found
                 await watch.next(1)
 
-    async def report(self, node: str, *kinds: Kind, outcome: Outcome = Outcome.COMPLETED) -> None:
+    async def report(
+        self, node: str, *kinds: Kind, outcome: Outcome = Outcome.COMPLETED, reason: str = ""
+    ) -> None:
         job_id, attempt, host = node.split(".")
         facts = [
-            Fact(n, NOON.timestamp() + n, kind, {"outcome": outcome.value, "reason": ""})
+            Fact(n, NOON.timestamp() + n, kind, {"outcome": outcome.value, "reason": reason})
             for n, kind in enumerate(kinds, start=1)
         ]
         assert await self.records.take(job_id, int(attempt), host, facts) == len(facts)
@@ -242,3 +245,81 @@ async def test_a_job_asking_for_more_nodes_than_there_are_fails_and_says_so(hous
         "nodes, the backend 'local' has at most 4: lower InstanceCount, or raise max_nodes in "
         "[backends.local]"
     )
+
+
+async def test_peers_of_a_failed_node_are_stopped_at_once_when_their_patience_ends(
+    house: House,
+) -> None:
+    """Nothing else changes meanwhile, and the safety net is out of reach."""
+    one = job(nodes=2)
+    async with house.engine(look_seconds=3600):
+        await house.records.add(one, {})
+        await house.until(one.arn, launched)
+        house.seconds = 1
+        await house.report(f"{one.id}.1.algo-2", Kind.TRAINING, Kind.EXITED, reason="bad")
+        await house.until(
+            one.arn, lambda found: found.attempt is not None and 2 in found.attempt.stops.values()
+        )
+    assert house.driver.stopped == [f"{one.id}.1.algo-1"]
+    assert f"{one.id}.1.algo-1" in house.driver.hurried
+
+
+async def test_a_stop_told_again_because_the_row_moved_meanwhile_takes_no_grace_away(
+    house: House,
+) -> None:
+    one = job()
+
+    class Crossed(FakeDriver):
+        async def stop(self, handle: Handle, *, at_once: bool = False) -> None:
+            await super().stop(handle, at_once=at_once)
+            if len(self.stopped) == 1:
+                found = await house.records.get(one.arn)
+                assert found is not None
+                request = {**found.request, "RemoteDebugConfig": {}}
+                assert await house.records.swap(found, replace(found, request=request))
+
+    house.driver = Crossed()
+    async with house.engine():
+        await house.records.add(one, {})
+        found = await house.until(one.arn, launched)
+        wished = found.moved_to(SecondaryStatus.STOPPING, at=house.now())
+        assert await house.records.swap(found, replace(wished, stop_wish=house.now()))
+        await house.until(one.arn, lambda found: bool(found.attempt and found.attempt.stops))
+    assert house.driver.stopped == [f"{one.id}.1.algo-1"] * 2
+    assert house.driver.hurried == []
+
+
+async def test_an_agent_that_tells_its_end_and_leaves_during_a_look_is_not_missed(
+    house: House,
+) -> None:
+    one = job()
+
+    class Leaving(FakeDriver):
+        async def observe(self, handle: Handle) -> None:
+            await house.report(handle.state, *WHOLE_RUN)
+            raise NodeGone("it has just left")
+
+    async with house.engine():
+        await house.records.add(one, {})
+        await house.until(one.arn, launched)
+    house.driver = Leaving(living=house.driver.living)
+    async with house.engine():
+        done = await house.until(one.arn, lambda found: found.cleaned)
+    assert done.secondary is SecondaryStatus.COMPLETED
+    assert done.attempt is not None
+    assert done.attempt.relaunches == 0
+
+
+async def test_jobs_heard_of_together_start_in_the_order_they_were_created(house: House) -> None:
+    house.driver.capabilities = Capabilities(max_nodes=1)
+    names = [f"job-{n:02}" for n in range(20)]
+    jobs = [
+        replace(job(n), id=f"{i:012}", created=NOON + timedelta(seconds=i))
+        for i, n in enumerate(names)
+    ]
+    async with house.engine():
+        await asyncio.gather(*(house.records.add(one, {}) for one in jobs))
+        for one in jobs:
+            await house.until(one.arn, launched)
+            await house.report(f"{one.id}.1.algo-1", *WHOLE_RUN)
+    assert house.driver.launched == [f"{one.id}.1.algo-1" for one in jobs]

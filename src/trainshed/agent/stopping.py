@@ -1,4 +1,8 @@
-"""The wish to stop: counted by SIGTERM, and by the ``stop`` file for agents that start later."""
+"""The wish to stop: told by SIGTERM, and how urgent it is by the ``stop`` file.
+
+The server writes the file before it signals, and may do both again after a crash, so what stands in
+the file counts. Signals are counted only when they come without one: somebody else's.
+"""
 
 import contextlib
 import os
@@ -10,7 +14,7 @@ class Stop:
     """How often the node was asked to stop. Read from any thread, written by a signal handler."""
 
     def __init__(self, wish: Path) -> None:
-        """``wish`` is a file that holds the count, or is not there."""
+        """``wish`` is a file that holds 1, or 2 for at once, or is not there."""
         self._wish = wish
         self._signals = 0
         self._in_file = 0
@@ -20,7 +24,7 @@ class Stop:
         os.set_blocking(self._bell, False)
 
     def hear(self, *_: object) -> None:
-        """Count one more SIGTERM; fit to be a signal handler."""
+        """Take one more SIGTERM; fit to be a signal handler."""
         self._signals += 1
         self.look()
 
@@ -42,17 +46,21 @@ class Stop:
     @property
     def asked(self) -> bool:
         """Whether the node was asked to stop."""
-        return max(self._signals, self._in_file) > 0 or self.forgotten
+        return self._urgency > 0 or self.forgotten
 
     @property
     def impatient(self) -> bool:
         """Whether it was asked again: neither grace nor peers are to be waited for."""
-        return max(self._signals, self._in_file) > 1 or self.forgotten
+        return self._urgency > 1 or self.forgotten
 
     @property
     def forgotten(self) -> bool:
         """Whether the server knows the job no more."""
         return self._forgotten.is_set()
+
+    @property
+    def _urgency(self) -> int:
+        return self._in_file or self._signals
 
     def _ring(self) -> None:
         with contextlib.suppress(BlockingIOError):

@@ -114,7 +114,7 @@ class Attempt:
     relaunches: int = 0
     """How often lost agents of this attempt were started again over their journal."""
     stops: Mapping[str, int] = field(default_factory=dict)
-    """Host name to how often its driver was asked to stop it; see ``drivers.base``."""
+    """Host name to how its driver was told to stop it: 1 with its grace, 2 at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,21 +167,26 @@ class TrainingJob:
     ) -> "TrainingJob":
         """Return this job in ``secondary``, the transition recorded.
 
-        Moving to where the job stands replaces the last message, as the service does.
+        Moving to where the job stands replaces the last message, as the service does. Time never
+        runs backwards in a job: an ``at`` before the last move is taken for the time of that.
 
         Raises:
             IllegalMove: ``MOVES`` lacks the move.
         """
         text = MESSAGES[secondary] if message is None else message
+        if self.transitions:
+            at = max(at, self.transitions[-1].start)
+        modified = max(at, self.modified)
         if secondary is self.secondary and self.transitions:
             last = self.transitions[-1]
             if last.message == text:
                 return self
             entries = (*self.transitions[:-1], replace(last, message=text))
-            return replace(self, transitions=entries, modified=at)
+            return replace(self, transitions=entries, modified=modified)
         if self.transitions and secondary not in MOVES[self.secondary]:
             raise IllegalMove(f"{self.name}: {self.secondary} -> {secondary}")
         closed = tuple(t if t.end else replace(t, end=at) for t in self.transitions)
         end = at if not MOVES[secondary] else None
         entry = Transition(status=secondary, start=at, end=end, message=text)
-        return replace(self, secondary=secondary, transitions=(*closed, entry), modified=at)
+        entries = (*closed, entry)
+        return replace(self, secondary=secondary, transitions=entries, modified=modified)

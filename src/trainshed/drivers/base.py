@@ -65,14 +65,18 @@ class Driver(Protocol):
         """
         ...
 
-    async def stop(self, handle: Handle) -> None:
+    async def stop(self, handle: Handle, *, at_once: bool = False) -> None:
         """Ask the agent to stop its container: SIGTERM, SIGKILL after the plan's grace.
 
-        A second call tells it to wait no longer: neither for the grace nor for its peers. Stopping
-        what is gone is no error.
+        ``at_once`` tells it to wait no longer: neither for the grace nor for its peers. Asking the
+        same again changes nothing; stopping what is gone is no error.
         """
         ...
 
     async def remove(self, handle: Handle) -> None:
-        """Kill what is left of the node and delete its scratch; what is gone is no error."""
+        """Kill what is left of the node and delete its scratch; what is gone is no error.
+
+        Raises:
+            DriverError: something is still there; the same call may do it later.
+        """
         ...

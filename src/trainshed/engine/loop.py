@@ -44,6 +44,7 @@ class Engine:
         site: Site,
         clock: Callable[[], datetime],
         backend: str,
+        look_seconds: float = LOOK_SECONDS,
     ) -> None:
         """Drivers and ``site.capabilities`` are by backend name; jobs go to ``backend``."""
         self._records = records
@@ -52,8 +53,11 @@ class Engine:
         self._site = site
         self._clock = clock
         self._backend = backend
+        self._look_seconds = look_seconds
         self._line: dict[str, TrainingJob] = {}
-        """Jobs without an attempt, oldest first."""
+        """Jobs without an attempt, oldest first once ``_line_up`` was called."""
+        self._jostled = False
+        """Whether somebody joined the line behind a younger one."""
         self._untold: set[str] = set()
         """Those in line who have not been told what they wait for."""
         self._in_use: dict[str, int] = {}
@@ -64,6 +68,10 @@ class Engine:
         """Set when somebody in line has not been told."""
         self._again: dict[str, bool] = {}
         """ARNs with a running step; True asks for one more."""
+        self._due: set[str] = set()
+        """ARNs to look at because time alone may decide something."""
+        self._rung = asyncio.Event()
+        """Set when ``_due`` has one."""
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -71,15 +79,30 @@ class Engine:
             await self._look_at_all(group)
             group.create_task(self._let_in(group))
             group.create_task(self._tell())
+            group.create_task(self._look_when_due(group))
             loop = asyncio.get_running_loop()
-            due = loop.time() + LOOK_SECONDS
+            due = loop.time() + self._look_seconds
             while True:
                 changed = await self._changes.next(max(0.0, due - loop.time()))
                 self._start(group, changed, observe=False)
                 # Some jobs change every second; that must not hide another whose agent is gone.
                 if loop.time() >= due:
-                    await self._look_at_all(group)
-                    due = loop.time() + LOOK_SECONDS
+                    due = loop.time() + self._look_seconds
+                    try:
+                        await self._look_at_all(group)
+                    except StoreError:
+                        log.exception("the open jobs could not be looked at this time")
+
+    async def _look_when_due(self, group: asyncio.TaskGroup) -> None:
+        while True:
+            await self._rung.wait()
+            self._rung.clear()
+            due, self._due = self._due, set()
+            self._start(group, due, observe=False)
+
+    def _ring(self, arn: str) -> None:
+        self._due.add(arn)
+        self._rung.set()
 
     async def _look_at_all(self, group: asyncio.TaskGroup) -> None:
         arns = await self._records.open_jobs()
@@ -105,6 +128,8 @@ class Engine:
         if job.attempt is None and not job.over:
             if job.arn not in self._line:
                 self._untold.add(job.arn)
+                last = next(reversed(self._line.values()), job)
+                self._jostled |= job.created < last.created
             self._line[job.arn] = job
             self._turn.set()
             return
@@ -142,7 +167,14 @@ class Engine:
             waiting = Admission(admitted=False, reason=turn.reason)
             await self._answer_all(dict.fromkeys(self._untold - turn.answers.keys(), waiting))
 
+    def _line_up(self) -> None:
+        """Put the line in order: jobs that were created together are heard of in any order."""
+        if self._jostled:
+            self._line = dict(sorted(self._line.items(), key=lambda each: each[1].created))
+            self._jostled = False
+
     def _ask(self) -> Turn:
+        self._line_up()
         capabilities = self._site.capabilities.get(self._backend)
         line = (Request(arn, job.instance_count) for arn, job in self._line.items())
         if capabilities is None:
@@ -185,7 +217,11 @@ class Engine:
             if job.attempt is None and not job.over and job.stop_wish is None:
                 return
             seen = await self._look(job, refusal, observe=observe)
-            moved, refusal = await self._act(job, decide(job, seen))
+            decision = decide(job, seen)
+            if decision.look_at is not None:
+                seconds = (decision.look_at - seen.now).total_seconds()
+                asyncio.get_running_loop().call_later(seconds, self._ring, arn)
+            moved, refusal = await self._act(job, decision)
             if not moved and not refusal:
                 return
             observe = False
@@ -195,8 +231,9 @@ class Engine:
         attempt = job.attempt
         if attempt is None:
             return Seen(now=self._clock(), backend=self._backend, refusal=refusal)
-        facts = await self._records.facts(job.id, attempt.number)
+        # In this order: what an agent told before it left must be among the facts.
         gone = await self._gone(job, attempt) if observe and not job.over else frozenset()
+        facts = await self._records.facts(job.id, attempt.number)
         return Seen(
             now=self._clock(), backend=self._backend, facts=facts, gone=gone, refusal=refusal
         )
@@ -272,9 +309,10 @@ class Engine:
         driver = self._drivers[attempt.backend]
         stops = dict(attempt.stops)
         for host, times in wanted.items():
-            while stops.get(host, 0) < times:
-                await driver.stop(Handle(attempt.backend, attempt.handles[host]))
-                stops[host] = stops.get(host, 0) + 1
+            if stops.get(host, 0) < times:
+                handle = Handle(attempt.backend, attempt.handles[host])
+                await driver.stop(handle, at_once=times > 1)
+                stops[host] = times
         return replace(job, attempt=replace(attempt, stops=stops))
 
     async def _remove(self, attempt: Attempt) -> None:

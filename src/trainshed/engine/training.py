@@ -54,9 +54,11 @@ class Decision:
     launch: bool = False
     """Launch the attempt's nodes (again, for those that are gone), then store their handles."""
     stop: Mapping[str, int] = field(default_factory=dict)
-    """Host name to how often in all its driver should have been asked to stop it."""
+    """Host name to how it should have been told to stop by now: 1 with its grace, 2 at once."""
     retire: Attempt | None = None
     """An attempt whose nodes are to be removed before the job is written."""
+    look_at: datetime | None = None
+    """When to look again though nothing tells of a change; None when time alone decides nothing."""
     clean: bool = False
     """Remove the last attempt's nodes, then mark the job as cleaned."""
 
@@ -99,12 +101,18 @@ def _decide_running(job: TrainingJob, attempt: Attempt, seen: Seen) -> Decision:
         lost = _lost(gone, seen.now)
         ended |= lost
         gone = []
-    if len(ended) == len(nodes):
+    # Without handles nothing could be removed afterwards, so even nodes that ended are found first.
+    if len(ended) == len(nodes) and attempt.handles:
         return _decide_ended(job, attempt, ended, seen)
     if gone or not attempt.handles:
         again = replace(attempt, relaunches=attempt.relaunches + bool(attempt.handles))
         return Decision(job=replace(job, attempt=again), launch=True)
-    return Decision(job=job, stop=_wanted_stops(job, nodes, ended, seen))
+    patience = _patience_ends(ended, seen)
+    return Decision(
+        job=job,
+        stop=_wanted_stops(job, nodes, ended, seen),
+        look_at=patience if patience and patience > seen.now else None,
+    )
 
 
 def _follow(job: TrainingJob, nodes: tuple[str, ...], seen: Seen) -> TrainingJob:
@@ -163,11 +171,10 @@ def _decide_ended(
 def _wanted_stops(
     job: TrainingJob, nodes: tuple[str, ...], ended: Mapping[str, Fact], seen: Seen
 ) -> dict[str, int]:
-    """Return how often each living node should have been asked to stop: 2 means at once."""
-    spoiled_at = _spoiled_at(ended, seen)
-    out_of_patience = (
-        spoiled_at is not None and seen.now.timestamp() >= spoiled_at + _PEER_PATIENCE_SECONDS
-    )
+    """Return how each living node should have been told to stop: 1 with its grace, 2 at once."""
+    patience = _patience_ends(ended, seen)
+    spoiled = patience is not None
+    out_of_patience = patience is not None and seen.now >= patience
     wanted = {}
     for host in nodes:
         if host in ended:
@@ -175,15 +182,15 @@ def _wanted_stops(
         exited = _last(seen.facts.get(host, ()), Kind.EXITED) is not None
         # Having exited, it waits to merge what its peers made; from those that ended comes no more.
         waits_in_vain = exited and len(ended) == len(nodes) - 1
-        if spoiled_at is not None and (out_of_patience or waits_in_vain):
+        if spoiled and (out_of_patience or waits_in_vain):
             wanted[host] = 2
-        elif not exited and (spoiled_at is not None or job.secondary is _S.STOPPING):
+        elif not exited and (spoiled or job.secondary is _S.STOPPING):
             wanted[host] = 1
     return wanted
 
 
-def _spoiled_at(ended: Mapping[str, Fact], seen: Seen) -> float | None:
-    """Return when the first node went wrong by itself, so that the job can't complete any more."""
+def _patience_ends(ended: Mapping[str, Fact], seen: Seen) -> datetime | None:
+    """Return until when the others may save their work; None while no node went wrong by itself."""
     bad = (Outcome.FAILED, Outcome.LOST)
     ends = [fact.at for fact in ended.values() if fact.detail["outcome"] in bad]
     exits = [
@@ -193,7 +200,10 @@ def _spoiled_at(ended: Mapping[str, Fact], seen: Seen) -> float | None:
         and last.detail.get("reason")
         and _last(facts, Kind.STOPPING) is None
     ]
-    return min(ends + exits, default=None)
+    spoiled_at = min(ends + exits, default=None)
+    if spoiled_at is None:
+        return None
+    return datetime.fromtimestamp(spoiled_at + _PEER_PATIENCE_SECONDS, UTC)
 
 
 def _moved(job: TrainingJob, to: SecondaryStatus, at: datetime) -> TrainingJob:

@@ -16,6 +16,9 @@ from trainshed.domain.plan import NodePlan
 from trainshed.drivers.base import Driver, Handle
 from trainshed.testing.reports import Reports
 
+_SAVE = "echo saving; sleep 1; echo saved; exit 0"
+SAVES = ("/bin/sh", "-c", f"trap '{_SAVE}' TERM; echo running; while :; do sleep 0.05; done")
+DEAF = ("/bin/sh", "-c", "trap '' TERM; echo running; while :; do sleep 0.05; done")
 RUNS_LONG = ("/bin/sh", "-c", "trap 'exit 0' TERM; echo running; while :; do sleep 0.05; done")
 
 
@@ -103,6 +106,26 @@ class DriverSuite:
         assert ended is not None
         assert ended.detail["outcome"] == "stopped"
         await gone(place.driver, handle)
+        await place.driver.remove(handle)
+
+    async def test_asking_again_to_stop_takes_no_grace_away(self, place: Place) -> None:
+        plan = place.plan(entrypoint=SAVES, grace=3600.0)
+        handle = await place.driver.launch(plan)
+        await said(place, plan, "running")
+        await place.driver.stop(handle)
+        await said(place, plan, "saving")
+        await place.driver.stop(handle)
+        await told(place, plan, Kind.ENDED)
+        assert "saved" in place.reports.lines(plan.node_id)
+        await place.driver.remove(handle)
+
+    async def test_stopping_at_once_waits_for_no_grace(self, place: Place) -> None:
+        plan = place.plan(entrypoint=DEAF, grace=3600.0)
+        handle = await place.driver.launch(plan)
+        await said(place, plan, "running")
+        await place.driver.stop(handle)
+        await place.driver.stop(handle, at_once=True)
+        await told(place, plan, Kind.ENDED)
         await place.driver.remove(handle)
 
     async def test_removing_ends_what_still_runs(self, place: Place) -> None:

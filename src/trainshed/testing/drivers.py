@@ -17,6 +17,8 @@ class FakeDriver:
     launched: list[str] = field(default_factory=list)
     """Node ids, in the order their agents were really started."""
     stopped: list[str] = field(default_factory=list)
+    hurried: list[str] = field(default_factory=list)
+    """Those that were told to stop at once."""
     removed: list[str] = field(default_factory=list)
     refuse: DriverError | None = None
     """Raised by every launch while set."""
@@ -41,9 +43,9 @@ class FakeDriver:
         if handle.state not in self.living:
             raise NodeGone(f"{handle.state} was taken away")
 
-    async def stop(self, handle: Handle) -> None:
+    async def stop(self, handle: Handle, *, at_once: bool = False) -> None:
         """Note that the node was asked to stop."""
-        self.stopped.append(handle.state)
+        (self.hurried if at_once else self.stopped).append(handle.state)
 
     async def remove(self, handle: Handle) -> None:
         """Forget the node."""

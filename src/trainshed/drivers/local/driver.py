@@ -4,7 +4,7 @@ The folder is the handle: whoever holds ``agent.lock`` in it is the node's agent
 was killed finds its nodes again, and a node can't be started twice. Agents outlive the server.
 
     nodes/<node_id>/plan.json    what to run (written here)
-                    stop         how often the node was asked to stop (written here)
+                    stop         1: the node is to stop, 2: at once (written here)
                     agent.lock   held while the agent lives: "<pid> <start time>"
                     …            what the agent makes: journal, log, the /opt/ml tree
 """
@@ -27,6 +27,9 @@ from trainshed.drivers.local.spare import Child, Spare
 
 _KILL_SECONDS: Final = 10.0
 """How long a killed agent may take to vanish before it is an error."""
+_DELETIONS: Final = 20
+_DELETION_PAUSE_SECONDS: Final = 0.05
+"""How often, and how far apart, to try deleting what a dying container still writes into."""
 _WARM_UP_SECONDS: Final = 0.5
 """How long after a launch the next spare agent is started."""
 
@@ -59,6 +62,7 @@ class LocalDriver:
     async def launch(self, plan: NodePlan) -> Handle:
         """Start the plan's agent; see ``drivers.base``."""
         folder = self._root / plan.node_id
+        new = not folder.exists()
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             if not self._lives(folder):
@@ -66,6 +70,8 @@ class LocalDriver:
                 self._children[plan.node_id] = self._spare.take(folder)
                 self._warm_up_later()
         except OSError as error:
+            if new:  # nobody will hear of it, so nobody would remove it
+                shutil.rmtree(folder, ignore_errors=True)
             raise DriverError(f"cannot start a node in {folder}: {error}") from error
         return Handle(self._name, str(folder))
 
@@ -75,8 +81,8 @@ class LocalDriver:
         if not self._lives(folder):
             raise NodeGone(f"no agent holds {folder / 'agent.lock'}")
 
-    async def stop(self, handle: Handle) -> None:
-        """Count the wish up on disk, then tell the agent by SIGTERM.
+    async def stop(self, handle: Handle, *, at_once: bool = False) -> None:
+        """Write the wish down, then wake the agent by SIGTERM.
 
         An agent that starts later finds the wish in the file.
         """
@@ -84,24 +90,31 @@ class LocalDriver:
         if not folder.is_dir():
             return
         wish = folder / "stop"
-        count = int(wish.read_text()) if wish.exists() else 0
-        _write(wish, str(count + 1))
-        if (pid := _agent_pid(folder)) is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGTERM)
+        if at_once or not wish.exists():
+            _write(wish, "2" if at_once else "1")
+        _signal_agent(folder, signal.SIGTERM)
 
     async def remove(self, handle: Handle) -> None:
         """Kill the agent, and with it the container; delete the folder."""
         folder = Path(handle.state)
         if not folder.is_dir():
             return
-        async with asyncio.timeout(_KILL_SECONDS):
-            while self._lives(folder):
-                if (pid := _agent_pid(folder)) is not None:
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGKILL)
-                await asyncio.sleep(0.01)
-        await asyncio.to_thread(_delete, folder)
+        try:
+            async with asyncio.timeout(_KILL_SECONDS):
+                while self._lives(folder):
+                    if (child := self._children.get(folder.name)) is not None:
+                        child.kill()
+                    _signal_agent(folder, signal.SIGKILL)
+                    await asyncio.sleep(0.01)
+        except TimeoutError as error:
+            raise DriverError(f"the agent of {folder} does not die of SIGKILL") from error
+        left: OSError | None = None
+        for _ in range(_DELETIONS):
+            left = await asyncio.to_thread(_delete, folder)
+            if left is None:
+                return
+            await asyncio.sleep(_DELETION_PAUSE_SECONDS)
+        raise DriverError(f"cannot delete {folder}: {left}; delete it by hand") from left
 
     def get_ready(self) -> None:
         """Have an agent ready for the next launch."""
@@ -147,6 +160,21 @@ def _agent_pid(folder: Path) -> int | None:
     return int(words[0]) if words else None
 
 
+def _signal_agent(folder: Path, number: int) -> None:
+    """Send a signal to the folder's living agent, and to nobody who got its number since."""
+    pid = _agent_pid(folder)
+    if pid is None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        process = os.pidfd_open(pid)
+        try:
+            # It holds the lock still, so it is who was opened.
+            if _agent_pid(folder) == pid:
+                signal.pidfd_send_signal(process, number)
+        finally:
+            os.close(process)
+
+
 def _write(path: Path, text: str) -> None:
     """Write a file that holds either its old content or the new, readable by the owner only."""
     temporary = path.with_name(path.name + ".new")
@@ -155,9 +183,16 @@ def _write(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
-def _delete(folder: Path) -> None:
-    """Delete a folder, also where a job took its own rights away."""
-    for parent, _, _ in os.walk(folder):
-        with contextlib.suppress(OSError):
-            os.chmod(parent, 0o700)  # noqa: PTH101
-    shutil.rmtree(folder)
+def _delete(folder: Path) -> OSError | None:
+    """Delete a folder, also where a job took its own rights away; return what stands against it."""
+    # A folder is opened up before it is listed. A link may lead anywhere, and is left as it is.
+    for parent, folders, _ in os.walk(folder):
+        for path in (Path(parent, name) for name in folders):
+            with contextlib.suppress(OSError):
+                if not path.is_symlink():
+                    path.chmod(0o700)
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        return error if folder.exists() else None
+    return None

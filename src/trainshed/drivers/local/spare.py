@@ -4,7 +4,9 @@ Starting Python and importing the agent takes several times as long as all else 
 and the first line of the user's script. The spare ends by itself when its server is gone.
 """
 
+import contextlib
 import os
+import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -18,8 +20,12 @@ class Child:
         Raises:
             OSError: it can't be started.
         """
-        reading, self._told_by = os.pipe()
         nowhere = os.open(os.devnull, os.O_WRONLY)
+        try:
+            reading, self._told_by = os.pipe()
+        except OSError:
+            os.close(nowhere)
+            raise
         try:
             self.pid = os.posix_spawn(
                 command[0],
@@ -44,13 +50,21 @@ class Child:
     def ended(self) -> bool:
         """Tell whether the process is over."""
         if not self._reaped:
-            self._reaped = os.waitpid(self.pid, os.WNOHANG)[0] != 0
+            try:
+                self._reaped = os.waitpid(self.pid, os.WNOHANG)[0] != 0
+            except ChildProcessError:  # who starts us may have told the kernel to reap for us
+                self._reaped = True
         return self._reaped
+
+    def kill(self) -> None:
+        """Kill the process at once. Nobody else can have its number before it is reaped here."""
+        if not self.ended():
+            os.kill(self.pid, signal.SIGKILL)
 
     def tell(self, line: str) -> bool:
         """Write the one line it waits for; return False if it is gone."""
         try:
-            os.write(self._told_by, f"{line}\n".encode())
+            os.write(self._told_by, os.fsencode(line) + b"\n")
         except BrokenPipeError:
             return False
         finally:
@@ -58,10 +72,17 @@ class Child:
         return True
 
     def dismiss(self) -> None:
-        """End a process that waits for its line, and wait until it is gone."""
+        """End a process that was told nothing, and wait until it is gone."""
         os.close(self._told_by)
+        self.kill()
+        self.reap()
+
+    def reap(self) -> None:
+        """Wait until a process that is about to be gone is."""
         if not self._reaped:
-            os.waitpid(self.pid, 0)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(self.pid, 0)
+            self._reaped = True
 
 
 class Spare:
@@ -87,8 +108,10 @@ class Spare:
             OSError: none waits, and none can be started.
         """
         child, self._waiting = self._waiting, None
-        if child is not None and child.tell(str(folder)) and not child.ended():
-            return child
+        if child is not None:
+            if child.tell(str(folder)) and not child.ended():
+                return child
+            child.reap()
         child = Child(self._command, self._environment)
         child.tell(str(folder))
         return child
