@@ -21,6 +21,7 @@ from trainshed.api.sagemaker.search import SearchTraining
 from trainshed.api.sagemaker.tags import ResourceTags
 from trainshed.api.sts.identity import Identity
 from trainshed.app.settings import Settings, inherited_environment, interpreter
+from trainshed.domain.errors import TrainshedError
 from trainshed.drivers import registry
 from trainshed.drivers.base import Capabilities, Driver
 from trainshed.engine.loop import Engine
@@ -32,6 +33,10 @@ from trainshed.stores.records.database import Database
 from trainshed.stores.records.tags import SqliteTags
 from trainshed.stores.records.training import SqliteTrainingRecords
 from trainshed.wire.front import Front
+
+
+class CredentialsUnreadable(TrainshedError):
+    """The file of keys is damaged; new keys are never made over it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,11 @@ class Parts:
 
 
 def credentials(data: Path, region: str) -> Credentials:
-    """Return the data directory's keys, making them (mode 0600) at the first start."""
+    """Return the data directory's keys, making them (mode 0600) at the first start.
+
+    Raises:
+        CredentialsUnreadable: the file is there, and holds something else.
+    """
     path = data / "credentials.json"
     if not path.exists():
         made = {
@@ -66,8 +75,14 @@ def credentials(data: Path, region: str) -> Credentials:
             "report_secret": secrets.token_urlsafe(30),
         }
         write_private(path, json.dumps({**made, "region": region}, indent=1))
-    kept = json.loads(path.read_text())
-    return Credentials(kept["access_key"], kept["secret_key"], kept["report_secret"])
+    try:
+        kept = json.loads(path.read_text())
+        return Credentials(kept["access_key"], kept["secret_key"], kept["report_secret"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise CredentialsUnreadable(
+            f"{path} does not hold the keys that clients sign with ({error!r}): bring it back from "
+            "a copy, or delete it to have new keys made; nodes that run now are then not heard"
+        ) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,8 +62,8 @@ def listening(data_dir: Path, host: str, port: int | None) -> Iterator[list[sock
 def _main(data_dir: Path, host: str, port: int | None) -> socket.socket:
     last = data_dir / "port"
     wishes = [port] if port is not None else [settings.DEFAULT_PORT, 0]
-    if last.exists() and port in {None, 0}:
-        wishes.insert(0, int(last.read_text()))
+    if port in {None, 0} and (used := _port_in(last)):
+        wishes.insert(0, used)
     for wish in wishes:
         try:
             listener = socket.create_server((host, wish), backlog=_BACKLOG)
@@ -77,6 +77,15 @@ def _main(data_dir: Path, host: str, port: int | None) -> socket.socket:
         write_private(last, str(listener.getsockname()[1]))
         return listener
     raise PortInUse(f"cannot listen on {host}")
+
+
+def _port_in(file: Path) -> int:
+    """Return the port that a file remembers; 0 when it does not, or not any more."""
+    try:
+        port = int(file.read_text())
+    except (OSError, ValueError):
+        return 0
+    return port if 0 < port < 1 << 16 else 0
 
 
 def _known_to_agents(data_dir: Path) -> set[int]:

@@ -26,6 +26,10 @@ from trainshed.wire.connection import Connection
 log = logging.getLogger(__name__)
 
 
+class DataDirUnusable(TrainshedError):
+    """The data directory can't be made or used; the message says why."""
+
+
 class AlreadyServed(TrainshedError):
     """Another server holds the data directory; the message says where it answers."""
 
@@ -47,11 +51,12 @@ def run(
         config: settings file; ``<data_dir>/trainshed.toml`` when None and it exists.
 
     Raises:
+        DataDirUnusable: nothing can be kept in ``data_dir``.
         AlreadyServed: another server holds the directory.
         PortInUse: ``port`` was asked for and is taken.
         SettingsError: the settings file can't be used.
     """
-    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _make(data_dir)
     if config is None and (data_dir / "trainshed.toml").exists():
         config = data_dir / "trainshed.toml"
     chosen = settings.load(config)
@@ -67,6 +72,29 @@ def run(
             parts.objects.close()
             parts.database.close()
             (data_dir / "server.json").unlink(missing_ok=True)
+
+
+def _make(data_dir: Path) -> None:
+    """Make the folder, and see that files can be written there.
+
+    Raises:
+        DataDirUnusable: it can't be, or records and agents could not spell its name.
+    """
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (data_dir / "server.lock").touch()
+        # Its name goes into the records as UTF-8, and to agents as one line.
+        spelled = str(data_dir).encode().splitlines()
+    except (OSError, UnicodeEncodeError) as error:
+        raise _unusable(data_dir, str(error)) from error
+    if len(spelled) > 1:
+        raise _unusable(data_dir, "its name has a line break")
+
+
+def _unusable(data_dir: Path, why: str) -> DataDirUnusable:
+    return DataDirUnusable(
+        f"the data directory {str(data_dir)!r} cannot be used: {why}; name another with --data-dir"
+    )
 
 
 async def _serve(

@@ -35,7 +35,9 @@ class LocalBackend(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     max_nodes: Annotated[int, msgspec.Meta(ge=1)] = max(4, 2 * (os.cpu_count() or 1))
     """Nodes that may run at once; further jobs wait. A process without load costs little, so the
     default is twice the processors."""
-    images: dict[str, str] = msgspec.field(default_factory=lambda: {"*": "python"})
+    images: Annotated[dict[str, str], msgspec.Meta(min_length=1)] = msgspec.field(
+        default_factory=lambda: {"*": "python"}
+    )
     """Image name pattern (``*`` and ``?``) to what runs in its place: a folder that holds
     ``bin/python`` (a virtual environment, a conda environment), an interpreter's path, or
     ``python``, the interpreter that runs this server. First match wins."""
@@ -71,7 +73,7 @@ def load(path: Path | None) -> Settings:
         settings = msgspec.toml.decode(path.read_bytes(), type=Settings)
     except OSError as error:
         raise SettingsError(f"settings file {path}: {error.strerror}") from error
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise SettingsError(f"settings file {path}: {error}") from error
     for root in settings.file_roots:
         if not Path(root).is_absolute():
