@@ -32,7 +32,11 @@ class RunOptions:
     ] = None
     data: Annotated[
         list[str] | None,
-        typer.Option("--data", metavar="[NAME=]PATH_OR_URI", help="A channel of data; repeat."),
+        typer.Option(
+            "--data",
+            metavar="[NAME=]PATH_OR_URI",
+            help="A channel of data [NAME: training]; repeat.",
+        ),
     ] = None
     hp: Annotated[
         list[str] | None, typer.Option("--hp", metavar="K=V", help="A hyperparameter; repeat.")
