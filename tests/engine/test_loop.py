@@ -323,3 +323,35 @@ async def test_jobs_heard_of_together_start_in_the_order_they_were_created(house
             await house.until(one.arn, launched)
             await house.report(f"{one.id}.1.algo-1", *WHOLE_RUN)
     assert house.driver.launched == [f"{one.id}.1.algo-1" for one in jobs]
+
+
+async def test_a_look_costs_no_more_for_a_longer_line(house: House, tmp_path: Path) -> None:
+    class Counting(SqliteTrainingRecords):
+        """Counts the jobs that are read between two looks."""
+
+        def __init__(self, database: Database) -> None:
+            super().__init__(database, house.changes)
+            self.read = [0]
+
+        async def open_jobs(self) -> list[str]:
+            self.read.append(0)
+            return await super().open_jobs()
+
+        async def get(self, arn: str) -> TrainingJob | None:
+            self.read[-1] += 1
+            return await super().get(arn)
+
+    database = Database(tmp_path / "counted.db")
+    house.records = counting = Counting(database)
+    house.driver.capabilities = Capabilities(max_nodes=1)
+    jobs = [replace(job(f"job-{n}"), id=f"{n:012}") for n in range(500)]
+    await asyncio.gather(*(counting.add(one, {}) for one in jobs))
+    async with house.engine(look_seconds=0.2):
+        for one in jobs[1:]:
+            await house.until(one.arn, lambda found: found.secondary is SecondaryStatus.PENDING)
+        told = len(counting.read)
+        async with asyncio.timeout(20):
+            while len(counting.read) < told + 6:
+                await house.changes.watch().next(0.05)
+    database.close()
+    assert max(counting.read[told + 2 : told + 5]) < 210

@@ -27,7 +27,9 @@ from trainshed.stores.records.base import Changes, TrainingRecords
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 5.0
-"""How often every open job is looked at although nothing told of a change: the safety net."""
+"""How often open jobs are looked at although nothing told of a change: the safety net."""
+_LINE_AT_ONCE: Final = 200
+"""How many that only stand in line are looked at each time: a long line must not hold others up."""
 _TELL_SECONDS: Final = 0.1
 """How long a job may stand in line before it is told what it waits for."""
 
@@ -58,6 +60,8 @@ class Engine:
         """Jobs without an attempt, oldest first once ``_line_up`` was called."""
         self._jostled = False
         """Whether somebody joined the line behind a younger one."""
+        self._line_seen = 0
+        """How far down the line the last look came."""
         self._untold: set[str] = set()
         """Those in line who have not been told what they wait for."""
         self._in_use: dict[str, int] = {}
@@ -113,7 +117,20 @@ class Engine:
                 if job is not None:
                     self._note(job)
         self._turn.set()
-        self._start(group, arns, observe=True)
+        self._start(group, self._worth_a_look(arns), observe=True)
+
+    def _worth_a_look(self, arns: list[str]) -> list[str]:
+        """Return those that may have to move, and the next few of those that only wait."""
+        moving: list[str] = []
+        waiting: list[str] = []
+        for arn in arns:
+            standing = self._line.get(arn)
+            (moving if standing is None or standing.stop_wish else waiting).append(arn)
+        if self._line_seen >= len(waiting):
+            self._line_seen = 0
+        few = waiting[self._line_seen : self._line_seen + _LINE_AT_ONCE]
+        self._line_seen += len(few)
+        return moving + few
 
     def _start(self, group: asyncio.TaskGroup, arns: Iterable[str], *, observe: bool) -> None:
         for arn in arns:
