@@ -1,7 +1,9 @@
 """The local driver, held to the promise of all drivers, and what is its own."""
 
+import asyncio
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 
 from trainshed.domain.errors import DriverError, NodeGone
 from trainshed.domain.facts import Kind
+from trainshed.domain.names import NODE_VARIABLE
 from trainshed.domain.plan import NodePlan
 from trainshed.drivers import registry
 from trainshed.drivers.base import Capabilities
@@ -160,3 +163,28 @@ async def test_a_folder_that_can_not_be_made_is_named(tmp_path: Path, place: Pla
 def test_the_registry_finds_every_driver_it_names() -> None:
     assert registry.find("local") is LocalDriver
     assert all(callable(registry.find(kind)) for kind in registry.DRIVERS)
+
+
+def sleeper(folder: str) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(["sleep", "600"], env={**os.environ, NODE_VARIABLE: folder})
+
+
+async def test_removing_ends_what_outlived_its_agent(place: Place) -> None:
+    plan = place.plan()
+    handle = await place.driver.launch(plan)
+    await told(place, plan, Kind.ENDED)
+    left_over = sleeper(handle.state)
+    of_another_node = sleeper(handle.state + "0")
+    await place.driver.remove(handle)
+    assert await asyncio.to_thread(left_over.wait, 30) == -signal.SIGKILL
+    assert of_another_node.poll() is None
+    of_another_node.kill()
+    of_another_node.wait()
+
+
+async def test_everything_a_node_runs_carries_its_folder(place: Place) -> None:
+    plan = place.plan(entrypoint=("/bin/sh", "-c", f"echo ${NODE_VARIABLE}"))
+    handle = await place.driver.launch(plan)
+    await told(place, plan, Kind.ENDED)
+    assert handle.state in place.reports.lines(plan.node_id)
+    await place.driver.remove(handle)

@@ -14,6 +14,7 @@ from trainshed.agent.runtimes.base import Command
 from trainshed.contract import script_mode
 from trainshed.contract.environment import variables
 from trainshed.domain.facts import Outcome
+from trainshed.domain.names import NODE_VARIABLE
 from trainshed.domain.plan import NodePlan
 
 _FOREIGN: Final = ("AWS_", "TRAINSHED_", "SAGEMAKER_", "SM_")
@@ -102,6 +103,7 @@ def _environment(node: Node, host: Mapping[str, str], python: Path | None) -> di
             environment=plan.environment,
         )
     )
+    found[NODE_VARIABLE] = str(node.folder.resolve())
     return found
 
 

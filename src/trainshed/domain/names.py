@@ -9,6 +9,10 @@ from typing import Final
 TRAINING_LOG_GROUP: Final = "/aws/sagemaker/TrainingJobs"
 """Where every training job's lines go; clients have this name built in."""
 
+NODE_VARIABLE: Final = "TRAINSHED_NODE"
+"""In the environment of everything that a node runs, with what names the node on its machine: what
+is left of it can be found by that, whoever died meanwhile."""
+
 _ARN = re.compile(
     r"arn:(?P<partition>aws[a-z-]*):(?P<service>[a-z0-9-]+):(?P<region>[a-z0-9-]*)"
     r":(?P<account>\d{12}|):(?P<kind>[a-z-]+)/(?P<name>.+)"

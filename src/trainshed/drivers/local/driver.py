@@ -23,6 +23,7 @@ from typing import Final
 from trainshed.domain.errors import DriverError, NodeGone
 from trainshed.domain.plan import NodePlan
 from trainshed.drivers.base import Capabilities, Handle
+from trainshed.drivers.local.left_over import end_left_over
 from trainshed.drivers.local.spare import Child, Spare
 
 _KILL_SECONDS: Final = 10.0
@@ -108,6 +109,7 @@ class LocalDriver:
                     await asyncio.sleep(0.01)
         except TimeoutError as error:
             raise DriverError(f"the agent of {folder} does not die of SIGKILL") from error
+        await asyncio.to_thread(end_left_over, folder)
         left: OSError | None = None
         for _ in range(_DELETIONS):
             left = await asyncio.to_thread(_delete, folder)
