@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from trainshed.agent.journal import Journal
-from trainshed.agent.node import Node
+from trainshed.agent.node import Node, Runtime
 from trainshed.agent.output import OutputLog
 from trainshed.agent.report import Reporter
 from trainshed.agent.runtimes.process import ProcessRuntime
@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> int:
     return serve(Path(folder), runtime) if folder else 0
 
 
-def serve(folder: Path, runtime: ProcessRuntime) -> int:
+def serve(folder: Path, runtime: Runtime) -> int:
     """Work on a node's folder until its end is reported; at once 0 when another agent does."""
     folder = folder.absolute()
     stop = Stop(folder / "stop")
@@ -77,10 +77,10 @@ def serve(folder: Path, runtime: ProcessRuntime) -> int:
     return 0
 
 
-def _node(folder: Path, stop: Stop, runtime: ProcessRuntime) -> Node:
+def _node(folder: Path, stop: Stop, runtime: Runtime) -> Node:
     plan = NodePlan.from_json((folder / "plan.json").read_text())
     journal, log = Journal(folder / "journal.jsonl"), OutputLog(folder / "output.log")
-    journal.once(Kind.STARTED, runtime=f"process ({runtime.degree})", pid=os.getpid())
+    journal.once(Kind.STARTED, runtime=runtime.describe(), pid=os.getpid())
     return Node(
         folder=folder,
         plan=plan,

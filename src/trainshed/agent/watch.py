@@ -9,10 +9,9 @@ from typing import Final
 from trainshed.agent.lines import Lines
 from trainshed.agent.metrics import Metrics
 from trainshed.agent.node import Node
-from trainshed.agent.runtimes.base import Container
-from trainshed.domain.facts import Kind
+from trainshed.agent.runtimes.base import Container, Stream
+from trainshed.domain.facts import Fact, Kind
 
-_READ: Final = 256 * 1024
 _METRICS_S: Final = 1.0
 """Longest time a metric waits to be told."""
 _DRAIN_S: Final = 2.0
@@ -29,20 +28,25 @@ class Watch:
     def __init__(self, node: Node, container: Container) -> None:
         self._node = node
         self._container = container
-        self._streams = {container.stdout: Lines(), container.stderr: Lines()}
+        self._streams = {stream: Lines() for stream in Stream}
         self._metrics = Metrics(node.plan.metrics, node.log.say)
         self._selector = selectors.DefaultSelector()
-        self._started = time.monotonic()
-        self._told_at = self._started
+        now = time.monotonic()
+        self._started = now - _since(node.journal.last(Kind.TRAINING))
+        self._told_at = now
+        self._lines = 0
+        """How many the container has written."""
+        self._logged, self._scanned = _known_of(node)
         self._exited_at: float | None = None
         self._terminated = False
-        self._kill_at: float | None = None
+        stopping = node.journal.last(Kind.STOPPING)
+        self._kill_at = now + node.plan.grace - _since(stopping) if stopping else None
         self.killed = False
         """Whether the container had to be killed."""
 
     def run(self) -> None:
         """Return when the container is over and everything it wrote is in the log."""
-        for fd in self._streams:
+        for fd in self._container.outputs:
             self._selector.register(fd, selectors.EVENT_READ, self._read)
         self._selector.register(self._container.events, selectors.EVENT_READ, self._hear)
         self._selector.register(self._container.exited, selectors.EVENT_READ, self._note_end)
@@ -59,23 +63,28 @@ class Watch:
 
     def stderr_tail(self) -> str:
         """Return the last of what the container wrote to stderr."""
-        return self._streams[self._container.stderr].tail()
+        return self._streams[Stream.STDERR].tail()
 
     def _over(self) -> bool:
         if self._exited_at is None:
             return False
-        open_pipes = self._streams.keys() & self._selector.get_map().keys()
+        open_pipes = self._selector.get_map().keys() & set(self._container.outputs)
         return not open_pipes or time.monotonic() > self._exited_at + _DRAIN_S
 
     def _read(self, fd: int) -> None:
-        data = os.read(fd, _READ)
-        if not data:
+        written = self._container.read(fd)
+        if written is None:
             self._selector.unregister(fd)
-        self._keep(self._streams[fd].feed(data))
+            return
+        self._keep([line for stream, data in written for line in self._streams[stream].feed(data)])
 
     def _keep(self, lines: list[bytes]) -> None:
-        if lines:
-            self._metrics.scan(lines, self._node.log.add(lines))
+        """Log and scan lines; what an agent before us did already is passed over."""
+        before, self._lines = self._lines, self._lines + len(lines)
+        new = lines[max(self._logged - before, 0) :]
+        stamp = self._node.log.add(new) if new else time.time_ns() // 1_000_000
+        if unscanned := lines[max(self._scanned - before, 0) :]:
+            self._metrics.scan(unscanned, stamp)
 
     def _hear(self, fd: int) -> None:
         if not self._container.hear():
@@ -131,4 +140,16 @@ class Watch:
 
     def _tell_metrics(self) -> None:
         if points := self._metrics.drain():
-            self._node.journal.append(Kind.METRICS, points=points)
+            self._node.journal.append(Kind.METRICS, points=points, lines=self._lines)
+
+
+def _since(fact: Fact | None) -> float:
+    """Return the seconds since a fact; by the wall clock, which may have been set meanwhile."""
+    return 0.0 if fact is None else max(time.time() - fact.at, 0.0)
+
+
+def _known_of(node: Node) -> tuple[int, int]:
+    """Return how many of the container's lines an agent before us has logged, and scanned."""
+    started, told = node.journal.last(Kind.TRAINING), node.journal.last(Kind.METRICS)
+    logged = node.log.lines_since(started.detail.get("log", 0)) if started else 0
+    return logged, told.detail.get("lines", 0) if told else 0

@@ -11,6 +11,8 @@ One line: ``{"n": 3, "at": 1767225600.123, "kind": "exited", "exit_code": 1}``. 
 kind          further members
 ============  =====================================================================
 started       ``runtime`` how the container will run; ``pid`` the agent's
+pulling       the image is being fetched
+image         ``id`` of the image that runs, ``digest`` it has in its registry ("" for none)
 downloading
 training      ``at`` is when the container started
 metrics       ``points``: list of [name, value, seconds since the epoch]
@@ -35,6 +37,8 @@ class Kind(StrEnum):
     """What a fact tells."""
 
     STARTED = "started"
+    PULLING = "pulling"
+    IMAGE = "image"
     DOWNLOADING = "downloading"
     TRAINING = "training"
     METRICS = "metrics"

@@ -13,6 +13,17 @@ NODE_VARIABLE: Final = "TRAINSHED_NODE"
 """In the environment of everything that a node runs, with what names the node on its machine: what
 is left of it can be found by that, whoever died meanwhile."""
 
+BACKEND_TAG: Final = "trainshed:backend"
+"""The tag by which CreateTrainingJob, which has no member for it, names a backend."""
+SHM_TAG: Final = "trainshed:shm-size"
+"""The tag that asks for a size of /dev/shm, such as ``4g``."""
+IMAGE_TAG: Final = "trainshed:image"
+"""The tag that a job bears once its image is known: the digest it ran."""
+
+CONTAINER_ADDRESS: Final = "169.254.170.2"
+"""Where containers find their machine's server: the address that AWS clients accept credentials
+from, besides loopback (Amazon ECS has its credential endpoint there)."""
+
 _ARN = re.compile(
     r"arn:(?P<partition>aws[a-z-]*):(?P<service>[a-z0-9-]+):(?P<region>[a-z0-9-]*)"
     r":(?P<account>\d{12}|):(?P<kind>[a-z-]+)/(?P<name>.+)"
@@ -58,6 +69,14 @@ def log_stream(job_name: str, host: str, started: datetime) -> str:
 def node_id(job_id: str, attempt: int, host: str) -> str:
     """Return what names one node of one attempt for ever."""
     return f"{job_id}.{attempt}.{host}"
+
+
+def credentials_token(secret: str, node_id: str) -> str:
+    """Return what a node's container shows to be given short-lived keys: HMAC-SHA256 in hex.
+
+    Not the node's report token: a container must not be able to report for its agent.
+    """
+    return hmac.new(secret.encode(), f"credentials/{node_id}".encode(), hashlib.sha256).hexdigest()
 
 
 def report_token(secret: str, node_id: str) -> str:

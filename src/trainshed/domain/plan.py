@@ -12,6 +12,20 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """What a container may use, where the runtime can hold it to that."""
+
+    cpus: float
+    memory: int
+    """Bytes."""
+    gpus: int = 0
+    shm: int = 0
+    """Bytes of /dev/shm; 0 for half of the memory."""
+    volume: int = 0
+    """Bytes of disk that the job asked for; 0 when it did not say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodePlan:
     """One container of an attempt, complete."""
 
@@ -30,7 +44,7 @@ class NodePlan:
     instance_groups: tuple[Mapping[str, Any], ...]
     """As resourceconfig.json has them: ``{instance_group_name, instance_type, hosts}``."""
     image: str
-    """``AlgorithmSpecification.TrainingImage`` as asked; "" when none was named."""
+    """The image to run: ``TrainingImage``, or what the backend has in its place; "" for none."""
     environment_path: str
     """Process runtime: the interpreter, or the folder that holds ``bin/python``, mapped to it."""
     entrypoint: tuple[str, ...] | None
@@ -66,6 +80,20 @@ class NodePlan:
     """How ``s3://`` is reached: ``endpoint``, ``access_key``, ``secret_key``, ``region``."""
     file_roots: tuple[str, ...] = ()
     """Folders below which ``file://`` addresses are allowed; none when empty."""
+    runtime: str = "process"
+    """How the agent starts the container: ``process`` or ``docker``."""
+    engine: str = ""
+    """Docker runtime: the engine's socket, ``unix:///path``; "" to look in the usual places."""
+    pull: str = "missing"
+    """Docker runtime: fetch the image when it is ``missing`` on the machine, or ``always``."""
+    resources: Resources | None = None
+    """What the instance type promises; None where nothing is reserved."""
+    isolated: bool = False
+    """``EnableNetworkIsolation``: no network but the job's own nodes, and no credentials."""
+    container_url: str = ""
+    """Where the container itself reaches the server; "" for ``server_url``."""
+    credentials_token: str = ""
+    """What the container shows to be given short-lived keys; "" when it is given none."""
     cache: str = ""
     """Folder shared by the nodes of a machine, for what is worth keeping between jobs."""
     request: Mapping[str, Any] = field(default_factory=dict)
@@ -86,6 +114,8 @@ class NodePlan:
                 members[key] = tuple(members[key])
         for key in ("instance_groups", "channels", "metrics"):
             members[key] = tuple(members[key])
+        if members.get("resources") is not None:
+            members["resources"] = Resources(**members["resources"])
         return cls(**members)
 
 

@@ -131,6 +131,12 @@ class TrainingJob:
     """CreateTrainingJob as it came (without ``Tags``), in JSON values."""
     created: datetime
     modified: datetime
+    backend: str = ""
+    """Where it is to run; "" for the server's default."""
+    shm: int = 0
+    """Bytes of /dev/shm it asked for; 0 for the backend's own."""
+    image_digest: str = ""
+    """``sha256:…`` of the image it runs; "" until that is known, and where no image runs."""
     secondary: SecondaryStatus = SecondaryStatus.STARTING
     transitions: tuple[Transition, ...] = ()
     stop_wish: datetime | None = None

@@ -7,6 +7,7 @@ inside a node is told by the agent's facts.
 from dataclasses import dataclass
 from typing import Protocol
 
+from trainshed.domain.instances import Instance
 from trainshed.domain.plan import NodePlan
 
 
@@ -17,8 +18,18 @@ class Capabilities:
     max_nodes: int
     """Nodes that may run at once; jobs wait beyond that."""
     images: tuple[tuple[str, str], ...] = ()
-    """(image name pattern, environment path), first match wins. Empty: any image can be pulled."""
+    """(image name pattern, what runs in its place), first match wins: an environment path for the
+    process runtime, which runs no other image; an image for every other, which runs any."""
     runtime: str = "process"
+    """See ``NodePlan.runtime``."""
+    engine: str = ""
+    """See ``NodePlan.engine``."""
+    pull: str = "missing"
+    """See ``NodePlan.pull``."""
+    instances: tuple[tuple[str, Instance], ...] = ()
+    """(instance type pattern, what it means here), first match wins; else the catalogue's."""
+    shm: int = 0
+    """Bytes of /dev/shm of every container; 0 for half of its memory."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,16 @@
 """What every runtime promises: a started container that can be heard, stopped and waited for."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Protocol
+
+
+class Stream(IntEnum):
+    """Which of its two streams a container wrote to."""
+
+    STDOUT = 1
+    STDERR = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,19 +33,26 @@ class Exit:
     """0-255; 128 + n for death by signal n; 126 and 127 when the program could not be run."""
     trouble: str = ""
     """Why the container could not be set up at all; the command then never ran."""
+    oom: bool = False
+    """Whether the kernel killed something in it for want of memory."""
+    lost: str = ""
+    """How the container was taken away, if it was; its exit code then tells nothing."""
 
 
 class Container(Protocol):
     """A started container. Used from one thread."""
 
     @property
-    def stdout(self) -> int:
-        """File descriptor to read; end of file when nobody can write any more."""
+    def outputs(self) -> Sequence[int]:
+        """File descriptors to ``read`` when they are readable."""
         ...
 
-    @property
-    def stderr(self) -> int:
-        """As ``stdout``."""
+    def read(self, output: int) -> Sequence[tuple[Stream, bytes]] | None:
+        """Return what was written since; None when nobody can write to that output any more.
+
+        Runtimes whose containers outlive the agent give the same bytes in the same order to each
+        agent that reads them from the start, however they are cut.
+        """
         ...
 
     @property

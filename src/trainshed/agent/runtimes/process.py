@@ -12,16 +12,21 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+from trainshed.agent import oom
+from trainshed.agent.command import command
+from trainshed.agent.node import Node
 from trainshed.agent.runtimes import bubblewrap
-from trainshed.agent.runtimes.base import Command, Exit
+from trainshed.agent.runtimes.base import Command, Exit, Stream
 from trainshed.domain.plan import NodePlan
 
 _REAPER: Final = str(Path(__file__).with_name("reaper.py"))
+_READ: Final = 256 * 1024
 
 
 class Degree(StrEnum):
@@ -51,12 +56,47 @@ class ProcessRuntime:
         """Whether the container finds its tree under ``/opt/ml``."""
         return self.degree is not Degree.BARE
 
-    def start(self, command: Command, folder: Path, plan: NodePlan) -> "ProcessContainer":
-        """Start ``command`` on the tree ``<folder>/ml``. Call from the process's main thread.
+    @property
+    def interface(self) -> str:
+        """All nodes of a process backend are on one machine; NCCL and MPI are told to use this."""
+        return "lo"
+
+    def describe(self) -> str:
+        """Return how the container will run."""
+        return f"process ({self.degree})"
+
+    def notes(self, node: Node) -> list[str]:
+        """Return what the user should know before the first line."""
+        if self.sees_opt_ml:
+            return []
+        text = (
+            f"paths under /opt/ml are not visible to this job: {self.why}. Its tree is "
+            f"{node.seen.base}; SAGEMAKER_BASE_DIR, SM_MODEL_DIR, SM_CHANNEL_* and the like name it"
+        )
+        return [text]
+
+    def fetch(self, node: Node) -> None:
+        """Do nothing: what runs is an environment of this machine."""
+
+    def brings_code(self, node: Node) -> bool:
+        """Tell whether the toolkit runs the user's script here."""
+        return node.plan.script_mode
+
+    def find(self, node: Node) -> None:
+        """Return None: a container ends with the agent that started it."""
+
+    def clear(self, node: Node) -> None:
+        """Do nothing: the kernel has ended it all."""
+
+    def prepare(self, node: Node) -> "Callable[[], ProcessContainer]":
+        """Return what starts the node's command on its tree, from the process's main thread.
 
         Raises:
-            OSError: the machine has no process or memory to spare.
+            NodeOver: there is nothing to run.
         """
+        return partial(self._start, command(node, os.environ), node.folder, node.plan)
+
+    def _start(self, what: Command, folder: Path, plan: NodePlan) -> "ProcessContainer":
         status, told = os.pipe()
         control, hold = os.pipe()
         keep = [told]
@@ -74,16 +114,16 @@ class ProcessRuntime:
                 host=plan.host,
                 own_pids=self.degree is Degree.NAMESPACES,
             )
-            options += ["--json-status-fd", str(told), "--chdir", command.folder]
+            options += ["--json-status-fd", str(told), "--chdir", what.folder]
             argv += [str(self._program), "--args", str(_listed(options, keep)), "--"]
         try:
             process = subprocess.Popen(
-                [*argv, *command.argv],
+                [*argv, *what.argv],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env=dict(command.environment),
-                cwd=command.folder if self.degree is Degree.BARE else "/",
+                env=dict(what.environment),
+                cwd=what.folder if self.degree is Degree.BARE else "/",
                 pass_fds=keep,
                 start_new_session=True,
                 bufsize=0,
@@ -147,10 +187,19 @@ class ProcessContainer:
         self._pid = -1
         self._pid_fd = -1
         self._exit_code: int | None = None
+        self._oom_kills = oom.kills()
         self.events = status
         self.exited = os.pidfd_open(process.pid)
-        self.stdout = process.stdout.fileno()
-        self.stderr = process.stderr.fileno()
+        self._streams = {
+            process.stdout.fileno(): Stream.STDOUT,
+            process.stderr.fileno(): Stream.STDERR,
+        }
+        self.outputs = tuple(self._streams)
+
+    def read(self, output: int) -> Sequence[tuple[Stream, bytes]] | None:
+        """Return what was written since; None at the end."""
+        data = os.read(output, _READ)
+        return [(self._streams[output], data)] if data else None
 
     def hear(self) -> bool:
         """Take what the status pipe tells."""
@@ -199,7 +248,8 @@ class ProcessContainer:
             if pipe is not None:
                 pipe.close()
         if self._exit_code is not None:
-            return Exit(exit_code=self._exit_code)
+            killed = self._exit_code == 128 + signal.SIGKILL
+            return Exit(exit_code=self._exit_code, oom=killed and oom.kills() > self._oom_kills)
         if code < 0:  # somebody killed bubblewrap, or the reaper, and with it the command
             return Exit(exit_code=128 - code)
         return Exit(exit_code=code, trouble=f"exit status {code}")

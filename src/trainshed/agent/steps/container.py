@@ -6,10 +6,8 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from trainshed.agent import oom
-from trainshed.agent.command import command
 from trainshed.agent.node import Node, NodeOver
-from trainshed.agent.runtimes.base import Exit
+from trainshed.agent.runtimes.base import Container, Exit
 from trainshed.agent.watch import Watch
 from trainshed.contract import exits
 from trainshed.domain.facts import Kind, Outcome
@@ -28,20 +26,12 @@ def run_container(node: Node) -> None:
     if node.journal.last(Kind.EXITED) is not None:
         return
     if node.journal.last(Kind.TRAINING) is not None:
-        _account_for_lost(node)
-        return
-    if node.stop.asked:
-        raise NodeOver(Outcome.STOPPED)
-    _introduce(node)
-    what = command(node, os.environ)
-    kills = oom.kills()
-    # Before it starts: whoever finds this fact must never run the command a second time.
-    node.journal.append(Kind.TRAINING)
-    try:
-        container = node.runtime.start(what, node.folder, node.plan)
-    except OSError as error:
-        reason = f"InternalServerError: the container could not be started: {error}"
-        raise NodeOver(Outcome.LOST, reason) from error
+        container = node.runtime.find(node)
+        if container is None:
+            _account_for_lost(node)
+            return
+    else:
+        container = _started(node)
     node.reporter.start()
     node.journal.settle()
     watch = Watch(node, container)
@@ -51,11 +41,26 @@ def run_container(node: Node) -> None:
         container.kill()  # nobody reads what it writes any more: it would hang
         raise
     ended = container.collect()
+    if ended.lost:
+        raise NodeOver(Outcome.LOST, f"InternalServerError: {ended.lost}")
     tail = watch.stderr_tail()
     if ended.trouble and not watch.killed:
         ended = _never_ran(ended, tail)
-    killed_by_kernel = ended.exit_code == _KILLED and not watch.killed and oom.kills() > kills
-    _note_exit(node, ended, tail, killed_by_kernel)
+    _note_exit(node, ended, tail, ended.oom and not watch.killed)
+
+
+def _started(node: Node) -> Container:
+    if node.stop.asked:
+        raise NodeOver(Outcome.STOPPED)
+    _introduce(node)
+    start = node.runtime.prepare(node)
+    # Before it starts: whoever finds this fact must never run the command a second time.
+    node.journal.append(Kind.TRAINING, log=node.log.size)
+    try:
+        return start()
+    except OSError as error:
+        reason = f"InternalServerError: the container could not be started: {error}"
+        raise NodeOver(Outcome.LOST, reason) from error
 
 
 def _note_exit(node: Node, ended: Exit, tail: str, killed_by_kernel: bool) -> None:
@@ -88,11 +93,8 @@ def _introduce(node: Node) -> None:
             f"CheckpointConfig is not offered here yet: what is written to {node.seen.checkpoints} "
             "is neither kept nor brought back"
         )
-    if not node.runtime.sees_opt_ml:
-        node.log.say(
-            f"paths under /opt/ml are not visible to this job: {node.runtime.why}. Its tree is "
-            f"{node.seen.base}; SAGEMAKER_BASE_DIR, SM_MODEL_DIR, SM_CHANNEL_* and the like name it"
-        )
+    for note in node.runtime.notes(node):
+        node.log.say(note)
 
 
 def _never_ran(ended: Exit, tail: str) -> Exit:

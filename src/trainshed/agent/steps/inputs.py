@@ -32,7 +32,7 @@ def bring_inputs(node: Node) -> None:
         return
     group = node.plan.instance_group
     channels = [channel for channel in node.plan.channels if is_for(channel, group)]
-    archive = _archive_address(node.plan.hyperparameters) if node.plan.script_mode else ""
+    archive = _archive_address(node)
     if not channels and not archive:
         return
     node.journal.once(Kind.DOWNLOADING)
@@ -61,8 +61,11 @@ def bring_inputs(node: Node) -> None:
         raise NodeOver(Outcome.FAILED, f"ClientError: Data download failed:{error}") from error
 
 
-def _archive_address(hyperparameters: Mapping[str, str]) -> str:
+def _archive_address(node: Node) -> str:
     """Return where the code archive lies; "" when it is a folder of the container, or none."""
+    if not node.runtime.brings_code(node):
+        return ""
+    hyperparameters = node.plan.hyperparameters
     named = script_mode.read_value(hyperparameters.get(script_mode.SUBMIT_DIRECTORY, ""))
     return named if isinstance(named, str) and named.startswith(("s3://", "file://")) else ""
 

@@ -1,15 +1,11 @@
 """Lays out ``/opt/ml``: the folders, and the files that tell a container its job."""
 
 from pathlib import Path
-from typing import Final
 
 from trainshed.agent.node import Node
 from trainshed.contract import configs
 from trainshed.contract.tree import Tree
 from trainshed.domain.facts import Kind
-
-_INTERFACE: Final = "lo"
-"""All nodes of a process backend are on one machine; NCCL and MPI are told to use this."""
 
 
 def lay_out(node: Node) -> None:
@@ -51,7 +47,7 @@ def _files(node: Node, tree: Tree) -> dict[Path, str]:
             instance_type=plan.instance_type,
             instance_group=plan.instance_group,
             instance_groups=plan.instance_groups,
-            network_interface=_INTERFACE,
+            network_interface=node.runtime.interface,
         ),
     }
     for name, text in configs.extras(plan.request, plan.metrics).items():
