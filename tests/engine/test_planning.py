@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from trainshed.domain.plan import LaunchPlan, NodePlan
 from trainshed.domain.training import Attempt, SecondaryStatus
 from trainshed.drivers.base import Capabilities
-from trainshed.engine.planning import Site, Unplannable, mapped_environment, plan
+from trainshed.engine.planning import Site, Unplannable, mapped_image, plan
 from trainshed.testing.jobs import NOON, job
 
 SITE = Site(
@@ -105,9 +105,9 @@ def test_a_backend_that_is_gone_is_named_with_those_that_are_there() -> None:
 def test_the_first_fitting_pattern_maps_an_image() -> None:
     images = (("*.dkr.ecr.*/pytorch*", "/torch"), ("*", "python"))
     ecr = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.0"
-    assert mapped_environment(ecr, images) == "/torch"
-    assert mapped_environment("anything", images) == "python"
-    assert mapped_environment("anything", images[:1]) is None
+    assert mapped_image(ecr, images) == "/torch"
+    assert mapped_image("anything", images) == "python"
+    assert mapped_image("anything", images[:1]) is None
 
 
 @given(

@@ -3,7 +3,7 @@
 import json
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,10 +20,10 @@ from trainshed.api.sagemaker.read import ReadTraining
 from trainshed.api.sagemaker.search import SearchTraining
 from trainshed.api.sagemaker.tags import ResourceTags
 from trainshed.api.sts.identity import Identity
-from trainshed.app.settings import Settings, inherited_environment, interpreter
+from trainshed.app import backends
+from trainshed.app.settings import Settings
 from trainshed.domain.errors import TrainshedError
-from trainshed.drivers import registry
-from trainshed.drivers.base import Capabilities, Driver
+from trainshed.drivers.base import Driver
 from trainshed.engine.loop import Engine
 from trainshed.engine.planning import Site
 from trainshed.stores.logs.segments import Logs
@@ -57,6 +57,9 @@ class Parts:
     reports: Reports
     engine: Engine
     drivers: Mapping[str, Driver]
+    """By backend name."""
+    backend: str
+    """The name of the one where jobs go that name none."""
     objects: EmbeddedObjects
     database: Database
 
@@ -106,17 +109,7 @@ def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datet
         logs=Logs(data / "logs"),
         objects=EmbeddedObjects(database, data / "objects", clock),
     )
-    images = tuple(
-        (pattern, interpreter(environment))
-        for pattern, environment in settings.backends.local.images.items()
-    )
-    capabilities = Capabilities(max_nodes=settings.backends.local.max_nodes, images=images)
-    local = registry.find("local")(
-        name="local",
-        root=data / "nodes",
-        capabilities=capabilities,
-        environment=inherited_environment(),
-    )
+    drivers = backends.drivers(settings, data)
     site = Site(
         server_url=url,
         secret=keys.report_secret,
@@ -128,10 +121,10 @@ def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datet
         },
         file_roots=settings.file_roots,
         cache=str(data / "cache"),
-        capabilities={"local": capabilities},
+        capabilities={name: driver.capabilities for name, driver in drivers.items()},
     )
     front = Front(
-        operations(stores, settings, clock),
+        operations(stores, settings, clock, drivers),
         keys={keys.access_key: keys.secret_key},
         clock=clock,
         region=settings.region,
@@ -139,23 +132,27 @@ def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datet
     engine = Engine(
         records=stores.records,
         changes=changes,
-        drivers={"local": local},
+        drivers=drivers,
         site=site,
         clock=clock,
-        backend="local",
+        backend=settings.backend,
     )
     return Parts(
         front=front,
         reports=Reports(records=stores.records, logs=stores.logs, secret=keys.report_secret),
         engine=engine,
-        drivers={"local": local},
+        drivers=drivers,
+        backend=settings.backend,
         objects=stores.objects,
         database=database,
     )
 
 
 def operations(
-    stores: Stores, settings: Settings, clock: Callable[[], datetime]
+    stores: Stores,
+    settings: Settings,
+    clock: Callable[[], datetime],
+    backends: Collection[str] = (),
 ) -> dict[tuple[str, str], Operation]:
     """Return everything this server offers, by service and operation."""
     records, account = stores.records, settings.account
@@ -165,6 +162,7 @@ def operations(
         account=account,
         clock=clock,
         new_id=lambda: secrets.token_hex(6),
+        backends=backends,
     )
     return offered(
         create.operations(),

@@ -164,7 +164,15 @@ def _application(parts: Parts) -> ASGIApp:
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
         if path == "/healthz":
-            body = {"status": "ok", "version": trainshed.__version__}
+            body = {
+                "status": "ok",
+                "version": trainshed.__version__,
+                "backend": parts.backend,
+                "backends": {
+                    name: {"runtime": driver.capabilities.runtime}
+                    for name, driver in parts.drivers.items()
+                },
+            }
             await JSONResponse(body)(scope, receive, send)
         elif path.startswith("/agent/v1/"):
             await parts.reports(scope, receive, send)

@@ -11,16 +11,29 @@ max_nodes = 8
 [backends.local.images]
 "*pytorch*" = "/opt/envs/torch"
 "*" = "python"
+
+[backends.docker]
+max_nodes = 4
+
+[backends.docker.images]
+"763104351884.dkr.ecr.*/pytorch-training:*" = "pytorch/pytorch:latest"
+
+[backends.docker.instances]
+"ml.p3.*" = { cpus = 4, memory = "16g", gpus = 0 }
 """
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 
+from trainshed.domain import sizes
 from trainshed.domain.errors import TrainshedError
+from trainshed.domain.instances import Instance
+from trainshed.domain.names import CONTAINER_ADDRESS
 
 DEFAULT_PORT: Final = 7070
 
@@ -35,6 +48,8 @@ class LocalBackend(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     max_nodes: Annotated[int, msgspec.Meta(ge=1)] = max(4, 2 * (os.cpu_count() or 1))
     """Nodes that may run at once; further jobs wait. A process without load costs little, so the
     default is twice the processors."""
+    stop_seconds: Annotated[float, msgspec.Meta(ge=0)] = 120.0
+    """Between SIGTERM and SIGKILL. The service gives 120."""
     images: Annotated[dict[str, str], msgspec.Meta(min_length=1)] = msgspec.field(
         default_factory=lambda: {"*": "python"}
     )
@@ -43,10 +58,82 @@ class LocalBackend(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     ``python``, the interpreter that runs this server. First match wins."""
 
 
+class InstanceSize(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an instance type means on this machine."""
+
+    cpus: Annotated[float, msgspec.Meta(gt=0)]
+    memory: str
+    """Such as ``16g``."""
+    gpus: Annotated[int, msgspec.Meta(ge=0)] = 0
+    shm: str = ""
+    """Size of /dev/shm; half of the memory when it is not said."""
+
+    def instance(self) -> Instance:
+        """Return it in bytes.
+
+        Raises:
+            ValueError: a size is none.
+        """
+        shm = sizes.parse(self.shm) if self.shm else 0
+        memory = sizes.parse(self.memory)
+        return Instance(cpus=self.cpus, memory=memory, gpus=self.gpus, shm=shm)
+
+
+class DockerBackend(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Nodes that are containers of a Docker engine on this machine, or of Podman."""
+
+    max_nodes: Annotated[int, msgspec.Meta(ge=1)] = max(4, 2 * (os.cpu_count() or 1))
+    """Nodes that may run at once; further jobs wait."""
+    engine: str = ""
+    """The engine's socket, ``unix:///path``; by default DOCKER_HOST, then the usual places."""
+    pull: Literal["missing", "always"] = "missing"
+    """When an image is fetched from its registry."""
+    shm: str = ""
+    """Size of /dev/shm of every container; half of its memory when it is not said."""
+    stop_seconds: Annotated[float, msgspec.Meta(ge=0)] = 120.0
+    """Between SIGTERM and SIGKILL. The service gives 120."""
+    container_host: str = CONTAINER_ADDRESS if sys.platform == "linux" else "host.docker.internal"
+    """Where containers reach this server. By default the address of a network that we make on the
+    engine; ``host.docker.internal`` where the engine is in a virtual machine (Docker Desktop)."""
+    images: dict[str, str] = msgspec.field(default_factory=dict)
+    """Image name pattern (``*`` and ``?``) to the image that runs in its place. First match wins;
+    an image that no pattern fits runs as it is called."""
+    instances: dict[str, InstanceSize] = msgspec.field(default_factory=dict)
+    """Instance type pattern to what it means here. First match wins; others have what Amazon's
+    have, as far as this machine reaches."""
+
+    def sizes(self) -> tuple[tuple[str, Instance], ...]:
+        """Return (pattern, instance) in bytes.
+
+        Raises:
+            ValueError: a size is none; the message names its pattern.
+        """
+        found = []
+        for pattern, size in self.instances.items():
+            try:
+                found.append((pattern, size.instance()))
+            except ValueError as error:
+                raise ValueError(f"backends.docker.instances: {pattern!r}: {error}") from error
+        return tuple(found)
+
+    def shm_bytes(self) -> int:
+        """Return the size of /dev/shm; 0 when it is not said.
+
+        Raises:
+            ValueError: it is no size.
+        """
+        try:
+            return sizes.parse(self.shm) if self.shm else 0
+        except ValueError as error:
+            raise ValueError(f"backends.docker.shm: {error}") from error
+
+
 class Backends(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Configured places, by name."""
 
     local: LocalBackend = LocalBackend()
+    docker: DockerBackend | None = None
+    """None: offered with its defaults where an engine's socket is found."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,6 +145,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The region that ``trainshed aws-env`` exports; requests for any other are served too."""
     file_roots: tuple[str, ...] = ()
     """Folders below which jobs may read and write ``file://`` addresses; none by default."""
+    backend: Literal["local", "docker"] = "local"
+    """Where jobs go that name no backend themselves."""
     backends: Backends = Backends()
 
 
@@ -75,10 +164,36 @@ def load(path: Path | None) -> Settings:
         raise SettingsError(f"settings file {path}: {error.strerror}") from error
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise SettingsError(f"settings file {path}: {error}") from error
+    _check(settings, path)
+    return settings
+
+
+def _check(settings: Settings, path: Path) -> None:
+    docker = settings.backends.docker
+    try:
+        if docker is not None:
+            docker.sizes()
+            docker.shm_bytes()
+    except ValueError as error:
+        raise SettingsError(f"settings file {path}: {error}") from error
     for root in settings.file_roots:
         if not Path(root).is_absolute():
             raise SettingsError(f"settings file {path}: file_roots: {root!r} is not absolute")
-    return settings
+
+
+def engine_socket(configured: str, environment: Mapping[str, str]) -> str:
+    """Return the container engine's address; "" when none is configured and none found.
+
+    Args:
+        configured: ``[backends.docker] engine``.
+        environment: may hold DOCKER_HOST and XDG_RUNTIME_DIR.
+    """
+    if configured or environment.get("DOCKER_HOST"):
+        return configured or environment["DOCKER_HOST"]
+    usual = [Path("/var/run/docker.sock"), Path("/run/podman/podman.sock")]
+    if runtime := environment.get("XDG_RUNTIME_DIR"):
+        usual.insert(1, Path(runtime) / "podman" / "podman.sock")
+    return next((f"unix://{path}" for path in usual if path.is_socket()), "")
 
 
 def interpreter(environment: str) -> str:

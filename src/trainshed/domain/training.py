@@ -74,6 +74,7 @@ MESSAGES: Final[Mapping[SecondaryStatus, str]] = {
 
 LAUNCHING: Final = "Launching requested ML instances"
 PREPARING: Final = "Preparing the instances for training"
+PULLING: Final = "Downloading the training image"
 
 
 def status_of(secondary: SecondaryStatus) -> TrainingJobStatus:

@@ -30,6 +30,10 @@ class Capabilities:
     """(instance type pattern, what it means here), first match wins; else the catalogue's."""
     shm: int = 0
     """Bytes of /dev/shm of every container; 0 for half of its memory."""
+    grace: float = 120.0
+    """Seconds between SIGTERM and SIGKILL."""
+    container_host: str = ""
+    """The host by which containers reach the server; "" for the one that nodes use."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,9 @@ from typing import Final
 from trainshed.domain.errors import DriverError, NoCapacity, NodeGone, StoreError
 from trainshed.domain.training import Attempt, TrainingJob
 from trainshed.drivers.base import Driver, Handle
+from trainshed.engine.line import Line
 from trainshed.engine.planning import Site, Unplannable, plan
-from trainshed.engine.scheduling import Admission, Request, Turn, admit
+from trainshed.engine.scheduling import Admission
 from trainshed.engine.training import Decision, Seen, decide
 from trainshed.stores.records.base import Changes, TrainingRecords
 
@@ -48,26 +49,19 @@ class Engine:
         backend: str,
         look_seconds: float = LOOK_SECONDS,
     ) -> None:
-        """Drivers and ``site.capabilities`` are by backend name; jobs go to ``backend``."""
+        """Drivers and ``site.capabilities`` are by backend name.
+
+        Jobs that name no backend go to ``backend``.
+        """
         self._records = records
         self._changes = changes
         self._drivers = drivers
         self._site = site
         self._clock = clock
-        self._backend = backend
         self._look_seconds = look_seconds
-        self._line: dict[str, TrainingJob] = {}
-        """Jobs without an attempt, oldest first once ``_line_up`` was called."""
-        self._jostled = False
-        """Whether somebody joined the line behind a younger one."""
+        self._line = Line(site.capabilities, backend)
         self._line_seen = 0
         """How far down the line the last look came."""
-        self._untold: set[str] = set()
-        """Those in line who have not been told what they wait for."""
-        self._in_use: dict[str, int] = {}
-        """Nodes by ARN, of all jobs that have an attempt and are not cleaned."""
-        self._turn = asyncio.Event()
-        """Set when the line should be looked at."""
         self._waits = asyncio.Event()
         """Set when somebody in line has not been told."""
         self._again: dict[str, bool] = {}
@@ -112,11 +106,11 @@ class Engine:
         arns = await self._records.open_jobs()
         for arn in arns:
             # Every node in use must be known before one more is given away.
-            if arn not in self._line and arn not in self._in_use:
+            if arn not in self._line:
                 job = await self._records.get(arn)
                 if job is not None:
-                    self._note(job)
-        self._turn.set()
+                    self._line.note(job)
+        self._line.turn.set()
         self._start(group, self._worth_a_look(arns), observe=True)
 
     def _worth_a_look(self, arns: list[str]) -> list[str]:
@@ -124,7 +118,7 @@ class Engine:
         moving: list[str] = []
         waiting: list[str] = []
         for arn in arns:
-            standing = self._line.get(arn)
+            standing = self._line.waiting.get(arn)
             (moving if standing is None or standing.stop_wish else waiting).append(arn)
         if self._line_seen >= len(waiting):
             self._line_seen = 0
@@ -140,38 +134,15 @@ class Engine:
                 self._again[arn] = False
                 group.create_task(self._step_until_quiet(arn, observe=observe))
 
-    def _note(self, job: TrainingJob) -> None:
-        """Keep the line and the nodes in use as the job now has them."""
-        if job.attempt is None and not job.over:
-            if job.arn not in self._line:
-                self._untold.add(job.arn)
-                last = next(reversed(self._line.values()), job)
-                self._jostled |= job.created < last.created
-            self._line[job.arn] = job
-            self._turn.set()
-            return
-        self._line.pop(job.arn, None)
-        self._untold.discard(job.arn)
-        if job.attempt is not None and not job.cleaned:
-            self._in_use[job.arn] = job.instance_count
-        else:
-            self._forget(job.arn)
-
-    def _forget(self, arn: str) -> None:
-        self._line.pop(arn, None)
-        self._untold.discard(arn)
-        if self._in_use.pop(arn, None) is not None:
-            self._turn.set()
-
     async def _let_in(self, group: asyncio.TaskGroup) -> None:
-        """Answer the head of the line, each time a job joined it or nodes became free."""
+        """Answer the heads of the lines, each time a job joined one or nodes became free."""
         while True:
-            await self._turn.wait()
-            self._turn.clear()
-            turn = self._ask()
-            await self._answer_all(turn.answers)
-            self._start(group, turn.answers, observe=False)
-            if self._untold:
+            await self._line.turn.wait()
+            self._line.turn.clear()
+            answers = self._line.answers()
+            await self._answer_all(answers)
+            self._start(group, answers, observe=False)
+            if self._line.untold:
                 self._waits.set()
 
     async def _tell(self) -> None:
@@ -180,38 +151,23 @@ class Engine:
             await self._waits.wait()
             await asyncio.sleep(_TELL_SECONDS)
             self._waits.clear()
-            turn = self._ask()
-            waiting = Admission(admitted=False, reason=turn.reason)
-            await self._answer_all(dict.fromkeys(self._untold - turn.answers.keys(), waiting))
-
-    def _line_up(self) -> None:
-        """Put the line in order: jobs that were created together are heard of in any order."""
-        if self._jostled:
-            self._line = dict(sorted(self._line.items(), key=lambda each: each[1].created))
-            self._jostled = False
-
-    def _ask(self) -> Turn:
-        self._line_up()
-        capabilities = self._site.capabilities.get(self._backend)
-        line = (Request(arn, job.instance_count) for arn, job in self._line.items())
-        if capabilities is None:
-            return Turn(answers={request.arn: Admission(admitted=True) for request in line})
-        return admit(line, sum(self._in_use.values()), self._backend, capabilities)
+            await self._answer_all(self._line.reasons())
 
     async def _answer_all(self, answers: Mapping[str, Admission]) -> None:
         async with asyncio.TaskGroup() as answering:
             for arn, answer in answers.items():
-                answering.create_task(self._answer(self._line[arn], answer))
+                answering.create_task(self._answer(self._line.waiting[arn], answer))
 
     async def _answer(self, job: TrainingJob, admission: Admission) -> None:
         """Write what became of a job in line; if its row moved meanwhile, its own step looks."""
-        seen = Seen(now=self._clock(), backend=self._backend, admission=admission)
+        backend = self._line.backend_of(job)
+        seen = Seen(now=self._clock(), backend=backend, admission=admission)
         try:
             await self._write(job, decide(job, seen).job)
         except StoreError:
             log.exception("a job in line could not be answered: %s", job.arn)
         else:
-            self._untold.discard(job.arn)
+            self._line.untold.discard(job.arn)
 
     async def _step_until_quiet(self, arn: str, *, observe: bool) -> None:
         """Step a job until it has nothing more to do and nobody asked again meanwhile."""
@@ -230,7 +186,7 @@ class Engine:
         """Move one job as far as it goes."""
         refusal = ""
         while (job := await self._records.get(arn)) is not None and not job.cleaned:
-            self._note(job)
+            self._line.note(job)
             if job.attempt is None and not job.over and job.stop_wish is None:
                 return
             seen = await self._look(job, refusal, observe=observe)
@@ -242,18 +198,17 @@ class Engine:
             if not moved and not refusal:
                 return
             observe = False
-        self._forget(arn)
+        self._line.forget(arn)
 
     async def _look(self, job: TrainingJob, refusal: str, *, observe: bool) -> Seen:
         attempt = job.attempt
+        backend = self._line.backend_of(job)
         if attempt is None:
-            return Seen(now=self._clock(), backend=self._backend, refusal=refusal)
+            return Seen(now=self._clock(), backend=backend, refusal=refusal)
         # In this order: what an agent told before it left must be among the facts.
         gone = await self._gone(job, attempt) if observe and not job.over else frozenset()
         facts = await self._records.facts(job.id, attempt.number)
-        return Seen(
-            now=self._clock(), backend=self._backend, facts=facts, gone=gone, refusal=refusal
-        )
+        return Seen(now=self._clock(), backend=backend, facts=facts, gone=gone, refusal=refusal)
 
     async def _gone(self, job: TrainingJob, attempt: Attempt) -> frozenset[str]:
         driver = self._drivers.get(attempt.backend)
@@ -297,7 +252,7 @@ class Engine:
         """Write a job if it changed; False if the row moved meanwhile, and nothing was written."""
         if new != old and not await self._records.swap(old, new):
             return False
-        self._note(new)
+        self._line.note(new)
         return True
 
     async def _launch(self, job: TrainingJob, attempt: Attempt) -> tuple[bool, str]:

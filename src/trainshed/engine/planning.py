@@ -5,15 +5,18 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from trainshed.contract import script_mode
 from trainshed.domain import names
-from trainshed.domain.plan import LaunchPlan, NodePlan
+from trainshed.domain.instances import known
+from trainshed.domain.plan import LaunchPlan, NodePlan, Resources
 from trainshed.domain.training import Attempt, SecondaryStatus, TrainingJob
 from trainshed.drivers.base import Capabilities
 
 _DEFAULT_MAX_RUNTIME: Final = 86400
 """Seconds; the service's default, one day (API reference, StoppingCondition)."""
+_GIB: Final = 1 << 30
 _LEAST_RUNTIME: Final = 1.0
 """Seconds that an attempt has at least: it then ends as any that reaches its limit does."""
 
@@ -53,36 +56,48 @@ def plan(job: TrainingJob, attempt: Attempt, site: Site) -> LaunchPlan | Unplann
         )
     algorithm = job.request.get("AlgorithmSpecification", {})
     image = str(algorithm.get("TrainingImage") or algorithm.get("AlgorithmName") or "")
-    environment_path = mapped_environment(image, capabilities.images)
-    if capabilities.images and environment_path is None:
+    mapped = mapped_image(image, capabilities.images)
+    process = capabilities.runtime == "process"
+    if process and capabilities.images and mapped is None:
         return Unplannable(
             f"ClientError: no environment is mapped to the image '{image}'; "
             f"add a pattern that fits it to [backends.{attempt.backend}.images]"
         )
     groups = _groups(job.request.get("ResourceConfig", {}))
-    shared = _shared(job, site, groups)
+    shared = replace(
+        _shared(job, site, groups, capabilities),
+        image=image if process else mapped or image,
+        environment_path=(mapped or "") if process else "",
+    )
     nodes = []
     for group in groups:
         for host in group["hosts"]:
             node_id = names.node_id(job.id, attempt.number, host)
+            resources = None if process else _resources(job, group["instance_type"], capabilities)
+            if isinstance(resources, Unplannable):
+                return resources
             node = replace(
                 shared,
                 node_id=node_id,
                 host=host,
                 instance_type=group["instance_type"],
                 instance_group=group["instance_group_name"],
-                image=image,
-                environment_path=environment_path or "",
                 log_stream=names.log_stream(job.name, host, attempt.started),
                 token=names.report_token(site.secret, node_id),
                 max_runtime=_runtime_left(job, attempt),
-                notes=_notes(image, environment_path, group["instance_type"], job.request),
+                resources=resources,
+                notes=_notes(job.request, image, mapped, group["instance_type"], process=process),
             )
             nodes.append(node)
     return LaunchPlan(backend=attempt.backend, attempt=attempt.number, nodes=tuple(nodes))
 
 
-def _shared(job: TrainingJob, site: Site, groups: tuple[Mapping[str, Any], ...]) -> NodePlan:
+def _shared(
+    job: TrainingJob,
+    site: Site,
+    groups: tuple[Mapping[str, Any], ...],
+    capabilities: Capabilities,
+) -> NodePlan:
     """Return what all nodes have in common; what is a node's own is still empty."""
     request = job.request
     algorithm = request.get("AlgorithmSpecification", {})
@@ -114,6 +129,12 @@ def _shared(job: TrainingJob, site: Site, groups: tuple[Mapping[str, Any], ...])
         compression=str(output.get("CompressionType") or "GZIP"),
         metrics=tuple(algorithm.get("MetricDefinitions") or ()),
         max_runtime=0.0,
+        grace=capabilities.grace,
+        runtime=capabilities.runtime,
+        engine=capabilities.engine,
+        pull=capabilities.pull,
+        isolated=bool(request.get("EnableNetworkIsolation")),
+        container_url=_at(capabilities.container_host, site.server_url),
         log_group=names.TRAINING_LOG_GROUP,
         log_stream="",
         server_url=site.server_url,
@@ -139,8 +160,8 @@ def _runtime_left(job: TrainingJob, attempt: Attempt) -> float:
     return max(float(limit or _DEFAULT_MAX_RUNTIME) - spent.total_seconds(), _LEAST_RUNTIME)
 
 
-def mapped_environment(image: str, images: Sequence[tuple[str, str]]) -> str | None:
-    """Return the environment that the first fitting pattern maps ``image`` to, or None."""
+def mapped_image(image: str, images: Sequence[tuple[str, str]]) -> str | None:
+    """Return what the first fitting pattern has run in place of ``image``, or None."""
     for pattern, path in images:
         if fnmatchcase(image, pattern):
             return path
@@ -171,24 +192,61 @@ def _groups(resources: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
     return tuple(groups)
 
 
+def _resources(
+    job: TrainingJob, instance_type: str, capabilities: Capabilities
+) -> Resources | Unplannable:
+    """Return what a node of this type may use on the backend."""
+    fitting = (
+        instance
+        for pattern, instance in capabilities.instances
+        if fnmatchcase(instance_type, pattern)
+    )
+    instance = next(fitting, None) or known(instance_type)
+    if instance is None:
+        return Unplannable(
+            f"ClientError: nothing is known of the instance type '{instance_type}'; "
+            "say what it means here in [backends.docker.instances]"
+        )
+    volume = job.request.get("ResourceConfig", {}).get("VolumeSizeInGB") or 0
+    return Resources(
+        cpus=instance.cpus,
+        memory=instance.memory,
+        gpus=instance.gpus,
+        shm=job.shm or instance.shm or capabilities.shm,
+        volume=int(volume) * _GIB,
+    )
+
+
+def _at(host: str, url: str) -> str:
+    """Return ``url`` with another host; "" when no other is named."""
+    port = urlsplit(url).port
+    return f"http://{host}:{port}" if host else ""
+
+
 def _notes(
-    image: str, environment_path: str | None, instance_type: str, request: Mapping[str, Any]
+    request: Mapping[str, Any],
+    image: str,
+    mapped: str | None,
+    instance_type: str,
+    *,
+    process: bool,
 ) -> tuple[str, ...]:
-    """Return where a backend without container engine differs from what was asked."""
-    if environment_path is None:
-        return ()
-    notes = [
-        (
-            f"no container engine on this backend: instead of the image '{image}' "
-            f"runs {environment_path}"
-        ),
-        (
-            f"instance type {instance_type} is not reserved: "
-            "the job shares the processors and memory of this machine"
-        ),
-    ]
-    if request.get("EnableNetworkIsolation"):
-        notes.append("EnableNetworkIsolation is not kept here: the job has this machine's network")
+    """Return where the backend differs from what was asked."""
+    notes = []
+    if process and mapped is not None:
+        notes += [
+            f"no container engine on this backend: instead of the image '{image}' runs {mapped}",
+            (
+                f"instance type {instance_type} is not reserved: "
+                "the job shares the processors and memory of this machine"
+            ),
+        ]
+        if request.get("EnableNetworkIsolation"):
+            notes.append(
+                "EnableNetworkIsolation is not kept here: the job has this machine's network"
+            )
+    elif mapped is not None:
+        notes.append(f"instead of the image '{image}' runs {mapped}, as this server is set")
     if request.get("EnableManagedSpotTraining"):
         notes.append("EnableManagedSpotTraining changes nothing here: nodes are not taken away")
     return tuple(notes)

@@ -13,7 +13,9 @@ from trainshed.domain.facts import Fact, Kind, Outcome
 from trainshed.domain.names import hosts as host_names
 from trainshed.domain.training import (
     LAUNCHING,
+    MESSAGES,
     PREPARING,
+    PULLING,
     Attempt,
     SecondaryStatus,
     TrainingJob,
@@ -122,11 +124,15 @@ def _follow(job: TrainingJob, nodes: tuple[str, ...], seen: Seen) -> TrainingJob
     if job.attempt is not None and job.attempt.handles and job.secondary is _S.STARTING:
         job = job.moved_to(_S.STARTING, at=seen.now, message=PREPARING)
     firsts = {kind: _firsts(seen, kind) for kind in Kind}
-    busy = firsts[Kind.DOWNLOADING] + firsts[Kind.TRAINING]
+    busy = firsts[Kind.PULLING] + firsts[Kind.DOWNLOADING] + firsts[Kind.TRAINING]
     if busy and job.training_start is None:
         job = replace(job, training_start=_time(min(busy), job, seen.now))
-    if firsts[Kind.DOWNLOADING]:
-        job = _advanced(job, _S.DOWNLOADING, min(firsts[Kind.DOWNLOADING]), seen.now)
+    job = replace(job, image_digest=job.image_digest or _first_image(seen))
+    if bringing := firsts[Kind.PULLING] + firsts[Kind.DOWNLOADING]:
+        job = _advanced(job, _S.DOWNLOADING, min(bringing), seen.now)
+    if job.secondary is _S.DOWNLOADING:
+        what = MESSAGES[_S.DOWNLOADING] if firsts[Kind.DOWNLOADING] else PULLING
+        job = job.moved_to(_S.DOWNLOADING, at=job.modified, message=what)
     if firsts[Kind.TRAINING]:
         job = _advanced(job, _S.TRAINING, min(firsts[Kind.TRAINING]), seen.now)
     if _stopped_by_limit(seen):
@@ -280,6 +286,14 @@ def _firsts(seen: Seen, kind: Kind) -> list[float]:
         for facts in seen.facts.values()
         if any(fact.kind is kind for fact in facts)
     ]
+
+
+def _first_image(seen: Seen) -> str:
+    """Return what the first node that knows its image calls it; "" while none does."""
+    for facts in seen.facts.values():
+        if known := _last(facts, Kind.IMAGE):
+            return str(known.detail.get("digest") or known.detail.get("id") or "")
+    return ""
 
 
 def _last(facts: tuple[Fact, ...], kind: Kind) -> Fact | None:

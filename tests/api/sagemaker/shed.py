@@ -83,6 +83,7 @@ class Shed:
                 account=ACCOUNT,
                 clock=lambda: self.now,
                 new_id=lambda: f"{next(ids):012x}",
+                backends={"local", "docker"},
             ).operations(),
             ReadTraining(records=self.records, account=ACCOUNT).operations(),
             ChangeTraining(

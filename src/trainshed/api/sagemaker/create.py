@@ -1,6 +1,6 @@
 """CreateTrainingJob: a wish that makes sense becomes a row; the engine makes it true."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -8,6 +8,8 @@ from trainshed.api.operations import Table
 from trainshed.api.sagemaker.checks import check_request, check_tags
 from trainshed.api.sagemaker.data import Data
 from trainshed.api.sagemaker.lookup import training_job_arn
+from trainshed.api.sagemaker.rejections import invalid
+from trainshed.domain import names, sizes
 from trainshed.domain.errors import RequestRejected
 from trainshed.domain.training import SecondaryStatus, TrainingJob
 from trainshed.wire.message import Call
@@ -32,13 +34,24 @@ class CreateTraining:
         account: str,
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
+        backends: Collection[str],
     ) -> None:
-        """Keep jobs in ``records``; ``new_id`` returns a new ``TrainingJob.id`` at each call."""
+        """Keep jobs in ``records``.
+
+        Args:
+            records: where jobs are kept.
+            data: looks at what a request names.
+            account: the account id in ARNs.
+            clock: tells the time.
+            new_id: returns a new ``TrainingJob.id`` at each call.
+            backends: the names that the tag ``trainshed:backend`` may have.
+        """
         self._records = records
         self._data = data
         self._account = account
         self._clock = clock
         self._new_id = new_id
+        self._backends = backends
 
     def operations(self) -> Table:
         """Return the operations this subject offers."""
@@ -52,6 +65,8 @@ class CreateTraining:
         """
         request = {key: value for key, value in call.params.items() if key != "Tags"}
         tags = check_tags(call.params.get("Tags") or ())
+        backend = self._backend(tags)
+        shm = _shm(tags)
         check_request(request)
         await self._data.check(request, call.region)
         now = self._clock()
@@ -64,6 +79,8 @@ class CreateTraining:
             request=request,
             created=now,
             modified=now,
+            backend=backend,
+            shm=shm,
         ).moved_to(SecondaryStatus.STARTING, at=now)
         if not await self._records.add(job, tags):
             raise RequestRejected(
@@ -72,3 +89,22 @@ class CreateTraining:
                 f"and a training job with this name already exists ({job.arn})",
             )
         return {"TrainingJobArn": job.arn}
+
+    def _backend(self, tags: Mapping[str, str]) -> str:
+        """Return the backend that the tags name; "" when they name none."""
+        name = tags.get(names.BACKEND_TAG, "")
+        if name and name not in self._backends:
+            raise invalid(
+                f"Tag {names.BACKEND_TAG!r} names the backend {name!r}, which this server does not "
+                f"have; it has: {', '.join(sorted(self._backends))}."
+            )
+        return name
+
+
+def _shm(tags: Mapping[str, str]) -> int:
+    """Return the bytes of /dev/shm that the tags ask for; 0 when they do not."""
+    text = tags.get(names.SHM_TAG)
+    try:
+        return 0 if text is None else sizes.parse(text)
+    except ValueError as error:
+        raise invalid(f"Tag {names.SHM_TAG!r}: {error}.") from error

@@ -44,13 +44,16 @@ class ResourceTags:
         return {"Tags": tag_list(await self._tags.tags(arn))}
 
     async def list_tags(self, call: Call) -> dict[str, Any]:
-        """Return all tags, ordered by key.
+        """Return all tags, ordered by key; among them the digest of the image that a job ran.
 
         A resource has at most 50 tags and a page at least 50, so the first page is the last.
         """
         arn = await self._known(call)
         start_of(call)  # refuses tokens that are not ours; we never give one
-        return {"Tags": tag_list(await self._tags.tags(arn))}
+        job = await self._records.get(arn)
+        known = {names.IMAGE_TAG: job.image_digest} if job and job.image_digest else {}
+        found = {**await self._tags.tags(arn), **known}
+        return {"Tags": tag_list(dict(sorted(found.items())))}
 
     async def delete_tags(self, call: Call) -> dict[str, Any]:
         """Remove tags; keys that are not there are no error."""

@@ -1,0 +1,65 @@
+"""The configured places: from settings to drivers, by backend name."""
+
+from pathlib import Path
+
+from trainshed.app.settings import (
+    DockerBackend,
+    LocalBackend,
+    Settings,
+    engine_socket,
+    inherited_environment,
+    interpreter,
+)
+from trainshed.drivers import registry
+from trainshed.drivers.base import Capabilities, Driver
+
+_PYTHON_IMAGE = ("trainshed/python", "python:3.12")
+"""What stands for ``trainshed run`` without --image, where images run."""
+
+
+def drivers(settings: Settings, data: Path) -> dict[str, Driver]:
+    """Return a driver for each backend that this server offers.
+
+    ``docker`` is offered when it is configured, and when an engine's socket is on this machine.
+    """
+    found = {"local": local(settings.backends.local)}
+    environment = inherited_environment()
+    docker = settings.backends.docker
+    engine = engine_socket(docker.engine if docker else "", environment)
+    if docker is not None or engine:
+        found["docker"] = containers(docker or DockerBackend(), engine)
+    return {
+        name: registry.find("local")(
+            name=name,
+            root=data / "nodes",
+            capabilities=capabilities,
+            environment=environment,
+        )
+        for name, capabilities in found.items()
+    }
+
+
+def local(settings: LocalBackend) -> Capabilities:
+    """Return what the processes of this machine can do."""
+    return Capabilities(
+        max_nodes=settings.max_nodes,
+        images=tuple(
+            (pattern, interpreter(environment)) for pattern, environment in settings.images.items()
+        ),
+        grace=settings.stop_seconds,
+    )
+
+
+def containers(settings: DockerBackend, engine: str) -> Capabilities:
+    """Return what the containers of an engine can do."""
+    return Capabilities(
+        max_nodes=settings.max_nodes,
+        images=(*settings.images.items(), _PYTHON_IMAGE),
+        runtime="docker",
+        engine=engine,
+        pull=settings.pull,
+        instances=settings.sizes(),
+        shm=settings.shm_bytes(),
+        grace=settings.stop_seconds,
+        container_host=settings.container_host,
+    )

@@ -1,0 +1,148 @@
+"""Access keys of running jobs: derived from the server's secret, so that none has to be kept.
+
+A key's id tells all that is to know of it, in the alphabet that access keys have::
+
+    TSNODE3F9A0C11D2E4T1H2                  the agent of node algo-2, attempt 1
+    TSCONTAINER3F9A0C11D2E4T1H2X1767272400  its container, until that second
+    TSCONTAINER3F9A0C11D2E4T1H2             its container, as long as the job runs
+
+An id can be made up by anybody; the secret that belongs to it only by who has the server's. A
+container's key comes with a session token beside, as all of AWS's temporary keys do.
+
+None of them outlives its job: see ``Key.opens``.
+"""
+
+import hashlib
+import hmac
+import re
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from trainshed.domain import names
+from trainshed.domain.training import TrainingJob
+
+LIFETIME: Final = timedelta(hours=1)
+"""Of a container's short-lived key. AWS clients ask for the next one 10 to 15 minutes ahead."""
+
+_ID: Final = re.compile(
+    r"TS(?P<holder>NODE|CONTAINER)(?P<job>[0-9A-F]{12})T(?P<attempt>[1-9][0-9]{0,8})"
+    r"H(?P<rank>[1-9][0-9]{0,5})(?:X(?P<until>[1-9][0-9]{0,10}))?",
+    re.ASCII,
+)
+_SECRET_LENGTH: Final = 40
+"""Characters; as many as AWS's have."""
+_HOST: Final = "algo-"
+
+
+class Holder(StrEnum):
+    """Who signs with a key."""
+
+    NODE = "NODE"
+    """The agent: its key lasts until the job is over and its nodes are removed, so that it can
+    deliver after any time that the server was away."""
+    CONTAINER = "CONTAINER"
+    """The user's program: its key ends with the job, and usually before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """What the id of a job's access key says."""
+
+    holder: Holder
+    job_id: str
+    attempt: int
+    host: str
+    expires: datetime | None = None
+    """None: with the job. Whole seconds, UTC."""
+
+    @property
+    def id(self) -> str:
+        """The access key id."""
+        rank = self.host.removeprefix(_HOST)
+        until = "" if self.expires is None else f"X{int(self.expires.timestamp())}"
+        return f"TS{self.holder}{self.job_id.upper()}T{self.attempt}H{rank}{until}"
+
+    def secret(self, server_secret: str) -> str:
+        """Return the secret access key."""
+        return _derived(server_secret, "secret-key", self.id)[:_SECRET_LENGTH]
+
+    def token(self, server_secret: str) -> str:
+        """Return the session token that must come along; "" for a key that has none."""
+        if self.holder is Holder.NODE:
+            return ""
+        return _derived(server_secret, "session-token", self.id)
+
+    def expired(self, now: datetime) -> bool:
+        """Tell whether its time is over."""
+        return self.expires is not None and now >= self.expires
+
+    def opens(self, job: TrainingJob | None) -> bool:
+        """Tell whether the key is good for anything, as ``job``, the one it names, now stands.
+
+        Args:
+            job: None when there is no such job (any more).
+        """
+        if job is None or job.attempt is None or job.attempt.number != self.attempt:
+            return False
+        if self.host not in names.hosts(job.instance_count):
+            return False
+        if self.holder is Holder.NODE:
+            return not (job.over and job.cleaned)
+        return not (job.over or job.request.get("EnableNetworkIsolation"))
+
+
+def read(access_key: str) -> Key | None:
+    """Return what an access key's id says; None when it is not a job's.
+
+    Nothing of it is proven: only whoever knows the secret was given the key.
+    """
+    found = _ID.fullmatch(access_key)
+    if found is None:
+        return None
+    until = found["until"]
+    return Key(
+        holder=Holder(found["holder"]),
+        job_id=found["job"].lower(),
+        attempt=int(found["attempt"]),
+        host=f"{_HOST}{found['rank']}",
+        expires=datetime.fromtimestamp(int(until), UTC) if until else None,
+    )
+
+
+def of_node(server_secret: str, node_id: str) -> Mapping[str, str]:
+    """Return the key of a node's agent: ``access_key``, ``secret_key``."""
+    key = _key(Holder.NODE, node_id, None)
+    return {"access_key": key.id, "secret_key": key.secret(server_secret)}
+
+
+def of_container(
+    server_secret: str, node_id: str, expires: datetime | None = None
+) -> Mapping[str, str]:
+    """Return a key of a node's container: ``access_key``, ``secret_key``, ``session_token``.
+
+    Args:
+        server_secret: what it derives from.
+        node_id: ``<job id>.<attempt>.<host>``.
+        expires: fractions of a second are cut off; None for a key that lasts as long as the job.
+    """
+    key = _key(Holder.CONTAINER, node_id, expires)
+    return {
+        "access_key": key.id,
+        "secret_key": key.secret(server_secret),
+        "session_token": key.token(server_secret),
+    }
+
+
+def _key(holder: Holder, node_id: str, expires: datetime | None) -> Key:
+    job_id, attempt, host = node_id.split(".", 2)
+    return Key(holder=holder, job_id=job_id, attempt=int(attempt), host=host, expires=expires)
+
+
+def _derived(server_secret: str, purpose: str, key_id: str) -> str:
+    # No other derivation from the same secret has a text that begins so: see ``names``.
+    text = f"{purpose}/{key_id}".encode()
+    return urlsafe_b64encode(hmac.digest(server_secret.encode(), text, hashlib.sha256)).decode()
