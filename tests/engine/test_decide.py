@@ -88,6 +88,18 @@ def test_a_whole_good_run_passes_every_status_once_at_the_facts_own_times() -> N
     assert decision.job.training_end == NOON + timedelta(seconds=6)
 
 
+def test_an_image_that_is_fetched_is_said_and_remembered() -> None:
+    image = (Kind.IMAGE, {"id": "sha256:1", "digest": "sha256:2"})
+    pulling = decide(running(), seen(facts(Kind.STARTED, Kind.PULLING))).job
+    assert pulling.secondary is S.DOWNLOADING
+    assert pulling.transitions[-1].message == "Downloading the training image"
+    assert pulling.training_start is not None
+    known = decide(pulling, seen(facts(Kind.STARTED, Kind.PULLING, image, Kind.DOWNLOADING))).job
+    assert known.transitions[-1].message == "Downloading input data"
+    assert known.image_digest == "sha256:2"
+    assert [each.status for each in known.transitions].count(S.DOWNLOADING) == 1
+
+
 def test_a_failing_script_fails_the_job_with_its_reason() -> None:
     reason = "AlgorithmError: ValueError: bad data, exit code: 1"
     journal = facts(Kind.TRAINING, exited(1, reason), Kind.UPLOADING, ended(Outcome.FAILED, reason))

@@ -1,0 +1,81 @@
+"""From settings to backends: what is offered where, and what is refused."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from trainshed.app.backends import containers, local
+from trainshed.app.settings import Settings, SettingsError, engine_socket, load
+from trainshed.domain.instances import Instance
+
+
+def settings(folder: Path, text: str) -> Settings:
+    path = folder / "trainshed.toml"
+    path.write_text(text)
+    return load(path)
+
+
+def test_a_docker_backend_is_what_its_table_says(tmp_path: Path) -> None:
+    told = settings(
+        tmp_path,
+        """
+backend = "docker"
+[backends.docker]
+max_nodes = 3
+pull = "always"
+shm = "64m"
+stop_seconds = 2
+[backends.docker.images]
+"*.dkr.ecr.*/mine" = "mine:1"
+[backends.docker.instances]
+"ml.p3.*" = { cpus = 1.5, memory = "2GiB", shm = "1g" }
+""",
+    )
+    assert told.backend == "docker"
+    assert told.backends.docker is not None
+    offered = containers(told.backends.docker, "unix:///run/x.sock")
+    assert (offered.max_nodes, offered.pull, offered.shm, offered.grace) == (
+        3,
+        "always",
+        1 << 26,
+        2,
+    )
+    assert offered.images[0] == ("*.dkr.ecr.*/mine", "mine:1")
+    assert offered.instances == (("ml.p3.*", Instance(cpus=1.5, memory=2 << 30, shm=1 << 30)),)
+    assert offered.engine == "unix:///run/x.sock"
+
+
+def test_the_grace_between_the_signals_can_be_set_for_processes_too(tmp_path: Path) -> None:
+    told = settings(tmp_path, "[backends.local]\nstop_seconds = 3\n")
+    assert local(told.backends.local).grace == 3
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ('shm = "much"', "backends.docker.shm: 'much' is no size"),
+        (
+            '[backends.docker.instances]\n"ml.x" = { cpus = 1, memory = "0" }',
+            "backends.docker.instances: 'ml.x': '0' is no size",
+        ),
+        ('pull = "sometimes"', "pull"),
+        ("max_nodes = 0", "max_nodes"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused_by_name(
+    tmp_path: Path, table: str, says: str
+) -> None:
+    with pytest.raises(SettingsError, match=says):
+        settings(tmp_path, f"[backends.docker]\n{table}\n")
+
+
+def test_the_engine_is_looked_for_where_it_usually_is(tmp_path: Path) -> None:
+    assert engine_socket("unix:///a", {"DOCKER_HOST": "unix:///b"}) == "unix:///a"
+    assert engine_socket("", {"DOCKER_HOST": "unix:///b"}) == "unix:///b"
+    place = tmp_path / "podman"
+    place.mkdir()
+    with socket.socket(socket.AF_UNIX) as podman:
+        podman.bind(str(place / "podman.sock"))
+        found = engine_socket("", {"XDG_RUNTIME_DIR": str(tmp_path)})
+    assert found in {f"unix://{place}/podman.sock", "unix:///var/run/docker.sock"}
