@@ -8,6 +8,8 @@ another model, than was meant.
 The standard library's own filter would do for most of it, but Python has it from 3.11.4 only.
 """
 
+from __future__ import annotations
+
 import gzip
 import os
 import stat
@@ -32,7 +34,7 @@ def is_archive(path: Path) -> bool:
 
 def unpack(
     archive: Path, folder: Path, *, most_members: float = inf, most_bytes: float = inf
-) -> "list[Path]":
+) -> list[Path]:
     """Unpack a tar or tar.gz into ``folder``; what is there and has the same name is replaced.
 
     Args:
@@ -73,7 +75,7 @@ class _Bounded:
     """A stream that ends loudly where a bomb would go on."""
 
     def __init__(
-        self, stream: "BinaryIO | gzip.GzipFile", most_members: float, most_bytes: float
+        self, stream: BinaryIO | gzip.GzipFile, most_members: float, most_bytes: float
     ) -> None:
         self._stream = stream
         self._most_bytes = most_bytes
@@ -105,7 +107,7 @@ class _Unpacking:
         self._links: list[tuple[str, str]] = []
         self._folders: set[str] = set()
 
-    def run(self) -> "list[Path]":
+    def run(self) -> list[Path]:
         count = total = 0
         found: set[Path] = set()
         while (member := self._tar.next()) is not None:

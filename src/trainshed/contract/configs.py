@@ -7,6 +7,8 @@ Sources: Amazon SageMaker developer guide, "How Amazon SageMaker Provides Traini
 the forms of today's service (instance groups, topology) as published job logs show them.
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final

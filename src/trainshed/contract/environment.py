@@ -2,7 +2,8 @@
 
 ``SM_*`` are not among them: the toolkit inside the container makes those.
 
-Source: Amazon SageMaker developer guide, "How Amazon SageMaker Provides Training Information".
+Sources: Amazon SageMaker developer guide, "How Amazon SageMaker Provides Training Information";
+AWS SDKs and Tools Reference Guide, "Container credential provider".
 """
 
 from collections.abc import Mapping
@@ -14,8 +15,7 @@ def variables(
     job_name: str,
     job_arn: str,
     region: str,
-    server_url: str,
-    objects: Mapping[str, str],
+    access: Mapping[str, str],
     environment: Mapping[str, str],
 ) -> dict[str, str]:
     """Return what the container finds in its environment.
@@ -28,9 +28,7 @@ def variables(
         job_name: the training job's name.
         job_arn: the training job's ARN.
         region: where the job runs.
-        server_url: where AWS services other than S3 are answered; "" when nowhere.
-        objects: how ``s3://`` is reached: ``endpoint``, ``access_key``, ``secret_key``;
-            may be empty.
+        access: what ``access`` returned; empty for a job that reaches nothing.
         environment: ``Environment`` of the request; it wins over everything here.
     """
     asked = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or region
@@ -40,10 +38,15 @@ def variables(
         "AWS_REGION": asked,
         "AWS_DEFAULT_REGION": asked,
     }
-    if not _OWN_ACCESS & environment.keys():
-        found.update(_access(server_url, objects))
+    if not own_access(environment):
+        found.update(access)
     found.update(environment)
     return found
+
+
+def own_access(environment: Mapping[str, str]) -> bool:
+    """Tell whether a request's ``Environment`` brings its own way to AWS's services."""
+    return not _OWN_ACCESS.isdisjoint(environment)
 
 
 _OWN_ACCESS: Final = frozenset(
@@ -52,6 +55,10 @@ _OWN_ACCESS: Final = frozenset(
         "AWS_SECRET_ACCESS_KEY",
         "AWS_SESSION_TOKEN",
         "AWS_PROFILE",
+        "AWS_SHARED_CREDENTIALS_FILE",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
         "AWS_ENDPOINT_URL",
         "AWS_ENDPOINT_URL_S3",
     }
@@ -59,14 +66,24 @@ _OWN_ACCESS: Final = frozenset(
 """Any of these in the request's environment means: I have my own way in."""
 
 
-def _access(server_url: str, objects: Mapping[str, str]) -> dict[str, str]:
-    found = {}
-    if server_url:
-        found["AWS_ENDPOINT_URL"] = server_url
-    if objects.get("endpoint"):
-        found["AWS_ENDPOINT_URL_S3"] = objects["endpoint"]
-        found["S3_ENDPOINT_URL"] = objects["endpoint"]  # what Amazon's toolkit reads
-    if objects.get("access_key"):
-        found["AWS_ACCESS_KEY_ID"] = objects["access_key"]
-        found["AWS_SECRET_ACCESS_KEY"] = objects.get("secret_key", "")
-    return found
+def access(*, server_url: str, objects_url: str, credentials: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables by which AWS clients reach this platform.
+
+    Args:
+        server_url: where the container reaches services other than S3; "" when nowhere.
+        objects_url: where it reaches S3; "" when nowhere.
+        credentials: ``url`` and ``token``, where short-lived keys are given (AWS clients ask only
+            over https, loopback, or at 169.254.170.2); or the keys themselves: ``access_key``, ``secret_key`` and, if there is one, ``session_token``.
+            Empty when it is given none.
+    """
+    found = {
+        "AWS_ENDPOINT_URL": server_url,
+        "AWS_ENDPOINT_URL_S3": objects_url,
+        "S3_ENDPOINT_URL": objects_url,  # what Amazon's toolkit reads
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI": credentials.get("url", ""),
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN": credentials.get("token", ""),
+        "AWS_ACCESS_KEY_ID": credentials.get("access_key", ""),
+        "AWS_SECRET_ACCESS_KEY": credentials.get("secret_key", ""),
+        "AWS_SESSION_TOKEN": credentials.get("session_token", ""),
+    }
+    return {name: value for name, value in found.items() if value}

@@ -7,9 +7,11 @@ Sources: Amazon SageMaker developer guide, "How Amazon SageMaker Processes Train
 service model (FailureReason, at most 1024 characters); published job logs.
 """
 
+from __future__ import annotations
+
 import re
 import signal
-from typing import Final, Optional
+from typing import Final
 
 LIMIT: Final = 1024
 """Most characters of a FailureReason."""
@@ -30,7 +32,7 @@ def exit_code_of(returncode: int) -> int:
     return 128 - returncode if returncode < 0 else returncode
 
 
-def signal_of(exit_code: int) -> Optional[signal.Signals]:
+def signal_of(exit_code: int) -> signal.Signals | None:
     """Return the signal that an exit code stands for, or None."""
     try:
         return signal.Signals(exit_code - 128) if exit_code > 128 else None

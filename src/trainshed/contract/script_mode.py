@@ -6,6 +6,8 @@ A job is in script mode when its hyperparameters name a program. The SDK sends e
 Source: the behaviour of Amazon's ``sagemaker-training`` package, held to by a differential test.
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final

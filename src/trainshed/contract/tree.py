@@ -4,6 +4,8 @@ Source: Amazon SageMaker developer guide, "How Amazon SageMaker Provides Trainin
 "... Processes Training Output".
 """
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import Final
 

@@ -4,6 +4,8 @@ Started by ``python3 -I -S toolkit.zip train`` with any Python from 3.9: it hold
 nothing outside the standard library.
 """
 
+from __future__ import annotations
+
 import zipfile
 from pathlib import Path
 from typing import Final

@@ -5,10 +5,12 @@ remember the end of stderr without holding anything back, and starts faster with
 ``subprocess``.
 """
 
+from __future__ import annotations
+
 import os
 import select
 import signal
-from typing import Final, NamedTuple, Optional
+from typing import Final, NamedTuple
 
 from trainshed.contract.exits import exit_code_of
 
@@ -39,8 +41,8 @@ class Children:
     """Starts programs, one after the other. One of these per process: it owns the signals."""
 
     def __init__(self) -> None:
-        self._pid: Optional[int] = None
-        self._stop: Optional[int] = None
+        self._pid: int | None = None
+        self._stop: int | None = None
         self._wake, self._wakened = os.pipe()
         for end in (self._wake, self._wakened):
             os.set_blocking(end, False)
@@ -108,7 +110,7 @@ class Children:
             taken += size
         return code
 
-    def _reap(self, pid: int) -> Optional[int]:
+    def _reap(self, pid: int) -> int | None:
         """Collect every process that ended; return our child's exit code once it did."""
         signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)
         try:

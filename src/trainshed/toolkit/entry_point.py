@@ -3,6 +3,8 @@
 Source: the rules of Amazon's ``sagemaker-training`` package.
 """
 
+from __future__ import annotations
+
 import os
 import shlex
 from enum import Enum

@@ -3,10 +3,12 @@
 Source: the behaviour of Amazon's ``sagemaker-training`` package, held to by a differential test.
 """
 
+from __future__ import annotations
+
 import json
 import os
 from collections.abc import Mapping
-from typing import Any, Final, Optional
+from typing import Any, Final
 
 from trainshed.contract import script_mode
 from trainshed.contract.configs import DEFAULT_INTERFACE, HOMOGENEOUS
@@ -185,7 +187,7 @@ def passable(variables: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     return found, notes
 
 
-def on_path(program: str, variables: Mapping[str, str]) -> Optional[str]:
+def on_path(program: str, variables: Mapping[str, str]) -> str | None:
     """Return the program's path as a shell would find it, or None."""
     for folder in variables.get("PATH", os.defpath).split(os.pathsep):
         path = os.path.join(folder or ".", program)  # noqa: PTH118 - many tries, kept quick
@@ -216,7 +218,7 @@ def _text(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
-def _model_parallel(parameters: Optional[str]) -> object:
+def _model_parallel(parameters: str | None) -> object:
     return parameters and parameters != "{}"
 
 

@@ -3,6 +3,8 @@
 Source: the form of Amazon's ``sagemaker-training`` package, which people search their logs for.
 """
 
+from __future__ import annotations
+
 from trainshed.contract import exits
 from trainshed.contract.tree import Tree
 

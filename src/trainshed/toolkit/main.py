@@ -3,6 +3,8 @@
 Nothing is said in the log while all goes its usual way: the log is the script's.
 """
 
+from __future__ import annotations
+
 import os
 import sys
 from collections.abc import Mapping

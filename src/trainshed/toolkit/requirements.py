@@ -6,12 +6,14 @@ packages go into a virtual environment that also sees the interpreter's own pack
 for each content of requirements.txt and used again by later jobs.
 """
 
+from __future__ import annotations
+
 import fcntl
 import hashlib
 import os
 import shutil
 from pathlib import Path
-from typing import Final, Optional
+from typing import Final
 
 from trainshed.toolkit.child import Children, Ended
 from trainshed.toolkit.entry_point import Kind
@@ -52,7 +54,7 @@ class Installer:
             "PYTHONSAFEPATH": "1",
         }
 
-    def install(self, kind: Kind, code: Path, environments: Optional[str], private: Path) -> str:
+    def install(self, kind: Kind, code: Path, environments: str | None, private: Path) -> str:
         """Install what ``code`` asks for; return the interpreter that sees it.
 
         Args:
@@ -168,7 +170,7 @@ def _names_files(code: Path) -> bool:
     return any(line.startswith(options) or "file:" in line for line in _lines(code))
 
 
-def _add_files(digest: "hashlib._Hash", code: Path) -> None:
+def _add_files(digest: hashlib._Hash, code: Path) -> None:
     for path in sorted(code.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
             content = hashlib.sha256(path.read_bytes()).hexdigest()

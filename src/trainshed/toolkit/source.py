@@ -3,10 +3,12 @@
 The folder, file or archive that was submitted is laid over whatever the image has there.
 """
 
+from __future__ import annotations
+
 import os
 import shutil
 from pathlib import Path
-from typing import Final, Optional
+from typing import Final
 
 from trainshed.contract import archives
 from trainshed.contract.script_mode import SOURCE_ARCHIVE_VARIABLE, SUBMIT_DIRECTORY
@@ -16,7 +18,7 @@ from trainshed.toolkit.failure import ToolkitError
 _SCHEME: Final = "file://"
 
 
-def prepare(submitted: str, code: Path, fetched: Optional[str]) -> None:
+def prepare(submitted: str, code: Path, fetched: str | None) -> None:
     """Bring what was submitted into ``code``.
 
     Args:

@@ -1,5 +1,7 @@
 """Unpacks the archive of the user's code, within bounds that real code stays far below."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import Final
 
