@@ -59,6 +59,29 @@ def test_a_job_is_shown_with_its_reason_and_what_to_do(shell: Shell, fake: FakeS
     assert json.loads(shell("describe", "digits", "-o", "json").out)["FailureReason"] == reason
 
 
+def test_a_job_is_shown_with_its_place_its_image_and_its_tags(
+    shell: Shell, fake: FakeServer
+) -> None:
+    algorithm = {
+        "TrainingImage": "my/image:1",
+        "ContainerEntrypoint": ["python"],
+        "ContainerArguments": ["/app/train.py", "two words"],
+    }
+    job = fake.add_job("j", AlgorithmSpecification=algorithm)
+    assert "backend  local" in shell("describe", "j").lines
+    fake.tags[job["TrainingJobArn"]] = {
+        "trainshed:backend": "docker",
+        "trainshed:image": "sha256:abc",
+        "trainshed:shm-size": "4g",
+    }
+    lines = shell("describe", "j").lines
+    assert "backend  docker" in lines
+    assert "image    my/image:1" in lines
+    assert "digest   sha256:abc" in lines
+    assert "program  python /app/train.py 'two words'" in lines
+    assert "tags     trainshed:shm-size=4g" in lines
+
+
 def test_a_log_is_shown_in_order_of_time_and_filtered(shell: Shell, fake: FakeServer) -> None:
     finished(fake, "two", ResourceConfig={"InstanceCount": 2, "InstanceType": "ml.m5.large"})
     fake.lines["two/algo-1-1"] = [(1, "loss=3"), (3, "loss=1")]
@@ -160,7 +183,10 @@ def test_the_environment_can_be_read_by_a_shell(shell: Shell, fake: FakeServer) 
 
 def test_the_server_is_shown(shell: Shell, fake: FakeServer) -> None:
     assert fake.url in shell("status").out
-    assert json.loads(shell("status", "-o", "json").out)["running"] is True
+    assert "backends  local (process)" in shell("status").lines
+    facts = json.loads(shell("status", "-o", "json").out)
+    assert facts["running"] is True
+    assert (facts["backend"], facts["backends"]) == ("local", {"local": "process"})
     elsewhere = str(shell.folder / "elsewhere")
     assert "no" in shell("status", "--data-dir", elsewhere, code=6).lines[0]
     assert "no server runs" in shell("down", "--data-dir", elsewhere).err
@@ -200,7 +226,7 @@ def test_words_that_a_terminal_cannot_show_end_no_command(shell: Shell, fake: Fa
 @pytest.mark.parametrize(
     ("command", "usage"),
     [
-        ("run", "trainshed run [OPTIONS] SCRIPT [-- ARGS]..."),
+        ("run", "trainshed run [OPTIONS] [SCRIPT] [-- ARGS]..."),
         ("stop", "trainshed stop [OPTIONS] JOB..."),
         ("describe", "trainshed describe [OPTIONS] JOB"),
     ],

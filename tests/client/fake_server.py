@@ -44,6 +44,10 @@ class FakeServer:
     jobs: dict[str, Job] = field(default_factory=dict)
     lines: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
     """Log stream to (milliseconds, text)."""
+    tags: dict[str, dict[str, str]] = field(default_factory=dict)
+    """ARN to tags."""
+    backends: dict[str, str] = field(default_factory=lambda: {"local": "process"})
+    """Name to runtime; the first is the default."""
     asked: list[str] = field(default_factory=list)
     """Operations and paths in the order they came."""
     on_describe: Callable[[Job], None] = lambda job: None
@@ -108,7 +112,9 @@ class FakeServer:
         name = params["TrainingJobName"]
         if name in self.jobs:
             raise Refusal(400, "ResourceInUse", "Training job names must be unique")
+        tags = {tag["Key"]: tag["Value"] for tag in params.pop("Tags", ())}
         job = self.add_job(name, **params)
+        self.tags[job["TrainingJobArn"]] = tags
         self.on_create(job)
         return {"TrainingJobArn": job["TrainingJobArn"]}
 
@@ -127,6 +133,19 @@ class FakeServer:
     def _delete_training_job(self, params: dict[str, Any]) -> dict[str, Any]:
         del self.jobs[self._job(params)["TrainingJobName"]]
         return {}
+
+    def _list_tags(self, params: dict[str, Any]) -> dict[str, Any]:
+        found = self.tags.get(params["ResourceArn"], {})
+        return {"Tags": [{"Key": key, "Value": value} for key, value in found.items()]}
+
+    def health(self) -> dict[str, Any]:
+        """Return what ``/healthz`` answers."""
+        return {
+            "status": "ok",
+            "version": "0.0.fake",
+            "backend": next(iter(self.backends)),
+            "backends": {name: {"runtime": kind} for name, kind in self.backends.items()},
+        }
 
     def _list_training_jobs(self, params: dict[str, Any]) -> dict[str, Any]:
         found = [
@@ -221,7 +240,7 @@ class _Requests(BaseHTTPRequestHandler):
         self.fake.asked.append(target.partition(".")[2] or f"{self.command} {parts.path}")
         try:
             if parts.path == "/healthz":
-                self._send(200, b'{"status": "ok", "version": "0.0.fake"}')
+                self._send(200, json.dumps(self.fake.health()).encode())
                 return
             self._check_signed()
             if target:

@@ -1,18 +1,26 @@
 """``trainshed describe``: one job."""
 
+import shlex
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
+from trainshed.app import clock
 from trainshed.cli import live, output, session
 from trainshed.cli.hints import hint
 from trainshed.cli.options import DataDir, Job, Output
 from trainshed.cli.output import Format
 from trainshed.client import references
+from trainshed.domain.names import BACKEND_TAG, IMAGE_TAG
+
+_OURS: Final = (BACKEND_TAG, IMAGE_TAG)
+"""Tags that have a line of their own."""
 
 
 def describe(job: Job, shown_as: Output = Format.TABLE, data_dir: DataDir = None) -> None:
     """Show one job: what was asked, where it stands, what came of it."""
-    found = references.resolve(session.connect(data_dir), job)
+    server, _ = session.ensure(data_dir)
+    api = server.api(clock.now)
+    found = references.resolve(api, job)
     match shown_as:
         case Format.JSON:
             print(output.dumps(found))
@@ -21,11 +29,11 @@ def describe(job: Job, shown_as: Output = Format.TABLE, data_dir: DataDir = None
         case Format.NAME:
             print(found["TrainingJobName"])
         case Format.TABLE | Format.WIDE:
-            _print(found, wide=shown_as is Format.WIDE)
+            rows = _facts(found, references.tags(api, found), server.backend)
+            _print(found, rows, wide=shown_as is Format.WIDE)
 
 
-def _print(job: Mapping[str, Any], *, wide: bool) -> None:
-    rows = _facts(job)
+def _print(job: Mapping[str, Any], rows: list[tuple[str, str]], *, wide: bool) -> None:
     if wide:
         rows.append(("arn", job["TrainingJobArn"]))
         rows.append(("output", job["OutputDataConfig"]["S3OutputPath"]))
@@ -39,7 +47,9 @@ def _print(job: Mapping[str, Any], *, wide: bool) -> None:
         print(f"  {took:>7}  {entry['Status']:<12} {entry.get('StatusMessage', '')}".rstrip())
 
 
-def _facts(job: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _facts(
+    job: Mapping[str, Any], tags: Mapping[str, str], default_backend: str
+) -> list[tuple[str, str]]:
     resources = job["ResourceConfig"]
     name, reason = job["TrainingJobName"], job.get("FailureReason", "")
     given = {
@@ -54,8 +64,11 @@ def _facts(job: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("hint", hint(reason, name) if reason else ""),
         ("created", output.moment(float(job["CreationTime"]))),
         ("nodes", f"{live.nodes_of(job)} x {resources.get('InstanceType', 'mixed')}"),
+        ("backend", tags.get(BACKEND_TAG, default_backend)),
         ("image", job["AlgorithmSpecification"].get("TrainingImage", "")),
-        ("program", job.get("HyperParameters", {}).get("sagemaker_program", "").strip('"')),
+        ("digest", tags.get(IMAGE_TAG, "")),
+        ("program", _program(job)),
+        ("tags", "  ".join(f"{key}={value}" for key, value in tags.items() if key not in _OURS)),
         ("parameters", "  ".join(f"{key}={value}" for key, value in given.items())),
         ("metrics", live.metrics(job)),
     ]
@@ -64,3 +77,11 @@ def _facts(job: Mapping[str, Any]) -> list[tuple[str, str]]:
         facts.append((f"data {channel['ChannelName']}", source.get("S3Uri", "")))
     facts.append(("model", job["ModelArtifacts"]["S3ModelArtifacts"]))
     return facts
+
+
+def _program(job: Mapping[str, Any]) -> str:
+    """Return the user's script, or what the request has run in the image."""
+    script: str = job.get("HyperParameters", {}).get("sagemaker_program", "").strip('"')
+    algorithm = job["AlgorithmSpecification"]
+    entrypoint = algorithm.get("ContainerEntrypoint", [])
+    return script or shlex.join([*entrypoint, *algorithm.get("ContainerArguments", [])])

@@ -9,6 +9,7 @@ from typer.core import TyperCommand, TyperGroup
 from trainshed import __version__
 from trainshed.cli import exits, output
 from trainshed.cli.main import COMMANDS
+from trainshed.cli.options import note_dashes
 from trainshed.cli.values import read_plainly
 from trainshed.client.errors import ApiError, ClientError, JobNotFound, ServerUnreachable
 from trainshed.domain.errors import TrainshedError
@@ -18,6 +19,11 @@ _HELP = {"help_option_names": ["-h", "--help"]}
 
 class PlainCommand(TyperCommand):
     """A command that reads values without pydantic, and whose usage reads as people write it."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401
+        """Read the words; those behind ``--`` are noted too, for who has to tell them apart."""
+        note_dashes(ctx, args)
+        return super().parse_args(ctx, args)
 
     def get_params(self, ctx: Any) -> list[Any]:  # noqa: ANN401
         """Return the parameters, ``--help`` among them."""

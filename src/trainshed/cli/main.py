@@ -25,7 +25,7 @@ class Command:
 
 
 COMMANDS: Final = {
-    "run": Command("run", "run", "Train with a script.", "the job was not started"),
+    "run": Command("run", "run", "Train with a script or an image.", "the job was not started"),
     "ls": Command("ls", "ls", "List jobs, the newest first.", "jobs cannot be listed"),
     "describe": Command("describe", "describe", "Show one job.", "the job cannot be shown"),
     "logs": Command("logs", "logs", "Show what a job wrote.", "the log cannot be shown"),

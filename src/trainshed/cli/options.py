@@ -1,15 +1,17 @@
 """Options that several commands share, said once."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, fields
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
 from trainshed.cli.output import Format
+
+_DASHES: Final = "trainshed.behind_dashes"
 
 DataDir = Annotated[
     Path | None,
@@ -31,6 +33,17 @@ Output = Annotated[
     typer.Option("--output", "-o", metavar="FORMAT", help="One of table, wide, json, jsonl, name."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say only how it ended.")]
+
+
+def note_dashes(ctx: Any, words: Sequence[str]) -> None:  # noqa: ANN401
+    """Keep in a command's context what was typed behind ``--``."""
+    ctx.meta[_DASHES] = list(words[words.index("--") + 1 :]) if "--" in words else None
+
+
+def behind_dashes(ctx: typer.Context) -> list[str] | None:
+    """Return the words behind ``--``, exactly as typed; None when there was no ``--``."""
+    found: list[str] | None = ctx.meta[_DASHES]
+    return found
 
 
 def spread(kind: type[Any]) -> Callable[[Callable[[Any], None]], Callable[..., None]]:

@@ -9,8 +9,11 @@ from typing import Any, Final
 
 import typer
 
+from trainshed.domain import sizes
+
 DEFAULT_CHANNEL: Final = "training"
 """The channel of data that comes without a name, as in the SageMaker SDK."""
+A_HYPERPARAMETER: Final = "a hyperparameter like lr=0.1"
 
 _PIECE = re.compile(r"(\d+(?:\.\d+)?)\s*(d|h|m|s)")
 _UNITS: Final = {"d": 86400, "h": 3600, "m": 60, "s": 1}
@@ -34,6 +37,19 @@ def duration(text: str) -> timedelta:
     if not 1 <= seconds < 1e9:
         raise typer.BadParameter(f"{text!r} is not between a second and 30 years")
     return timedelta(seconds=int(seconds))
+
+
+def size(text: str) -> str:
+    """Return a size of memory such as ``4g``; ``k`` is 1024, as for Docker.
+
+    Raises:
+        typer.BadParameter: it is none, or nothing.
+    """
+    try:
+        sizes.parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    return text.strip()
 
 
 def pairs(texts: Iterable[str], what: str) -> dict[str, str]:
@@ -68,7 +84,7 @@ def hyperparameters(texts: Iterable[str], arguments: Sequence[str]) -> dict[str,
     Raises:
         typer.BadParameter: an argument is no ``--key value`` or ``--key=value``.
     """
-    found = pairs(texts, "a hyperparameter like lr=0.1")
+    found = pairs(texts, A_HYPERPARAMETER)
     rest = list(arguments)
     while rest:
         key, sign, text = rest.pop(0).partition("=")

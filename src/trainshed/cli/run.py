@@ -1,10 +1,10 @@
-"""``trainshed run``: a script becomes a job, and is watched until it is over."""
+"""``trainshed run``: a script or an image becomes a job, and is watched until it is over."""
 
 import secrets
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -12,12 +12,20 @@ import typer
 
 from trainshed.app import clock
 from trainshed.cli import exits, live, output, parsing, session
-from trainshed.cli.options import DataDir, Quiet, spread
+from trainshed.cli.options import DataDir, Quiet, behind_dashes, spread
 from trainshed.cli.progress import bytes_bar
 from trainshed.client import upload
 from trainshed.client.api import Api
-from trainshed.client.order import DEFAULT_IMAGE, DEFAULT_INSTANCE, Order, job_name
+from trainshed.client.errors import ClientError
+from trainshed.client.order import (
+    DEFAULT_IMAGE,
+    DEFAULT_INSTANCE,
+    Order,
+    image_stem,
+    job_name,
+)
 from trainshed.client.references import describe
+from trainshed.client.server import Server
 from trainshed.client.submit import bucket_of, submit
 
 
@@ -25,11 +33,32 @@ from trainshed.client.submit import bucket_of, submit
 class RunOptions:
     """What can be typed after ``trainshed run``."""
 
-    script: Annotated[Path, typer.Argument(metavar="SCRIPT", help="The program, such as train.py.")]
+    context: typer.Context
+    script: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="SCRIPT", help="The program, such as train.py; none: the image's own."
+        ),
+    ] = None
     arguments: Annotated[
         list[str] | None,
-        typer.Argument(metavar="-- ARGS", help="'--lr 0.1', the same as --hp lr=0.1."),
+        typer.Argument(
+            metavar="-- ARGS",
+            help="With a script '--lr 0.1', the same as --hp lr=0.1; else the image's arguments.",
+        ),
     ] = None
+    image: Annotated[
+        str, typer.Option("--image", metavar="IMAGE", help="Container image; means --on docker.")
+    ] = ""
+    entrypoint: Annotated[
+        str,
+        typer.Option(
+            "--entrypoint", metavar="PROGRAM", help="What to run in the image [default: its own]."
+        ),
+    ] = ""
+    on: Annotated[str, typer.Option("--on", metavar="BACKEND", help="Where: docker, local, ….")] = (
+        ""
+    )
     data: Annotated[
         list[str] | None,
         typer.Option(
@@ -43,8 +72,15 @@ class RunOptions:
     ] = None
     nodes: Annotated[int, typer.Option("--nodes", metavar="N", min=1, help="How many nodes.")] = 1
     instance: Annotated[
-        str, typer.Option("--instance", metavar="TYPE", help="Instance type of each node.")
+        str,
+        typer.Option(
+            "--instance", metavar="TYPE", help="Instance type of each node, such as g5.xlarge."
+        ),
     ] = DEFAULT_INSTANCE
+    shm: Annotated[
+        str,
+        typer.Option("--shm", metavar="SIZE", help="Size of /dev/shm in containers, such as 4g."),
+    ] = ""
     max_time: Annotated[
         str, typer.Option("--max-time", metavar="TIME", help="Stop it after 90m, 2h, 1d, ….")
     ] = "1d"
@@ -64,9 +100,6 @@ class RunOptions:
     tag: Annotated[
         list[str] | None, typer.Option("--tag", metavar="K=V", help="A tag; repeat.")
     ] = None
-    image: Annotated[str, typer.Option("--image", metavar="IMAGE", help="Container image.")] = (
-        DEFAULT_IMAGE
-    )
     source: Annotated[
         Path | None,
         typer.Option(
@@ -85,21 +118,25 @@ class RunOptions:
 
 @spread(RunOptions)
 def run(options: RunOptions) -> None:
-    """Train with a script.
+    """Train with a script, an image, or a script in an image.
 
-    Its folder is packed (.gitignore and .trainshedignore are honoured), local data is uploaded, and
-    the job is watched until it is over: exit code 0 completed, 3 failed, 4 stopped, 5 time limit.
-    Ctrl-C leaves the job running; a second one within 2 s stops it.
+    A script's folder is packed (.gitignore and .trainshedignore are honoured), local data is
+    uploaded, and the job is watched until it is over: exit code 0 completed, 3 failed, 4 stopped,
+    5 time limit. Ctrl-C leaves the job running; a second one within 2 s stops it.
+
+    Without a script the image runs as "docker run IMAGE train", with --entrypoint and ARGS as
+    "docker run --entrypoint PROGRAM IMAGE ARGS".
     """
     order = _order(options)
     sources = order.sources()
     order.request(bucket="checked", region="before")  # refuse before a server starts
+    found, _ = session.ensure(options.data_dir)
+    order = replace(order, backend=_backend(options, found))
+    api = found.api(clock.now)
     if options.dry_run:
-        api = session.connect(options.data_dir)
         request = order.request(bucket=bucket_of(api), region=api.credentials.region)
         print(output.dumps(request))
         return
-    api = session.connect(options.data_dir)
     place(api, order, sources)
     if options.detach:
         print(order.name)
@@ -109,21 +146,75 @@ def run(options: RunOptions) -> None:
 
 
 def _order(options: RunOptions) -> Order:
+    script, words = _program(options)
+    hyperparameters = (
+        parsing.hyperparameters(options.hp or (), words)
+        if script is not None
+        else parsing.pairs(options.hp or (), parsing.A_HYPERPARAMETER)
+    )
     return Order(
-        name=options.name or new_name(options.script),
-        script=options.script,
+        name=options.name or new_name(script or Path(image_stem(options.image or DEFAULT_IMAGE))),
+        script=script,
         source=options.source,
+        entrypoint=(options.entrypoint,) if options.entrypoint else (),
+        arguments=() if script is not None else tuple(words),
+        shm=parsing.size(options.shm) if options.shm else "",
         leave_out=(session.folder(options.data_dir),),
         data=parsing.data(options.data or ()),
-        hyperparameters=parsing.hyperparameters(options.hp or (), options.arguments or ()),
+        hyperparameters=hyperparameters,
         environment=parsing.pairs(options.env or (), "a variable like KEY=value"),
         metrics=parsing.metrics(options.metric or ()),
         tags=parsing.pairs(options.tag or (), "a tag like key=value"),
-        image=options.image,
+        image=options.image or DEFAULT_IMAGE,
         instance=options.instance,
         nodes=options.nodes,
         max_time=parsing.duration(options.max_time),
     )
+
+
+def _program(options: RunOptions) -> tuple[Path | None, list[str]]:
+    """Return the script, None where a program of the image runs, and the arguments.
+
+    Raises:
+        typer.BadParameter: there is nothing to run, or both.
+    """
+    behind = behind_dashes(options.context) or []
+    words = options.arguments or []
+    script = options.script
+    if script is not None and len(words) < len(behind):  # it stands behind the dashes itself
+        script, words = None, behind
+    if script is None and not (options.image or options.entrypoint):
+        raise typer.BadParameter("name a SCRIPT to run, or an image with --image")
+    if script is None and options.source is not None:
+        raise typer.BadParameter("--source is the folder of a SCRIPT, and none is named")
+    if script is not None and options.entrypoint:
+        raise typer.BadParameter(
+            f"--entrypoint is for a program of the image, without a SCRIPT; what {script} should "
+            f"be an argument of goes behind dashes: --entrypoint {options.entrypoint} -- {script}"
+        )
+    return script, words
+
+
+def _backend(options: RunOptions, found: Server) -> str:
+    """Return the backend that the job asks for; "" for the server's default.
+
+    Who names an image means it to run: where the default backend runs none, one that does is asked
+    for. ``--on`` goes before that.
+
+    Raises:
+        ClientError: the server has no such backend.
+    """
+    if options.on:
+        if found.backends and options.on not in found.backends:
+            listed = ", ".join(sorted(found.backends))
+            raise ClientError(
+                f"this server has no backend called {options.on!r}",
+                f"name one that it has ({listed}), or look into: trainshed doctor",
+            )
+        return options.on
+    if not options.image or found.backends.get(found.backend, "") != "process":
+        return ""
+    return next((name for name, runtime in found.backends.items() if runtime == "docker"), "")
 
 
 def new_name(script: Path) -> str:
@@ -141,7 +232,8 @@ def place(api: Api, order: Order, sources: Mapping[str, upload.Source]) -> None:
         files = output.plural(len(source.files), "file")
         output.note(f"data {channel}: {files}, {output.size(source.size)}")
     took = output.span(time.monotonic() - began)
-    output.note(f"job {order.name}  submitted in {took}")
+    where = f"on {order.backend}, " if order.backend else ""
+    output.note(f"job {order.name}  {where}submitted in {took}")
 
 
 def watch(api: Api, name: str, data_dir: Path | None, *, quiet: bool) -> int:

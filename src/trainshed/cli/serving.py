@@ -86,6 +86,8 @@ def status(shown_as: Output = Format.TABLE, data_dir: DataDir = None) -> None:
             "version": found.version,
             "pid": found.pid,
             "started": found.started,
+            "backend": found.backend,
+            "backends": dict(found.backends),
         }
     if shown_as in {Format.JSON, Format.JSONL}:
         print(output.dumps(facts, indent=2 if shown_as is Format.JSON else None))
@@ -93,7 +95,16 @@ def status(shown_as: Output = Format.TABLE, data_dir: DataDir = None) -> None:
         print(facts.get("url", ""))
     else:
         for key, value in facts.items():
-            shown = ("yes" if value else "no") if isinstance(value, bool) else value
-            print(f"{key:<10}{shown}")
+            print(f"{key:<10}{_spoken(value)}")
     if found is None:
         raise typer.Exit(exits.UNREACHABLE)
+
+
+def _spoken(value: object) -> str:
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case dict():
+            return ", ".join(f"{name} ({runtime})" for name, runtime in value.items())
+        case _:
+            return str(value)

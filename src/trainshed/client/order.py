@@ -2,9 +2,11 @@
 
 Script mode is asked for as the SageMaker Python SDK v2 asks for it: hyperparameters that begin
 with ``sagemaker_`` name the program and the archive it is in, and every value is JSON. So the same
-request runs anywhere that SDK's jobs run.
+request runs anywhere that SDK's jobs run. Without a script an image runs its own program, which
+may never have heard of that SDK: it reads its hyperparameters as they were typed.
 """
 
+import difflib
 import json
 import re
 from collections.abc import Mapping
@@ -15,6 +17,8 @@ from typing import Any, Final
 
 from trainshed.client import upload
 from trainshed.client.errors import ClientError
+from trainshed.domain import instances
+from trainshed.domain.names import BACKEND_TAG, SHM_TAG
 
 DEFAULT_IMAGE: Final = "trainshed/python"
 DEFAULT_INSTANCE: Final = "ml.m5.large"
@@ -32,10 +36,11 @@ _REMOTE: Final = ("s3://", "file://")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """A script to run, as a person says it: paths on this machine, values as they are."""
+    """What to run, as a person says it: paths on this machine, values as they are."""
 
     name: str
-    script: Path
+    script: Path | None = None
+    """None: a program of the image runs."""
     source: Path | None = None
     """The folder whose code goes along; None for the script's own."""
     leave_out: tuple[Path, ...] = ()
@@ -43,7 +48,7 @@ class Order:
     data: Mapping[str, str] = field(default_factory=dict)
     """Channel name to a path on this machine, or an ``s3://`` or ``file://`` address."""
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
-    """Values that JSON can hold."""
+    """Values that JSON can hold; without a script texts go as they are."""
     environment: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, str] = field(default_factory=dict)
     """Metric name to the regular expression whose first group is its value."""
@@ -52,27 +57,33 @@ class Order:
     instance: str = DEFAULT_INSTANCE
     nodes: int = 1
     max_time: timedelta = DEFAULT_MAX_TIME
+    entrypoint: tuple[str, ...] = ()
+    """``ContainerEntrypoint``, without a script; () keeps the image's own."""
+    arguments: tuple[str, ...] = ()
+    """``ContainerArguments``, without a script; () leaves it at ``train``."""
+    backend: str = ""
+    """Where it is to run; "" for the server's default."""
+    shm: str = ""
+    """Size of /dev/shm, such as ``4g``; "" for the backend's own."""
 
-    @property
-    def folder(self) -> Path:
-        """The folder whose code goes along."""
-        return self.script.parent if self.source is None else self.source
-
-    @property
-    def program(self) -> str:
-        """The script, relative to that folder.
+    def code(self) -> "Code | None":
+        """Return what goes along with a script; None without one.
 
         Raises:
-            ClientError: it is not there, or not in the folder.
+            ClientError: the script is not there, or not in its folder.
         """
+        if self.script is None:
+            return None
         if not self.script.is_file():
             raise ClientError(f"no script is at {self.script}", "check the path")
+        folder = self.script.parent if self.source is None else self.source
         try:
-            return self.script.resolve().relative_to(self.folder.resolve()).as_posix()
+            program = self.script.resolve().relative_to(folder.resolve()).as_posix()
         except ValueError as error:
             raise ClientError(
-                f"{self.script} is not in {self.folder}", "name the folder above it with --source"
+                f"{self.script} is not in {folder}", "name the folder above it with --source"
             ) from error
+        return Code(folder, program)
 
     def sources(self) -> dict[str, upload.Source]:
         """Return what has to be uploaded, by channel.
@@ -87,34 +98,22 @@ class Order:
         """Return the CreateTrainingJob request, for code and data that lie in ``bucket``.
 
         Raises:
-            ClientError: the name or the script will not do.
+            ClientError: the name, the script or the instance type will not do.
         """
         base = f"s3://{bucket}/{check_name(self.name)}"
-        own = {
-            "sagemaker_submit_directory": f"{base}/source/sourcedir.tar.gz",
-            "sagemaker_program": self.program,
-            "sagemaker_container_log_level": 20,
-            "sagemaker_job_name": self.name,
-            "sagemaker_region": region,
-        }
-        values = {**self.hyperparameters, **own}
         request: dict[str, Any] = {
             "TrainingJobName": self.name,
-            "AlgorithmSpecification": {"TrainingImage": self.image, "TrainingInputMode": "File"},
+            "AlgorithmSpecification": self._algorithm(),
             "RoleArn": ROLE,
-            "HyperParameters": {key: json.dumps(value) for key, value in values.items()},
+            "HyperParameters": self._hyperparameters(base, region),
             "OutputDataConfig": {"S3OutputPath": f"s3://{bucket}/"},
             "ResourceConfig": {
-                "InstanceType": self.instance,
+                "InstanceType": instance_type(self.instance),
                 "InstanceCount": self.nodes,
                 "VolumeSizeInGB": 30,
             },
             "StoppingCondition": {"MaxRuntimeInSeconds": int(self.max_time.total_seconds())},
         }
-        if self.metrics:
-            request["AlgorithmSpecification"]["MetricDefinitions"] = [
-                {"Name": name, "Regex": regex} for name, regex in self.metrics.items()
-            ]
         if self.data:
             request["InputDataConfig"] = [
                 _channel(name, place if place.startswith(_REMOTE) else f"{base}/input/{name}/")
@@ -122,9 +121,69 @@ class Order:
             ]
         if self.environment:
             request["Environment"] = dict(self.environment)
-        if self.tags:
-            request["Tags"] = [{"Key": key, "Value": value} for key, value in self.tags.items()]
+        asked = {BACKEND_TAG: self.backend, SHM_TAG: self.shm}
+        if tags := {**self.tags, **{key: text for key, text in asked.items() if text}}:
+            request["Tags"] = [{"Key": key, "Value": value} for key, value in tags.items()]
         return request
+
+    def _algorithm(self) -> dict[str, Any]:
+        found: dict[str, Any] = {"TrainingImage": self.image, "TrainingInputMode": "File"}
+        if self.entrypoint:
+            found["ContainerEntrypoint"] = list(self.entrypoint)
+        if self.arguments:
+            found["ContainerArguments"] = list(self.arguments)
+        if self.metrics:
+            found["MetricDefinitions"] = [
+                {"Name": name, "Regex": regex} for name, regex in self.metrics.items()
+            ]
+        return found
+
+    def _hyperparameters(self, base: str, region: str) -> dict[str, str]:
+        code = self.code()
+        if code is None:
+            return {
+                key: value if isinstance(value, str) else json.dumps(value)
+                for key, value in self.hyperparameters.items()
+            }
+        own = {
+            "sagemaker_submit_directory": f"{base}/source/sourcedir.tar.gz",
+            "sagemaker_program": code.program,
+            "sagemaker_container_log_level": 20,
+            "sagemaker_job_name": self.name,
+            "sagemaker_region": region,
+        }
+        values = {**self.hyperparameters, **own}
+        return {key: json.dumps(value) for key, value in values.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """What goes along with a script."""
+
+    folder: Path
+    program: str
+    """The script, relative to the folder."""
+
+
+def instance_type(text: str) -> str:
+    """Return an instance type as the API calls it; ``g5.xlarge``, EC2's name, is the same type.
+
+    Raises:
+        ClientError: there is no such type; the message names those that are written alike.
+    """
+    name = text if text.startswith("ml.") else f"ml.{text}"
+    if instances.known(name) is not None:
+        return name
+    alike = difflib.get_close_matches(name, instances.types(), n=3)
+    raise ClientError(
+        f"no instance type is called {text!r}",
+        f"did you mean {' or '.join(alike)}?" if alike else "name one like ml.m5.large",
+    )
+
+
+def image_stem(image: str) -> str:
+    """Return an image's own name: of ``host:5000/team/xgb:1.7@sha256:…`` it is ``xgb``."""
+    return image.rpartition("/")[2].partition("@")[0].partition(":")[0]
 
 
 def job_name(script: str, *, now: datetime, salt: str) -> str:

@@ -98,6 +98,12 @@ def describe(api: Api, name: str) -> dict[str, Any]:
     return api.call("sagemaker", "DescribeTrainingJob", {"TrainingJobName": name})
 
 
+def tags(api: Api, job: Mapping[str, Any]) -> dict[str, str]:
+    """Return a described job's tags; among them what the server says of it that way."""
+    answer = api.call("sagemaker", "ListTags", {"ResourceArn": job["TrainingJobArn"]})
+    return {tag["Key"]: tag["Value"] for tag in answer.get("Tags", ())}
+
+
 def summaries(api: Api, filters: Mapping[str, Any] | None = None) -> Iterator[Mapping[str, Any]]:
     """Yield ListTrainingJobs' summaries, the newest first; pages are asked for as needed."""
     page: dict[str, Any] = {

@@ -11,9 +11,9 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -40,6 +40,10 @@ class Server:
     """As the server wrote it; "" when it did not."""
     data_dir: Path
     credentials: Credentials
+    backend: str = ""
+    """Where jobs go that name no backend; "" when it did not say."""
+    backends: Mapping[str, str] = field(default_factory=dict)
+    """Backend name to how nodes start their container there: ``process`` or ``docker``."""
 
     def api(self, now: Now) -> Api:
         """Return calls to it."""
@@ -69,6 +73,11 @@ def find(data_dir: Path, now: Now) -> Server | None:
         started=str(record.get("started", "")),
         data_dir=data_dir,
         credentials=credentials,
+        backend=str(health.get("backend", "")),
+        backends={
+            name: str(facts.get("runtime", ""))
+            for name, facts in (health.get("backends") or {}).items()
+        },
     )
 
 

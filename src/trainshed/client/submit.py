@@ -34,24 +34,33 @@ def submit(api: Api, order: Order, sources: Mapping[str, upload.Source], progres
     bucket = bucket_of(api)
     request = order.request(bucket=bucket, region=api.credentials.region)
     _refuse_taken(api, order.name)
-    with tempfile.TemporaryDirectory(prefix="trainshed-") as scratch:
-        archive = Path(scratch, "sourcedir.tar.gz")
-        own = [source.path for source in sources.values()]
-        packed = pack(order.folder, archive, leave_out=[*order.leave_out, *own])
-        if order.program not in packed.files:
-            raise ClientError(
-                f"{order.program} is left out of its own archive",
-                "look into .gitignore and .trainshedignore",
-            )
-        objects.ensure_bucket(api, bucket)
-        key = f"{order.name}/source/sourcedir.tar.gz"
-        objects.put(api, bucket, key, archive.read_bytes())
+    archive = _packed(order, sources)
+    objects.ensure_bucket(api, bucket)
+    if archive is not None:
+        objects.put(api, bucket, f"{order.name}/source/sourcedir.tar.gz", archive)
     for channel, source in sources.items():
         prefix = f"{order.name}/input/{channel}"
         # A job of this name that was deleted since may have left other files there.
         objects.clear(api, bucket, f"{prefix}/")
         upload.send(api, source, bucket=bucket, prefix=prefix, progress=progress)
     return str(api.call("sagemaker", "CreateTrainingJob", request)["TrainingJobArn"])
+
+
+def _packed(order: Order, sources: Mapping[str, upload.Source]) -> bytes | None:
+    """Return the archive of a script's folder; None without a script."""
+    code = order.code()
+    if code is None:
+        return None
+    with tempfile.TemporaryDirectory(prefix="trainshed-") as scratch:
+        archive = Path(scratch, "sourcedir.tar.gz")
+        own = [source.path for source in sources.values()]
+        packed = pack(code.folder, archive, leave_out=[*order.leave_out, *own])
+        if code.program not in packed.files:
+            raise ClientError(
+                f"{code.program} is left out of its own archive",
+                "look into .gitignore and .trainshedignore",
+            )
+        return archive.read_bytes()
 
 
 def _refuse_taken(api: Api, name: str) -> None:

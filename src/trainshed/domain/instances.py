@@ -30,6 +30,11 @@ def known(instance_type: str) -> Instance | None:
     return _catalogue().get(name)
 
 
+def types() -> tuple[str, ...]:
+    """Return every type's name, such as ``ml.m5.large``."""
+    return tuple(_catalogue())
+
+
 @cache
 def _catalogue() -> dict[str, Instance]:
     table = files("trainshed.domain").joinpath("instances.tsv").read_text()
