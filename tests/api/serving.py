@@ -16,6 +16,7 @@ from botocore.config import Config
 from trainshed.api.operations import Operation
 from trainshed.wire.connection import Connection
 from trainshed.wire.front import Front
+from trainshed.wire.keys import FixedKeys, Keys
 
 KEYS = {"AKIASHED": "secret"}
 
@@ -38,9 +39,11 @@ class Server:
 
 
 @contextmanager
-def serving(operations: Mapping[tuple[str, str], Operation]) -> Iterator[Server]:
-    """Serve ``operations`` until the block ends."""
-    front = Front(operations, KEYS, lambda: datetime.now(UTC), "us-east-1")
+def serving(
+    operations: Mapping[tuple[str, str], Operation], keys: Keys | None = None
+) -> Iterator[Server]:
+    """Serve ``operations`` until the block ends, to those who have ``keys``."""
+    front = Front(operations, keys or FixedKeys(KEYS), lambda: datetime.now(UTC), "us-east-1")
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
         front, loop="uvloop", http=Connection, ws="none", lifespan="off", log_config=None

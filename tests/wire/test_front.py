@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from tests.wire.toy_server import KEYS, NOON, Server, serving
 
 from trainshed.wire.front import MOST_BODY, Front
+from trainshed.wire.keys import FixedKeys
 from trainshed.wire.signer import Signer
 
 
@@ -219,4 +220,4 @@ async def nothing(_: object) -> dict[str, object]:
 @pytest.mark.parametrize("name", [("sagemaker", "MakeCoffee"), ("coffee", "Make")])
 def test_an_operation_that_no_model_has_cannot_be_offered(name: tuple[str, str]) -> None:
     with pytest.raises(LookupError):
-        Front({name: nothing}, KEYS, lambda: NOON, "x")
+        Front({name: nothing}, FixedKeys(KEYS), lambda: NOON, "x")

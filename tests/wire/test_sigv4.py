@@ -14,10 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainshed.domain.errors import RequestRejected
+from trainshed.wire.keys import AccessKey
 from trainshed.wire.signer import Signer
 from trainshed.wire.sigv4 import Claim, Sent, Signed, read, verify
 
 KEYS = {"AKIDEXAMPLE": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "other": "secret"}
+KNOWN = {access_key: AccessKey(secret) for access_key, secret in KEYS.items()}
 SIGNERS = {"s3": S3SigV4Auth, "sagemaker": SigV4Auth}
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -58,12 +60,13 @@ def checked(
     sent: Sent,
     body: bytes = b"",
     *,
-    keys: Mapping[str, str] = KEYS,
+    keys: Mapping[str, AccessKey] = KNOWN,
     late: timedelta = timedelta(0),
 ) -> Signed:
     claim = read(sent)
     assert claim is not None
-    return verify(claim, sent, sha256(body).hexdigest(), keys=keys, now=claim.signed_at + late)
+    key = keys.get(claim.access_key)
+    return verify(claim, sent, sha256(body).hexdigest(), key=key, now=claim.signed_at + late)
 
 
 def refusal(sent: Sent, body: bytes = b"", **how: timedelta) -> RequestRejected:
@@ -334,4 +337,4 @@ def test_no_authorization_text_breaks_the_reader(
         with pytest.raises(RequestRejected):
             claim = read(sent)
             if claim is not None:
-                verify(claim, sent, "0" * 64, keys={"a": "s"}, now=NOON)
+                verify(claim, sent, "0" * 64, key=AccessKey("s"), now=NOON)

@@ -17,6 +17,7 @@ from botocore.config import Config
 from trainshed.domain.errors import RequestRejected, StoreError
 from trainshed.wire.connection import Connection
 from trainshed.wire.front import Front
+from trainshed.wire.keys import FixedKeys
 from trainshed.wire.message import Call, File, Reply
 
 KEYS = {"AKIATOY": "a-secret"}
@@ -176,7 +177,7 @@ def serving(
 ) -> Iterator[Server]:
     """Serve a toy on a free loopback port, over TLS when a certificate (with key) is given."""
     toy = Toy(folder)
-    front = Front(toy.table(), KEYS, clock, "us-east-1")
+    front = Front(toy.table(), FixedKeys(KEYS), clock, "us-east-1")
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
         front,

@@ -11,14 +11,17 @@ from typing import Final
 
 from trainshed.agent.node import Node, NodeOver
 from trainshed.agent.runtimes.base import Command
+from trainshed.contract import environment as contract
 from trainshed.contract import script_mode
-from trainshed.contract.environment import variables
 from trainshed.domain.facts import Outcome
 from trainshed.domain.names import NODE_VARIABLE
 from trainshed.domain.plan import NodePlan
 
 _FOREIGN: Final = ("AWS_", "TRAINSHED_", "SAGEMAKER_", "SM_")
 """The server's own settings and credentials: none of a job's business."""
+_NO_FILES: Final = {"AWS_SHARED_CREDENTIALS_FILE": os.devnull, "AWS_CONFIG_FILE": os.devnull}
+"""AWS clients look for keys in files before they ask for them; what lies in the home directory
+here is the server's owner's."""
 _TOOLKIT: Final = Path(__file__).parents[1] / "toolkit" / "__main__.py"
 _ADVICE: Final = (
     "which needs a container engine; install Docker and use the docker backend, or map the image "
@@ -42,6 +45,33 @@ def command(node: Node, host: Mapping[str, str]) -> Command:
     code = node.tree.code.is_dir()
     folder = str(node.seen.code if code else node.seen.base)
     return Command(argv=_argv(node, python), environment=environment, folder=folder)
+
+
+def variables(plan: NodePlan) -> dict[str, str]:
+    """Return what the contract puts into the container's environment; the same on every runtime.
+
+    Its way to AWS's services is this server, and an isolated job has none. Keys are not in it but
+    where they are asked for, unless the plan says that its container can't ask there.
+    """
+    return contract.variables(
+        job_name=plan.job_name,
+        job_arn=plan.job_arn,
+        region=plan.region,
+        access={} if plan.isolated else _access(plan),
+        environment=plan.environment,
+    )
+
+
+def _access(plan: NodePlan) -> dict[str, str]:
+    url = plan.container_url or plan.server_url
+    objects_url = plan.objects.get("endpoint", "")
+    if objects_url == plan.server_url:
+        objects_url = url
+    credentials: Mapping[str, str] = plan.container_keys
+    if plan.credentials_token and not credentials:
+        asked = f"{url}/agent/v1/nodes/{plan.node_id}/credentials"
+        credentials = {"url": asked, "token": plan.credentials_token}
+    return contract.access(server_url=url, objects_url=objects_url, credentials=credentials)
 
 
 def interpreter(environment_path: str) -> Path | None:
@@ -93,16 +123,9 @@ def _environment(node: Node, host: Mapping[str, str], python: Path | None) -> di
         found[script_mode.SOURCE_ARCHIVE_VARIABLE] = str(node.source_archive)
     if not node.runtime.sees_opt_ml:
         found.update(_places(node))
-    found.update(
-        variables(
-            job_name=plan.job_name,
-            job_arn=plan.job_arn,
-            region=plan.region,
-            server_url=plan.server_url,
-            objects=plan.objects,
-            environment=plan.environment,
-        )
-    )
+    if not contract.own_access(plan.environment):
+        found.update(_NO_FILES)
+    found.update(variables(plan))
     found[NODE_VARIABLE] = str(node.folder.resolve())
     return found
 

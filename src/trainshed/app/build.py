@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from trainshed.api.credentials import ContainerCredentials
 from trainshed.api.iam.roles import Roles
+from trainshed.api.keys import Keyring
 from trainshed.api.logs.operations import LogOperations
 from trainshed.api.operations import Operation, offered
 from trainshed.api.reports import Reports
@@ -46,7 +48,8 @@ class Credentials:
     access_key: str
     secret_key: str
     report_secret: str
-    """What agents' report tokens are derived from; never leaves this machine."""
+    """What agents' report tokens and the keys of jobs are derived from; never leaves this
+    machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,7 @@ class Parts:
 
     front: Front
     reports: Reports
+    credentials: ContainerCredentials
     engine: Engine
     drivers: Mapping[str, Driver]
     """By backend name."""
@@ -113,19 +117,19 @@ def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datet
     site = Site(
         server_url=url,
         secret=keys.report_secret,
-        objects={
-            "endpoint": url,
-            "access_key": keys.access_key,
-            "secret_key": keys.secret_key,
-            "region": settings.region,
-        },
+        objects={"endpoint": url, "region": settings.region},
         file_roots=settings.file_roots,
         cache=str(data / "cache"),
         capabilities={name: driver.capabilities for name, driver in drivers.items()},
     )
     front = Front(
         operations(stores, settings, clock, drivers),
-        keys={keys.access_key: keys.secret_key},
+        keys=Keyring(
+            own={keys.access_key: keys.secret_key},
+            records=stores.records,
+            secret=keys.report_secret,
+            clock=clock,
+        ),
         clock=clock,
         region=settings.region,
     )
@@ -140,6 +144,9 @@ def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datet
     return Parts(
         front=front,
         reports=Reports(records=stores.records, logs=stores.logs, secret=keys.report_secret),
+        credentials=ContainerCredentials(
+            records=stores.records, secret=keys.report_secret, clock=clock
+        ),
         engine=engine,
         drivers=drivers,
         backend=settings.backend,
@@ -172,7 +179,7 @@ def operations(
         ResourceTags(records=records, tags=stores.tags).operations(),
         LogOperations(stores.logs, account=account, clock=clock).operations(),
         s3.operations(stores.objects),
-        Identity(account=account).operations(),
+        Identity(account=account, records=records).operations(),
         Roles(account=account).operations(),
     )
 

@@ -156,7 +156,7 @@ class _Server(uvicorn.Server):
 
 
 def _application(parts: Parts) -> ASGIApp:
-    """Return the application: health, agents' reports, and every AWS service for all else.
+    """Return the application: health, nodes' questions, every AWS service for all else.
 
     What AWS clients send is told by its path and signature, so it must reach the front as it came.
     """
@@ -175,7 +175,8 @@ def _application(parts: Parts) -> ASGIApp:
             }
             await JSONResponse(body)(scope, receive, send)
         elif path.startswith("/agent/v1/"):
-            await parts.reports(scope, receive, send)
+            asked = parts.credentials if path.endswith("/credentials") else parts.reports
+            await asked(scope, receive, send)
         else:
             await parts.front(scope, receive, send)
 

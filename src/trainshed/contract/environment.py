@@ -6,6 +6,8 @@ Sources: Amazon SageMaker developer guide, "How Amazon SageMaker Provides Traini
 AWS SDKs and Tools Reference Guide, "Container credential provider".
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Final
 
@@ -73,8 +75,8 @@ def access(*, server_url: str, objects_url: str, credentials: Mapping[str, str])
         server_url: where the container reaches services other than S3; "" when nowhere.
         objects_url: where it reaches S3; "" when nowhere.
         credentials: ``url`` and ``token``, where short-lived keys are given (AWS clients ask only
-            over https, loopback, or at 169.254.170.2); or the keys themselves: ``access_key``, ``secret_key`` and, if there is one, ``session_token``.
-            Empty when it is given none.
+            over https, loopback, or at 169.254.170.2); or the keys themselves: ``access_key``,
+            ``secret_key`` and, if there is one, ``session_token``. Empty when it is given none.
     """
     found = {
         "AWS_ENDPOINT_URL": server_url,

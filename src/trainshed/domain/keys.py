@@ -12,12 +12,10 @@ container's key comes with a session token beside, as all of AWS's temporary key
 None of them outlives its job: see ``Key.opens``.
 """
 
-import hashlib
 import hmac
 import re
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -76,6 +74,15 @@ class Key:
             return ""
         return _derived(server_secret, "session-token", self.id)
 
+    def given(self, server_secret: str) -> dict[str, str]:
+        """Return what its holder is given: ``access_key``, ``secret_key``, ``session_token``.
+
+        The last one is left out where there is none.
+        """
+        secret, token = self.secret(server_secret), self.token(server_secret)
+        given = {"access_key": self.id, "secret_key": secret}
+        return {**given, "session_token": token} if token else given
+
     def expired(self, now: datetime) -> bool:
         """Tell whether its time is over."""
         return self.expires is not None and now >= self.expires
@@ -113,36 +120,27 @@ def read(access_key: str) -> Key | None:
     )
 
 
-def of_node(server_secret: str, node_id: str) -> Mapping[str, str]:
-    """Return the key of a node's agent: ``access_key``, ``secret_key``."""
-    key = _key(Holder.NODE, node_id, None)
-    return {"access_key": key.id, "secret_key": key.secret(server_secret)}
+def node(node_id: str) -> Key:
+    """Return the key of a node's agent.
 
-
-def of_container(
-    server_secret: str, node_id: str, expires: datetime | None = None
-) -> Mapping[str, str]:
-    """Return a key of a node's container: ``access_key``, ``secret_key``, ``session_token``.
-
-    Args:
-        server_secret: what it derives from.
-        node_id: ``<job id>.<attempt>.<host>``.
-        expires: fractions of a second are cut off; None for a key that lasts as long as the job.
+    Raises:
+        ValueError: ``node_id`` is no ``<job id>.<attempt>.<host>``.
     """
-    key = _key(Holder.CONTAINER, node_id, expires)
-    return {
-        "access_key": key.id,
-        "secret_key": key.secret(server_secret),
-        "session_token": key.token(server_secret),
-    }
-
-
-def _key(holder: Holder, node_id: str, expires: datetime | None) -> Key:
     job_id, attempt, host = node_id.split(".", 2)
-    return Key(holder=holder, job_id=job_id, attempt=int(attempt), host=host, expires=expires)
+    return Key(holder=Holder.NODE, job_id=job_id, attempt=int(attempt), host=host)
+
+
+def container(node_id: str, expires: datetime | None = None) -> Key:
+    """Return a key of a node's container; ``expires`` in whole seconds, None for with the job.
+
+    Raises:
+        ValueError: ``node_id`` is no ``<job id>.<attempt>.<host>``.
+    """
+    return replace(node(node_id), holder=Holder.CONTAINER, expires=expires)
 
 
 def _derived(server_secret: str, purpose: str, key_id: str) -> str:
     # No other derivation from the same secret has a text that begins so: see ``names``.
     text = f"{purpose}/{key_id}".encode()
-    return urlsafe_b64encode(hmac.digest(server_secret.encode(), text, hashlib.sha256)).decode()
+    digest = hmac.digest(server_secret.encode(), text, "sha256")
+    return urlsafe_b64encode(digest).decode().rstrip("=")

@@ -77,7 +77,7 @@ class NodePlan:
     token: str
     """Bearer token for this node's reports."""
     objects: Mapping[str, str]
-    """How ``s3://`` is reached: ``endpoint``, ``access_key``, ``secret_key``, ``region``."""
+    """How the agent reaches ``s3://``: ``endpoint``, ``access_key``, ``secret_key``, ``region``."""
     file_roots: tuple[str, ...] = ()
     """Folders below which ``file://`` addresses are allowed; none when empty."""
     runtime: str = "process"
@@ -94,6 +94,9 @@ class NodePlan:
     """Where the container itself reaches the server; "" for ``server_url``."""
     credentials_token: str = ""
     """What the container shows to be given short-lived keys; "" when it is given none."""
+    container_keys: Mapping[str, str] = field(default_factory=dict)
+    """Keys for a container that can't ask for short-lived ones: ``access_key``, ``secret_key``,
+    ``session_token``; empty for all others."""
     cache: str = ""
     """Folder shared by the nodes of a machine, for what is worth keeping between jobs."""
     request: Mapping[str, Any] = field(default_factory=dict)

@@ -8,12 +8,14 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from trainshed.contract import script_mode
-from trainshed.domain import names
+from trainshed.domain import keys, names
 from trainshed.domain.instances import known
 from trainshed.domain.plan import LaunchPlan, NodePlan, Resources
 from trainshed.domain.training import Attempt, SecondaryStatus, TrainingJob
 from trainshed.drivers.base import Capabilities
 
+_ASKED: Final = frozenset({"", "127.0.0.1", "localhost", names.CONTAINER_ADDRESS})
+"""Hosts that AWS clients ask for keys over http; "" is the server's own, which is loopback."""
 _DEFAULT_MAX_RUNTIME: Final = 86400
 """Seconds; the service's default, one day (API reference, StoppingCondition)."""
 _GIB: Final = 1 << 30
@@ -27,9 +29,9 @@ class Site:
 
     server_url: str
     secret: str
-    """What report tokens are derived from."""
+    """What report tokens and the keys of nodes are derived from."""
     objects: Mapping[str, str]
-    """See ``NodePlan.objects``."""
+    """See ``NodePlan.objects``. Without ``access_key``, each node has a key of its own."""
     file_roots: tuple[str, ...] = ()
     cache: str = ""
     capabilities: Mapping[str, Capabilities] = field(default_factory=dict)
@@ -77,7 +79,7 @@ def plan(job: TrainingJob, attempt: Attempt, site: Site) -> LaunchPlan | Unplann
             if isinstance(resources, Unplannable):
                 return resources
             node = replace(
-                shared,
+                _with_access(shared, node_id, site, capabilities),
                 node_id=node_id,
                 host=host,
                 instance_type=group["instance_type"],
@@ -139,11 +141,27 @@ def _shared(
         log_stream="",
         server_url=site.server_url,
         token="",
-        objects=dict(site.objects),
+        objects={},
         file_roots=site.file_roots,
         cache=site.cache,
         request=dict(request),
     )
+
+
+def _with_access(
+    shared: NodePlan, node_id: str, site: Site, capabilities: Capabilities
+) -> NodePlan:
+    """Return the plan with what its agent and its container sign with."""
+    objects = dict(site.objects)
+    if "access_key" not in objects:
+        objects |= keys.node(node_id).given(site.secret)
+    if shared.isolated:
+        return replace(shared, objects=objects)
+    if capabilities.container_host not in _ASKED:
+        given = keys.container(node_id).given(site.secret)
+        return replace(shared, objects=objects, container_keys=given)
+    token = names.credentials_token(site.secret, node_id)
+    return replace(shared, objects=objects, credentials_token=token)
 
 
 def _runtime_left(job: TrainingJob, attempt: Attempt) -> float:

@@ -26,6 +26,7 @@ from urllib.parse import parse_qsl
 from trainshed.domain.errors import RequestRejected, StoreError
 from trainshed.wire import protocols, refusals, route, sigv2, sigv4
 from trainshed.wire.errors import not_offered, unknown_operation
+from trainshed.wire.keys import Keys
 from trainshed.wire.message import Call, Reply
 from trainshed.wire.model import ServiceModel, load
 from trainshed.wire.payload import Incoming, Payload, Receive, gathered, inflated
@@ -66,7 +67,7 @@ class Front:
     def __init__(
         self,
         operations: Mapping[tuple[str, str], Operation],
-        keys: Mapping[str, str],
+        keys: Keys,
         clock: Callable[[], datetime],
         region: str,
     ) -> None:
@@ -74,7 +75,7 @@ class Front:
 
         Args:
             operations: by ``(service, operation)``, both as botocore spells them.
-            keys: secret by access key; who has one may do everything.
+            keys: who knows the access keys; who has one may do everything.
             clock: the time, aware.
             region: for requests that name none.
 
@@ -150,7 +151,8 @@ class Front:
         body = await gathered(exchange.incoming, limit=limit, refusal=too_large)
         sent = exchange.sent
         digest = sha256(body).hexdigest()
-        signed = sigv4.verify(claim, sent, digest, keys=self._keys, now=self._clock())
+        key = await self._keys.find(claim.access_key)
+        signed = sigv4.verify(claim, sent, digest, key=key, now=self._clock())
         if sent.headers.get("content-encoding") == "gzip" and model.protocol != "rest-json":
             body = inflated(body, limit=limit, refusal=too_large)
         request = HttpRequest(
@@ -167,10 +169,12 @@ class Front:
     ) -> _Taken:
         """Verify, then read: S3 signs a header that tells the hash, and payloads are large."""
         sent, now = exchange.sent, self._clock()
+        access_key = sigv2.access_key(sent) if claim is None else claim.access_key
+        key = await self._keys.find(access_key)
         signed = (
-            sigv2.verify(sent, keys=self._keys, now=now)
+            sigv2.verify(sent, key=key, now=now)
             if claim is None
-            else sigv4.verify(claim, sent, None, keys=self._keys, now=now)
+            else sigv4.verify(claim, sent, None, key=key, now=now)
         )
         headers = _without_framing(sent.headers)
         query = _decoded(sent.query)

@@ -15,6 +15,7 @@ QUERY_NAMES: Final = frozenset({"sts", "iam"})
 """Signing names of services that speak the query protocol and its error codes."""
 
 _UNKNOWN_KEY: Final = "The security token included in the request is invalid."
+_EXPIRED_KEY: Final = "The security token included in the request is expired"
 _MISMATCH: Final = (
     "The request signature we calculated does not match the signature you provided. Check your "
     "AWS Secret Access Key and signing method. Consult the service documentation for details."
@@ -43,6 +44,24 @@ def unknown_key(service: str) -> RequestRejected:
     if service in QUERY_NAMES:
         return RequestRejected("InvalidClientTokenId", _UNKNOWN_KEY, 403)
     return RequestRejected("UnrecognizedClientException", _UNKNOWN_KEY)
+
+
+def wrong_token(service: str) -> RequestRejected:
+    """A temporary key without the session token that belongs to it."""
+    if service in S3_NAMES:
+        return RequestRejected(
+            "InvalidToken", "The provided token is malformed or otherwise invalid."
+        )
+    return unknown_key(service)
+
+
+def expired_token(service: str) -> RequestRejected:
+    """A temporary key whose time is over; clients ask for the next one."""
+    if service in S3_NAMES:
+        return RequestRejected("ExpiredToken", "The provided token has expired.")
+    if service in QUERY_NAMES:
+        return RequestRejected("ExpiredToken", _EXPIRED_KEY, 403)
+    return RequestRejected("ExpiredTokenException", _EXPIRED_KEY)
 
 
 def mismatch(service: str, detail: str = "") -> RequestRejected:

@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, unquote
 
 from trainshed.wire import refusals, route
 from trainshed.wire.canonical import UNSIGNED
+from trainshed.wire.keys import AccessKey, secret_of
 from trainshed.wire.sigv4 import Sent, Signed
 
 _SUBRESOURCES: Final = frozenset(
@@ -57,27 +58,38 @@ def carried(sent: Sent) -> bool:
     return "AWSAccessKeyId=" in sent.query and "Signature=" in sent.query
 
 
-def verify(sent: Sent, *, keys: Mapping[str, str], now: datetime) -> Signed:
+def access_key(sent: Sent) -> str:
+    """Return the access key that the request's query names; "" when there is none."""
+    return dict(parse_qsl(sent.query, keep_blank_values=True)).get("AWSAccessKeyId", "")
+
+
+def verify(sent: Sent, *, key: AccessKey | None, now: datetime) -> Signed:
     """Return the proof that the address was made by the holder of a key, for this very request.
 
+    Args:
+        sent: the request.
+        key: what belongs to its ``access_key``.
+        now: the server's time.
+
     Raises:
-        RequestRejected: unknown key, expired address, or a signature that differs; in S3's words.
+        RequestRejected: unknown or expired key, another session token, expired address, or a
+            signature that differs; in S3's words.
     """
     query = dict(parse_qsl(sent.query, keep_blank_values=True))
-    access_key = query.get("AWSAccessKeyId", "")
-    secret = keys.get(access_key)
-    if secret is None:
-        raise refusals.unknown_key("s3")
+    said = _said(sent, query)
+    secret = secret_of(key, said.get("x-amz-security-token", ""), "s3")
     expires = query.get("Expires", "")
     if not (expires.isascii() and expires.isdigit() and len(expires) <= _DIGITS):
         raise refusals.mismatch("s3")
     if now.timestamp() > int(expires):
         raise refusals.expired("s3", datetime.fromtimestamp(int(expires), UTC), now)
-    expected = b64encode(hmac.digest(secret.encode(), _text(sent, query).encode("latin-1"), "sha1"))
+    expected = b64encode(
+        hmac.digest(secret.encode(), _text(sent, said, expires).encode("latin-1"), "sha1")
+    )
     if not hmac.compare_digest(expected, query.get("Signature", "").encode("latin-1", "replace")):
         raise refusals.mismatch("s3")
     return Signed(
-        access_key=access_key,
+        access_key=access_key(sent),
         service="s3",
         region="",
         payload_hash=UNSIGNED,
@@ -88,9 +100,13 @@ def verify(sent: Sent, *, keys: Mapping[str, str], now: datetime) -> Signed:
     )
 
 
-def _text(sent: Sent, query: Mapping[str, str]) -> str:
-    """Return what was signed. Headers may stand in the query instead, where botocore puts them."""
-    said = {name.lower(): value for name, value in query.items()} | dict(sent.headers)
+def _said(sent: Sent, query: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the headers. They may stand in the query instead, where botocore puts them."""
+    return {name.lower(): value for name, value in query.items()} | dict(sent.headers)
+
+
+def _text(sent: Sent, said: Mapping[str, str], expires: str) -> str:
+    """Return what was signed."""
     amazon = "".join(
         f"{name}:{said[name].strip()}\n" for name in sorted(said) if name.startswith("x-amz-")
     )
@@ -98,7 +114,7 @@ def _text(sent: Sent, query: Mapping[str, str]) -> str:
         sent.method,
         said.get("content-md5", ""),
         said.get("content-type", ""),
-        query["Expires"],
+        expires,
     )
     return "\n".join(head) + "\n" + amazon + _resource(sent)
 

@@ -2,7 +2,7 @@
 
 Every AWS client signs every request, in an ``Authorization`` header or in the query of a presigned
 address, so one check covers them all. Any host name and any region is accepted: both are signed,
-neither decides anything here. Session tokens are ignored: a key is known or it is not.
+neither decides anything here.
 
 Reading and believing are two steps. ``read`` tells what the request claims, which is enough to say
 which service it is for; ``verify`` recomputes the signature.
@@ -33,6 +33,7 @@ from trainshed.wire.canonical import (
     signature,
     signing_key,
 )
+from trainshed.wire.keys import AccessKey, secret_of
 from trainshed.wire.refusals import S3_NAMES
 
 STREAMING: Final = frozenset(
@@ -82,6 +83,8 @@ class Claim:
     """When it was signed, as the signature has it: ``20260101T120000Z``."""
     expires: int | None
     """Seconds that a presigned address is valid; None for the header form."""
+    token: str = field(default="", repr=False)
+    """The session token that came along; "" for none."""
 
     @property
     def signed_at(self) -> datetime:
@@ -138,7 +141,7 @@ def read(sent: Sent, *, seeming: str = "") -> Claim | None:
 
 
 def verify(
-    claim: Claim, sent: Sent, body_hash: str | None, *, keys: Mapping[str, str], now: datetime
+    claim: Claim, sent: Sent, body_hash: str | None, *, key: AccessKey | None, now: datetime
 ) -> Signed:
     """Return the proof that ``claim`` holds for the request.
 
@@ -147,23 +150,22 @@ def verify(
         sent: the same request.
         body_hash: hex SHA-256 of the payload; None when it is still to be read, which only S3
             allows, because there a header carries the hash.
-        keys: secret by access key.
+        key: what belongs to the claim's access key.
         now: the server's time.
 
     Raises:
-        RequestRejected: unknown key, clock too far off, expired address, headers that must be
-            signed and are not, or a signature that differs; in the words of the claim's service.
+        RequestRejected: unknown or expired key, another session token, clock too far off, expired
+            address, headers that must be signed and are not, or a signature that differs; in the
+            words of the claim's service.
     """
-    secret = keys.get(claim.access_key)
-    if secret is None:
-        raise refusals.unknown_key(claim.service)
+    secret = secret_of(key, claim.token, claim.service)
     _check_time(claim, now)
     _check_coverage(claim, sent.headers)
     payload_hash = _payload_hash(claim, sent, body_hash)
     day = claim.scope.partition("/")[0]
-    key = signing_key(secret, day, claim.region, claim.service)
+    signing = signing_key(secret, day, claim.region, claim.service)
     for canonical in _canonical_forms(claim, sent, payload_hash):
-        expected = signature(key, claim.stamp, claim.scope, canonical)
+        expected = signature(signing, claim.stamp, claim.scope, canonical)
         if hmac.compare_digest(expected.encode(), claim.signature.encode("latin-1")):
             return Signed(
                 access_key=claim.access_key,
@@ -173,7 +175,7 @@ def verify(
                 seed=claim.signature,
                 stamp=claim.stamp,
                 scope=claim.scope,
-                key=key,
+                key=signing,
             )
     raise refusals.mismatch(claim.service)
 
@@ -196,6 +198,7 @@ def _header_claim(authorization: str, headers: Mapping[str, str], seeming: str) 
             service,
             " ".join(f"Authorization header requires '{name}' parameter." for name in missing),
         )
+    fields["Security-Token"] = headers.get("x-amz-security-token", "")
     return _claim(_scoped(credential, service), fields, _signing_time(headers, service), None)
 
 
@@ -262,6 +265,7 @@ def _claim(
         signature=fields["Signature"],
         stamp=stamp,
         expires=expires,
+        token=fields.get("Security-Token", ""),
     )
 
 

@@ -21,6 +21,7 @@ from trainshed.api.logs.operations import LogOperations
 from trainshed.stores.logs.format import encode
 from trainshed.stores.logs.segments import Logs
 from trainshed.wire.front import Front
+from trainshed.wire.keys import FixedKeys
 
 KEYS = {"AKIALOGS": "a-secret"}
 REGION = "eu-west-1"
@@ -75,7 +76,7 @@ class LogServer:
 def server(tmp_path: Path) -> Iterator[LogServer]:
     logs = Logs(tmp_path / "logs")
     operations = LogOperations(logs, account="123456789012", clock=lambda: NOON)
-    front = Front(operations.operations(), KEYS, lambda: datetime.now(UTC), REGION)
+    front = Front(operations.operations(), FixedKeys(KEYS), lambda: datetime.now(UTC), REGION)
     listener = socket.create_server(("127.0.0.1", 0))
     served = uvicorn.Server(uvicorn.Config(front, lifespan="off", ws="none", log_config=None))
     thread = threading.Thread(target=served.run, kwargs={"sockets": [listener]})

@@ -17,6 +17,7 @@ from trainshed.api.s3.operations import operations
 from trainshed.stores.objects.embedded import EmbeddedObjects
 from trainshed.stores.records.database import Database
 from trainshed.wire.front import Front
+from trainshed.wire.keys import FixedKeys
 
 ACCESS, SECRET = "AKIATEST", "a-secret"
 
@@ -55,7 +56,9 @@ def serving(folder: Path) -> Iterator[Served]:
     """Serve the store of a data folder on a free loopback port."""
     database = Database(folder / "records.db")
     store = EmbeddedObjects(database, folder / "objects", lambda: datetime.now(UTC))
-    front = Front(operations(store), {ACCESS: SECRET}, lambda: datetime.now(UTC), "us-east-1")
+    front = Front(
+        operations(store), FixedKeys({ACCESS: SECRET}), lambda: datetime.now(UTC), "us-east-1"
+    )
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(
         uvicorn.Config(front, loop="uvloop", http="httptools", lifespan="off", log_config=None)

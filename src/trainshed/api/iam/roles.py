@@ -45,12 +45,11 @@ class Roles:
         """Return the role of any name; its trust policy is URL-encoded JSON, as IAM has it."""
         name = call.params["RoleName"]
         partition = names.partition_of(call.region)
-        digest = hashlib.sha256(f"{self._account}/{name}".encode()).hexdigest()
         return {
             "Role": {
                 "Path": "/",
                 "RoleName": name,
-                "RoleId": f"AROA{digest[:17].upper()}",
+                "RoleId": role_id(self._account, name),
                 "Arn": f"arn:{partition}:iam::{self._account}:role/{name}",
                 "CreateDate": _SINCE_EVER,
                 "AssumeRolePolicyDocument": quote(json.dumps(_TRUST), safe=""),
@@ -75,3 +74,9 @@ class Roles:
             ],
             "IsTruncated": False,
         }
+
+
+def role_id(account: str, name: str) -> str:
+    """Return the id of a role: always the same for the same account and name."""
+    digest = hashlib.sha256(f"{account}/{name}".encode()).hexdigest()
+    return f"AROA{digest[:17].upper()}"
