@@ -60,8 +60,6 @@ class Seen:
     streams: Sequence[str]
     objects: Mapping[str, bytes]
     """What lay below the job's folder in the output path, by the rest of the key."""
-    refused: str = ""
-    """The error that CreateTrainingJob answered, if it did."""
 
     @property
     def status(self) -> tuple[str, str]:

@@ -6,12 +6,10 @@ a job to run; what was seen of a job is shared by a file, so no job runs twice.
 
 import fcntl
 import pickle
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import ClientError
 from tests.contract import images
 from tests.contract.job import BUCKET, TREE, Job, Seen, packed
 from tests.journeys.shed import LOG_GROUP, Shed, until
@@ -67,10 +65,7 @@ class Place:
         assert job.needs in {"", self.runtime}
         for key, body in self._objects(job).items():
             shed.s3.put_object(Bucket=BUCKET, Key=key, Body=body)
-        try:
-            shed.create(**self._request(job, name))
-        except ClientError as error:
-            return self._seen(job, name, {}, refused=str(error))
+        shed.create(**self._request(job, name))
         at_first = shed.describe(name)
         if job.meanwhile is not None:
             job.meanwhile(shed, name)
@@ -81,18 +76,7 @@ class Place:
         )
         return self._seen(job, name, at_first)
 
-    def _seen(self, job: Job, name: str, at_first: Mapping[str, Any], refused: str = "") -> Seen:
-        if refused:
-            return Seen(
-                runtime=self.runtime,
-                name=name,
-                at_first={},
-                told={},
-                lines={},
-                streams=[],
-                objects={},
-                refused=refused,
-            )
+    def _seen(self, job: Job, name: str, at_first: Mapping[str, Any]) -> Seen:
         shed = self.shed
         told = shed.describe(name)
         place = told["OutputDataConfig"]["S3OutputPath"].removeprefix(f"s3://{BUCKET}/").rstrip("/")
@@ -147,7 +131,7 @@ class Place:
                 "sagemaker_submit_directory": archive,
                 **hyperparameters,
             }
-        found = {
+        return {
             "TrainingJobName": name,
             "algorithm": {**algorithm, **job.algorithm},
             "nodes": job.nodes,
@@ -155,9 +139,3 @@ class Place:
             **({"HyperParameters": hyperparameters} if hyperparameters else {}),
             **job.request,
         }
-        return found
-
-
-def interpreter() -> str:
-    """Return the Python that runs the process runtime's jobs."""
-    return sys.executable

@@ -44,7 +44,7 @@ def test_what_was_not_asked_for_has_no_config_file(place: Place, name: str) -> N
 
 
 FOLDERS = [
-    "",
+    ".",
     "input",
     "input/config",
     "input/data",
@@ -94,7 +94,7 @@ def test_the_input_can_be_written_too_as_the_sdk_v3_driver_does(place: Place, na
 
 
 def test_scratch_space_is_there(place: Place) -> None:
-    assert place.run(TREE).look["tmp_writable"]
+    assert place.run(TREE).look["writable"]["/tmp"]
 
 
 @pytest.mark.parametrize("name", ["output/failure", "output/success", "output/intermediate"])
