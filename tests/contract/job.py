@@ -55,6 +55,8 @@ class Seen:
     """What Describe told right after the creation."""
     told: Mapping[str, Any]
     """What Describe told in the end."""
+    late_stop: str
+    """What StopTrainingJob answered when the job was over."""
     lines: Mapping[str, Sequence[str]]
     """By host."""
     streams: Sequence[str]

@@ -6,10 +6,11 @@ a job to run; what was seen of a job is shared by a file, so no job runs twice.
 
 import fcntl
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import ClientError
 from tests.contract import images
 from tests.contract.job import BUCKET, TREE, Job, Seen, packed
 from tests.journeys.shed import LOG_GROUP, Shed, until
@@ -18,6 +19,16 @@ from trainshed.testing.server import Server
 
 PROBE = Path(__file__).with_name("probe.py")
 OVER = {"Completed", "Failed", "Stopped"}
+
+
+def refused(ask: Callable[[], object]) -> str:
+    """Return the error that a request is answered with; "" when it is done."""
+    try:
+        ask()
+    except ClientError as error:
+        told = error.response["Error"]
+        return f"{told['Code']}: {told['Message']}"
+    return ""
 
 
 class Place:
@@ -74,9 +85,10 @@ class Place:
             lambda: f"{shed.describe(name)}\n{shed.server.said()}",
             timeout=120,
         )
-        return self._seen(job, name, at_first)
+        stop = refused(lambda: shed.sagemaker.stop_training_job(TrainingJobName=name))
+        return self._seen(job, name, at_first, stop)
 
-    def _seen(self, job: Job, name: str, at_first: Mapping[str, Any]) -> Seen:
+    def _seen(self, job: Job, name: str, at_first: Mapping[str, Any], stop: str) -> Seen:
         shed = self.shed
         told = shed.describe(name)
         place = told["OutputDataConfig"]["S3OutputPath"].removeprefix(f"s3://{BUCKET}/").rstrip("/")
@@ -85,6 +97,7 @@ class Place:
             runtime=self.runtime,
             name=name,
             at_first=at_first,
+            late_stop=stop,
             told={key: value for key, value in told.items() if key != "ResponseMetadata"},
             lines={f"algo-{n}": shed.lines(name, f"algo-{n}") for n in range(1, job.nodes + 1)}
             if self._streams(name)
