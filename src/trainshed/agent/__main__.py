@@ -1,7 +1,11 @@
 """``python -m trainshed.agent <node folder>``: one node of a training job, from plan to end.
 
-``--wait`` instead of a folder makes a warm spare: everything is loaded, and the folder is read from
-one line of standard input; end of input ends it.
+<node folder>               be the agent of a node
+--wait [docker]             be a warm spare: everything is loaded, and the folder is read from
+                            one line of standard input; end of input ends it
+--clean <node folder>       remove what a dead agent left in a container engine; exit code 0
+                            when nothing is left
+--prepare docker [engine]   have an engine ready, and print what it has as a line of JSON
 """
 
 import contextlib
@@ -13,6 +17,7 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +25,6 @@ from trainshed.agent.journal import Journal
 from trainshed.agent.node import Node, Runtime
 from trainshed.agent.output import OutputLog
 from trainshed.agent.report import Reporter
-from trainshed.agent.runtimes.process import ProcessRuntime
 from trainshed.agent.sequence import give_up, walk
 from trainshed.agent.stopping import Stop
 from trainshed.domain.facts import Kind
@@ -34,26 +38,36 @@ _LATE: Final = (
     "trainshed.stores.objects.remote.bucket",
 )
 """Loaded when first needed; a spare has the time to load them ahead."""
+_USAGE: Final = (
+    "usage: python -m trainshed.agent <node folder> | --wait [docker] | --clean <node folder> | "
+    "--prepare docker [engine]\n"
+)
 _LOCK_TRIES: Final = 5
 _LOCK_PAUSE_S: Final = 0.02
 
 
+# A runtime is loaded when a plan asks for it: each would slow the other's start down.
+MakeRuntime = Callable[[NodePlan], Runtime]
+
+
 def main(arguments: list[str]) -> int:
-    """Be the agent of a folder; return the process's exit code, 0 unless it was called wrongly."""
-    if len(arguments) != 1:
-        sys.stderr.write("usage: python -m trainshed.agent <node folder> | --wait\n")
-        return 2
-    if arguments[0] != "--wait":
-        return serve(Path(arguments[0]), ProcessRuntime(python=sys.executable))
-    for name in _LATE:
-        importlib.import_module(name)
-    runtime = ProcessRuntime(python=sys.executable)
-    gc.freeze()
-    folder = sys.stdin.readline().strip()
-    return serve(Path(folder), runtime) if folder else 0
+    """Do what the command line says; return the process's exit code."""
+    match arguments:
+        case ["--wait"]:
+            return _wait("process")
+        case ["--wait", "docker"]:
+            return _wait("docker")
+        case ["--clean", folder]:
+            return _clean(Path(folder))
+        case ["--prepare", "docker", *engine] if len(engine) <= 1:
+            return _prepare("".join(engine))
+        case [folder] if not folder.startswith("--"):
+            return serve(Path(folder), _runtime)
+    sys.stderr.write(_USAGE)
+    return 2
 
 
-def serve(folder: Path, runtime: Runtime) -> int:
+def serve(folder: Path, make: MakeRuntime) -> int:
     """Work on a node's folder until its end is reported; at once 0 when another agent does."""
     folder = folder.absolute()
     stop = Stop(folder / "stop")
@@ -68,7 +82,7 @@ def serve(folder: Path, runtime: Runtime) -> int:
         os.close(own)
         stop.look()
         os.chdir("/")
-        node = _node(folder, stop, runtime)
+        node = _node(folder, stop, make)
         try:
             walk(node)
         except Exception as error:  # noqa: BLE001 - the outermost: a node must not end untold
@@ -77,9 +91,49 @@ def serve(folder: Path, runtime: Runtime) -> int:
     return 0
 
 
-def _node(folder: Path, stop: Stop, runtime: Runtime) -> Node:
+def _wait(kind: str) -> int:
+    """Load everything that a kind of runtime needs, and wait to be told a folder."""
+    for name in _LATE:
+        importlib.import_module(name)
+    if kind == "docker":
+        importlib.import_module("trainshed.agent.runtimes.docker.runtime")
+    ready = _process() if kind == "process" else None
+    gc.freeze()
+    folder = sys.stdin.readline().strip()
+    return serve(Path(folder), lambda plan: _runtime(plan, ready)) if folder else 0
+
+
+def _runtime(plan: NodePlan, process: Runtime | None = None) -> Runtime:
+    """Return what runs a plan; ``process`` is the process runtime, if it has been made already."""
+    if plan.runtime == "docker":
+        from trainshed.agent.runtimes.docker.runtime import DockerRuntime  # noqa: PLC0415
+
+        return DockerRuntime(plan)
+    return process or _process()
+
+
+def _process() -> Runtime:
+    from trainshed.agent.runtimes.process import ProcessRuntime  # noqa: PLC0415
+
+    return ProcessRuntime(python=sys.executable)
+
+
+def _clean(folder: Path) -> int:
+    from trainshed.agent.runtimes.docker import cleaning  # noqa: PLC0415
+
+    return cleaning.main(folder)
+
+
+def _prepare(engine: str) -> int:
+    from trainshed.agent.runtimes.docker import preparing  # noqa: PLC0415
+
+    return preparing.main(engine)
+
+
+def _node(folder: Path, stop: Stop, make: MakeRuntime) -> Node:
     plan = NodePlan.from_json((folder / "plan.json").read_text())
     journal, log = Journal(folder / "journal.jsonl"), OutputLog(folder / "output.log")
+    runtime = make(plan)
     journal.once(Kind.STARTED, runtime=runtime.describe(), pid=os.getpid())
     return Node(
         folder=folder,

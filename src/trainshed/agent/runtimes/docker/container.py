@@ -1,0 +1,174 @@
+"""A started container of an engine, as ``runtimes.base.Container`` promises it."""
+
+import contextlib
+import os
+import re
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from trainshed.agent.runtimes.base import Exit, Stream
+from trainshed.agent.runtimes.docker.engine import Engine, EngineAway, EngineError
+from trainshed.agent.runtimes.docker.following import Following
+
+_PATIENCE_S: Final = 180.0
+"""How long an engine may be away, while it is upgraded say, before its containers are lost."""
+_AGAIN_S: Final = 1.0
+_ENDED_WITH_ENGINE: Final = (137, 143, 255)
+"""How containers end that an engine takes along when it stops, or finds dead when it starts."""
+_SAID: Final = 1024
+_NOT_RUN: Final = re.compile(
+    r"(?:standard_init_linux\.go:\d+: )?exec (?:user process caused: |user process caused \"|\S+: )"
+    r"(?P<why>no such file or directory|exec format error|permission denied)\"?"
+)
+"""All that a container says whose command the kernel would not run; runc ends with 1 or 255."""
+
+
+class DockerContainer:
+    """A container that has been started."""
+
+    def __init__(
+        self, engine: Engine, container: str, stop_signal: str, complain: Callable[[str], None]
+    ) -> None:
+        """Follow a container.
+
+        Args:
+            engine: where it is.
+            container: its id.
+            stop_signal: what asks its command to end.
+            complain: told of troubles with the engine.
+        """
+        self._engine = engine
+        self._container = container
+        self._stop_signal = stop_signal
+        self._said = b""
+        self._following = Following(engine, container, patience_s=_PATIENCE_S, complain=complain)
+        self.outputs: Sequence[int] = (self._following.written.fd,)
+        self.events, self._no_events = os.pipe()
+        self.exited = os.eventfd(0, os.EFD_CLOEXEC)
+
+    def read(self, output: int) -> Sequence[tuple[Stream, bytes]] | None:
+        """Return what was written since; None when all has been read and the container is over."""
+        pieces = self._following.written.take()
+        if pieces is None:
+            os.eventfd_write(self.exited, 1)
+            return None
+        if len(self._said) < _SAID:
+            self._said += b"".join(data for _, data in pieces)
+        return pieces
+
+    def hear(self) -> bool:
+        """Return True: nothing is ever told."""
+        return True
+
+    def terminate(self) -> bool:
+        """Send what ``docker stop`` sends to the command's own process."""
+        self._signal(self._stop_signal)
+        return True
+
+    def kill(self) -> None:
+        """Kill every process of the container."""
+        self._signal("SIGKILL")
+
+    def collect(self) -> Exit:
+        """Return how it ended."""
+        trouble = self._following.trouble
+        restarted = self._following.restarted
+        self._following.close()
+        for fd in (self.events, self._no_events, self.exited):
+            os.close(fd)
+        if trouble:
+            return Exit(exit_code=137, lost=trouble)
+        try:
+            state = self._engine.get(f"/containers/{self._container}/json")["State"]
+        except EngineError as error:
+            gone = error.status == 404
+            return Exit(exit_code=137, lost="the container was removed" if gone else str(error))
+        if restarted and state["ExitCode"] in _ENDED_WITH_ENGINE and not state.get("OOMKilled"):
+            return Exit(
+                exit_code=state["ExitCode"],
+                lost="the container engine was restarted, and ended the container with it",
+            )
+        return self._exit(state)
+
+    def _exit(self, state: dict[str, Any]) -> Exit:
+        code = int(state["ExitCode"])
+        if code in {1, 255}:
+            said = _NOT_RUN.fullmatch(self._said.decode(errors="replace").strip())
+            if said is not None:
+                return Exit(exit_code=126 if said["why"] == "permission denied" else 127)
+        return Exit(exit_code=code & 0xFF, oom=bool(state.get("OOMKilled")))
+
+    def _signal(self, name: str) -> None:
+        """Send a signal, as soon as the engine takes it, in a thread: it may take its time."""
+        threading.Thread(
+            target=self._send, args=(name,), name=f"docker-{name}", daemon=True
+        ).start()
+
+    def _send(self, name: str) -> None:
+        while not self._following.over.is_set():
+            try:
+                self._engine.post(f"/containers/{self._container}/kill", signal=name)
+            except EngineAway:
+                self._following.over.wait(_AGAIN_S)
+            except EngineError:
+                return  # it is over
+            else:
+                return
+
+
+class NeverRan:
+    """A container whose command the engine could not run: it says why, and is over."""
+
+    def __init__(self, why: str, exit_code: int) -> None:
+        self._why: bytes | None = why.encode() + b"\n"
+        self._exit_code = exit_code
+        self.exited = os.eventfd(1, os.EFD_CLOEXEC)
+        self._always = os.eventfd(1, os.EFD_CLOEXEC)
+        self.outputs: Sequence[int] = (self._always,)
+        self.events, self._no_events = os.pipe()
+
+    def read(self, output: int) -> Sequence[tuple[Stream, bytes]] | None:
+        """Return why, once."""
+        why, self._why = self._why, None
+        return None if why is None else [(Stream.STDERR, why)]
+
+    def hear(self) -> bool:
+        """Return True: nothing is ever told."""
+        return True
+
+    def terminate(self) -> bool:
+        """Do nothing: it is over."""
+        return True
+
+    def kill(self) -> None:
+        """Do nothing: it is over."""
+
+    def collect(self) -> Exit:
+        """Return 126 or 127, as a shell does."""
+        for fd in (self.exited, self._always, self.events, self._no_events):
+            with contextlib.suppress(OSError):
+                os.close(fd)
+        return Exit(exit_code=self._exit_code)
+
+
+_REFUSALS: Final = {
+    "executable file not found": 127,
+    "no such file or directory": 127,
+    "exec format error": 127,
+    "is a directory": 126,
+    "permission denied": 126,
+}
+_COMMAND: Final = re.compile(r"exec: .*?(?=: unknown$|$)", re.DOTALL)
+
+
+def refused_command(error: EngineError) -> NeverRan | None:
+    """Return the container whose command an engine could not run; None for any other trouble."""
+    text = str(error)
+    found = _COMMAND.search(text)
+    if found is None:
+        return None
+    for words, exit_code in _REFUSALS.items():
+        if words in found[0]:
+            return NeverRan(found[0], exit_code)
+    return None

@@ -1,0 +1,223 @@
+"""Follows what a container writes, to its very last byte, through any break of the engine.
+
+The engine keeps a container's output from its start, so whoever loses the connection reads it
+again and passes over what was handed on already: nothing is lost, nothing comes twice.
+"""
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from trainshed.agent.runtimes.base import Stream
+from trainshed.agent.runtimes.docker.engine import Engine, EngineAway, EngineError
+from trainshed.agent.runtimes.docker.engine import Stream as Answer
+
+_ROOM: Final = 4 * 1024 * 1024
+"""Bytes read ahead of the one who reads; a container that writes faster waits."""
+_HEADER: Final = 8
+"""Bytes before each frame: 1 or 2 for the stream, three zeros, four for the length. Source:
+Docker Engine API, "Attach to a container"."""
+_AGAIN_S: Final = 0.5
+_SILENT_S: Final = 5.0
+"""How long the output of a container that is over may be silent without having ended."""
+
+Piece = tuple[Stream, bytes]
+
+
+class Written:
+    """What a container wrote, on its way from the thread that hears it to the one that reads it."""
+
+    def __init__(self) -> None:
+        self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        """Readable when ``take`` has something to say."""
+        self._changed = threading.Condition()
+        self._pieces: list[Piece] = []
+        self._held = 0
+        self._ended = False
+        self._closed = False
+
+    def put(self, pieces: list[Piece]) -> bool:
+        """Hand pieces on, once there is room; return False when nobody takes them any more."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._held < _ROOM or self._closed)
+            if self._closed:
+                return False
+            self._pieces += pieces
+            self._held += sum(len(data) for _, data in pieces)
+            os.eventfd_write(self.fd, 1)
+        return True
+
+    def end(self) -> None:
+        """Say that nothing more will come."""
+        with self._changed:
+            self._ended = True
+            if not self._closed:
+                os.eventfd_write(self.fd, 1)
+
+    def take(self) -> list[Piece] | None:
+        """Return what has come since; None after the last."""
+        with self._changed:
+            with contextlib.suppress(BlockingIOError):
+                os.eventfd_read(self.fd)
+            found, self._pieces, self._held = self._pieces, [], 0
+            if self._ended:
+                os.eventfd_write(self.fd, 1)
+            self._changed.notify_all()
+        return found if found or not self._ended else None
+
+    @property
+    def full(self) -> bool:
+        """Whether it waits for the one who reads."""
+        return self._held >= _ROOM
+
+    def close(self) -> None:
+        """Let go of it; whoever puts something into it is sent away."""
+        with self._changed:
+            if not self._closed:
+                self._closed = True
+                os.close(self.fd)
+            self._changed.notify_all()
+
+
+class Following:
+    """One thread that hears a container's output, and one that waits for its end."""
+
+    def __init__(
+        self, engine: Engine, container: str, *, patience_s: float, complain: Callable[[str], None]
+    ) -> None:
+        """Begin to follow a container that has been started.
+
+        Args:
+            engine: where it is.
+            container: its id.
+            patience_s: how long an engine that went away may stay away.
+            complain: told when the engine goes away, and when it is back.
+        """
+        self.written = Written()
+        self.trouble = ""
+        """Why its end is not known, once it is over."""
+        self.restarted = False
+        """Whether the engine was away meanwhile."""
+        self._engine = engine
+        self._container = container
+        self._patience_s = patience_s
+        self._complain = complain
+        self._handed_on = 0
+        self._over = threading.Event()
+        self._heard = threading.Event()
+        self._answer: Answer | None = None
+        for work in (self._hear, self._await_end):
+            threading.Thread(target=work, name=f"docker{work.__name__}", daemon=True).start()
+
+    @property
+    def over(self) -> threading.Event:
+        """Set once the container is over, or given up."""
+        return self._over
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self._over.set()
+        self._interrupt()
+        self.written.close()
+
+    def _await_end(self) -> None:
+        away_s, end = 0.0, False
+        while not end and not self._over.is_set():
+            try:
+                self._engine.post(f"/containers/{self._container}/wait", patient=True)
+                end = True
+            except EngineAway as away:
+                if not away_s:
+                    self.restarted = True
+                    self._complain(f"{away}; the container's output comes when it is back")
+                away_s += _AGAIN_S
+                if away_s > self._patience_s:
+                    self.trouble = f"{away}, for {self._patience_s:.0f} s"
+                    end = True
+            except EngineError as error:
+                gone = error.status == 404
+                self.trouble = "the container was removed while it ran" if gone else str(error)
+                end = True
+            if not end:
+                self._over.wait(_AGAIN_S)
+        self._over.set()
+        self._await_output()
+        self.written.end()
+
+    def _await_output(self) -> None:
+        """Return once all output is handed on, or nothing can be had any more."""
+        before = -1
+        while not self.trouble and not self._heard.wait(_SILENT_S):
+            if self._handed_on == before and not self.written.full:
+                self._interrupt()  # and it is read again, as that of a container that is over
+            before = self._handed_on
+
+    def _hear(self) -> None:
+        """Hand on everything; follow again whatever broke off."""
+        ended = False
+        while not ended:
+            over = self._over.is_set()
+            try:
+                with self._opened(follow=not over) as answer:
+                    self._answer = answer
+                    whole = self._hand_on(answer)
+            except EngineAway:
+                whole = False
+            except EngineError:
+                break  # it is gone; ``_await_end`` says so
+            # The end of a stream that did not follow is the end of all. A stream that followed
+            # ends with its container, or with its engine: then it is asked for again.
+            ended = bool(self.trouble) or (whole and (over or self._over.wait(_AGAIN_S)))
+            if not ended and not self._over.is_set():
+                self._over.wait(_AGAIN_S)
+        self._heard.set()
+
+    def _opened(self, *, follow: bool) -> Answer:
+        return self._engine.stream(
+            "GET",
+            f"/containers/{self._container}/logs",
+            stdout="true",
+            stderr="true",
+            follow="true" if follow else "false",
+        )
+
+    def _hand_on(self, answer: Answer) -> bool:
+        """Hand on what is new in an answer; return whether it came to its end."""
+        passed = 0
+        for pieces in _frames(answer):
+            new = []
+            for stream, data in pieces:
+                passed += len(data)
+                if (fresh := passed - self._handed_on) > 0:
+                    new.append((stream, data[-fresh:]))
+                    self._handed_on = passed
+            if new and not self.written.put(new):
+                return True
+        return True
+
+    def _interrupt(self) -> None:
+        if self._answer is not None:
+            self._answer.interrupt()
+
+
+def _frames(answer: Answer) -> Iterator[list[Piece]]:
+    """Yield the whole frames of each bit of an answer, in their order."""
+    rest = b""
+    for data in answer:
+        data = rest + data if rest else data
+        at, found = 0, []
+        while at + _HEADER <= len(data):
+            end = at + _HEADER + int.from_bytes(data[at + 4 : at + _HEADER])
+            if end > len(data):
+                break
+            found.append((_stream(data[at]), data[at + _HEADER : end]))
+            at = end
+        rest = data[at:]
+        if found:
+            yield found
+
+
+def _stream(number: int) -> Stream:
+    return Stream.STDERR if number == Stream.STDERR else Stream.STDOUT

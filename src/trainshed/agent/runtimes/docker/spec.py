@@ -1,0 +1,181 @@
+"""What an engine is told to make: the container, from its plan and its image. No I/O."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+from trainshed.agent.runtimes.docker import network
+from trainshed.agent.runtimes.docker.machine import Machine, Share
+from trainshed.contract.tree import Tree
+from trainshed.domain.plan import NodePlan
+
+NODE_LABEL: Final = "trainshed.node"
+_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where an engine looks for programs in an image that does not say."""
+_ONE_FILE: Final = "1000000g"
+"""A log that is never begun anew: the engine's own setting would drop its first lines."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """A file or folder of this machine, and where the container finds it."""
+
+    source: Path
+    target: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """An image as the engine has it."""
+
+    id: str
+    digest: str
+    """``repository@sha256:…`` of its registry; "" when it came from none."""
+    environment: Mapping[str, str]
+    entrypoint: tuple[str, ...]
+    stop_signal: str
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any], name: str) -> "Image":
+        """Return what an engine tells of the image that was asked for by ``name``."""
+        config = found.get("Config") or {}
+        digests = list(found.get("RepoDigests") or [])
+        own = [each for each in digests if each.partition("@")[0] == name.partition("@")[0]
+               or name.startswith(each.partition("@")[0] + ":")]  # fmt: skip
+        return cls(
+            id=str(found["Id"]),
+            digest=str((own or digests or [""])[0]),
+            environment=dict(each.partition("=")[::2] for each in config.get("Env") or ()),
+            entrypoint=tuple(config.get("Entrypoint") or ()),
+            stop_signal=str(config.get("StopSignal") or "SIGTERM"),
+        )
+
+
+def container_name(plan: NodePlan) -> str:
+    """Return what a node's container is called."""
+    return f"trainshed-{plan.node_id}"
+
+
+def folders_of_path(plan: NodePlan, image: Image) -> list[str]:
+    """Return the folders in which the container's engine looks for programs, in order."""
+    text = plan.environment.get("PATH") or image.environment.get("PATH") or _PATH
+    return [each for each in dict.fromkeys(text.split(":")) if each.startswith("/")]
+
+
+def checkpoints_path(plan: NodePlan) -> str:
+    """Return where the container finds its checkpoints."""
+    config = plan.request.get("CheckpointConfig") or {}
+    return str(PurePosixPath(config.get("LocalPath") or Tree().checkpoints))
+
+
+def tree_mounts(plan: NodePlan, tree: Tree) -> list[Mount]:
+    """Return the parts of ``/opt/ml`` that are the platform's; all else is the image's own."""
+    seen = Tree()
+    mounts = [
+        Mount(source=tree.input, target=str(seen.input)),
+        Mount(source=tree.model, target=str(seen.model)),
+        Mount(source=tree.output, target=str(seen.output)),
+        Mount(source=tree.checkpoints, target=checkpoints_path(plan)),
+    ]
+    mounts += [
+        Mount(source=tree.channel(name), target=str(seen.channel(name)), read_only=True)
+        for name in (each["ChannelName"] for each in plan.channels if _is_fast_file(plan, each))
+        if tree.channel(name).is_dir()
+    ]
+    return mounts
+
+
+def body(
+    plan: NodePlan,
+    image: Image,
+    *,
+    environment: Mapping[str, str],
+    mounts: Sequence[Mount],
+    given: Share,
+    machine: Machine,
+    folder: Path,
+) -> dict[str, Any]:
+    """Return what the engine is told to make.
+
+    Args:
+        plan: the node's.
+        image: what it is made of.
+        environment: what the container finds beside the image's own.
+        mounts: what of this machine it sees.
+        given: what of this machine it gets.
+        machine: how GPUs are asked for there.
+        folder: the node's.
+    """
+    found: dict[str, Any] = {
+        "Image": image.id,
+        "Hostname": plan.host,
+        "Env": [f"{name}={text}" for name, text in environment.items()],
+        "Labels": {**labels(plan), "trainshed.folder": str(folder)},
+        "AttachStdout": False,
+        "AttachStderr": False,
+        "HostConfig": _host_config(plan, mounts, given, machine),
+    }
+    found |= _command(plan)
+    if len(plan.hosts) > 1:
+        endpoint = {"Aliases": [plan.host]}
+        found["NetworkingConfig"] = {"EndpointsConfig": {network.name_for(plan): endpoint}}
+    return found
+
+
+def labels(plan: NodePlan) -> dict[str, str]:
+    """Return by what everything that is made for a node is found again."""
+    return {
+        NODE_LABEL: plan.node_id,
+        "trainshed.job": plan.job_name,
+        "trainshed.host": plan.host,
+        network.ATTEMPT_LABEL: network.attempt_of(plan.node_id),
+    }
+
+
+def _command(plan: NodePlan) -> dict[str, list[str]]:
+    """Return the command line; source: "How Amazon SageMaker Runs Your Training Image"."""
+    if plan.entrypoint is not None:
+        return {"Entrypoint": list(plan.entrypoint), "Cmd": list(plan.arguments or ())}
+    return {"Cmd": ["train"] if plan.arguments is None else list(plan.arguments)}
+
+
+def _host_config(
+    plan: NodePlan, mounts: Sequence[Mount], given: Share, machine: Machine
+) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "Init": False,
+        "NetworkMode": network.name_for(plan),
+        "ShmSize": given.shm,
+        "RestartPolicy": {"Name": "no"},
+        "LogConfig": {"Type": "json-file", "Config": {"max-size": _ONE_FILE, "mode": "blocking"}},
+        "Mounts": [
+            {
+                "Type": "bind",
+                "Source": str(each.source),
+                "Target": each.target,
+                "ReadOnly": each.read_only,
+            }
+            for each in mounts
+        ],
+    }
+    if given.cpus:
+        found["NanoCpus"] = int(given.cpus * 1e9)
+    if given.memory:
+        found["Memory"] = found["MemorySwap"] = given.memory
+    if given.gpus:
+        found["DeviceRequests"] = [_gpu_request(given.gpus, machine.gpu_driver)]
+    if network.name_for(plan) == "none":
+        found["ExtraHosts"] = [f"{plan.host}:127.0.0.1"]
+    return found
+
+
+def _gpu_request(count: int, driver: str) -> dict[str, Any]:
+    if driver == "cdi":
+        return {"Driver": "cdi", "DeviceIDs": [f"nvidia.com/gpu={n}" for n in range(count)]}
+    return {"Driver": "nvidia", "Count": count, "Capabilities": [["gpu"]]}
+
+
+def _is_fast_file(plan: NodePlan, channel: Mapping[str, Any]) -> bool:
+    return (channel.get("InputMode") or plan.input_mode) == "FastFile"
