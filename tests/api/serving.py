@@ -12,6 +12,7 @@ import boto3
 import uvicorn
 from botocore.client import BaseClient
 from botocore.config import Config
+from starlette.types import ASGIApp
 
 from trainshed.api.operations import Operation
 from trainshed.wire.connection import Connection
@@ -44,9 +45,16 @@ def serving(
 ) -> Iterator[Server]:
     """Serve ``operations`` until the block ends, to those who have ``keys``."""
     front = Front(operations, keys or FixedKeys(KEYS), lambda: datetime.now(UTC), "us-east-1")
+    with serving_at_all(front) as server:
+        yield server
+
+
+@contextmanager
+def serving_at_all(application: ASGIApp) -> Iterator[Server]:
+    """Serve an application until the block ends."""
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
-        front, loop="uvloop", http=Connection, ws="none", lifespan="off", log_config=None
+        application, loop="uvloop", http=Connection, ws="none", lifespan="off", log_config=None
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
