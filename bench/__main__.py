@@ -1,12 +1,13 @@
-"""``python -m bench [api] [start] [footprint]``: print the figures of docs/benchmarks.md."""
+"""``python -m bench [SUITE…]``: print the figures of docs/benchmarks.md, all or some."""
 
 import sys
 
-from bench import api, footprint, start
+from bench import api, containers, footprint, start
 
 SUITES = {
     "start": [start.measure, start.first_answer],
     "api": [api.measure],
+    "docker": [containers.measure, containers.local_mode],
     "footprint": [footprint.server, footprint.command_line],
 }
 
