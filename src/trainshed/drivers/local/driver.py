@@ -6,6 +6,7 @@ was killed finds its nodes again, and a node can't be started twice. Agents outl
     nodes/<node_id>/plan.json    what to run (written here)
                     stop         1: the node is to stop, 2: at once (written here)
                     agent.lock   held while the agent lives: "<pid> <start time>"
+                    to-clean     there while a container engine may hold something of the node
                     …            what the agent makes: journal, log, the /opt/ml tree
 """
 
@@ -16,7 +17,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -28,11 +29,14 @@ from trainshed.drivers.local.spare import Child, Spare
 
 _KILL_SECONDS: Final = 10.0
 """How long a killed agent may take to vanish before it is an error."""
+_CLEAN_SECONDS: Final = 300.0
+"""How long an engine may take to remove a container with all its files."""
 _DELETIONS: Final = 20
 _DELETION_PAUSE_SECONDS: Final = 0.05
 """How often, and how far apart, to try deleting what a dying container still writes into."""
 _WARM_UP_SECONDS: Final = 0.5
 """How long after a launch the next spare agent is started."""
+_AGENT: Final = (sys.executable, "-I", "-m", "trainshed.agent")
 
 
 class LocalDriver:
@@ -45,13 +49,23 @@ class LocalDriver:
         root: Path,
         capabilities: Capabilities,
         environment: Mapping[str, str],
+        spare: Sequence[str] = ("--wait",),
     ) -> None:
-        """``root`` is the folder that holds a folder per node; agents get ``environment``."""
+        """Start nothing yet.
+
+        Args:
+            name: the backend's.
+            root: the folder that holds a folder per node.
+            capabilities: what was configured.
+            environment: what agents get.
+            spare: the arguments of an agent that waits; ``("--wait", "docker")`` has what the
+                docker runtime needs loaded.
+        """
         self._name = name
         self._root = root
         self._capabilities = capabilities
-        command = (sys.executable, "-I", "-m", "trainshed.agent", "--wait")
-        self._spare = Spare(command, environment)
+        self._environment = dict(environment)
+        self._spare = Spare((*_AGENT, *spare), environment)
         self._children: dict[str, Child] = {}
         self._warming: asyncio.TimerHandle | None = None
 
@@ -110,6 +124,8 @@ class LocalDriver:
         except TimeoutError as error:
             raise DriverError(f"the agent of {folder} does not die of SIGKILL") from error
         await asyncio.to_thread(end_left_over, folder)
+        if (folder / "to-clean").exists():
+            await self._clean(folder)
         left: OSError | None = None
         for _ in range(_DELETIONS):
             left = await asyncio.to_thread(_delete, folder)
@@ -117,6 +133,28 @@ class LocalDriver:
                 return
             await asyncio.sleep(_DELETION_PAUSE_SECONDS)
         raise DriverError(f"cannot delete {folder}: {left}; delete it by hand") from left
+
+    async def _clean(self, folder: Path) -> None:
+        """Have what is left in a container engine removed; only the agent's code knows engines."""
+        cleaning = await asyncio.create_subprocess_exec(
+            *_AGENT,
+            "--clean",
+            str(folder),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            env=self._environment,
+        )
+        try:
+            async with asyncio.timeout(_CLEAN_SECONDS):
+                said = (await cleaning.communicate())[1]
+        except TimeoutError as error:
+            cleaning.kill()
+            await cleaning.wait()
+            raise DriverError(f"the container of {folder} is not removed in time") from error
+        if cleaning.returncode:
+            why = said.decode(errors="replace").strip()
+            raise DriverError(f"the container of {folder} cannot be removed: {why}")
 
     def get_ready(self) -> None:
         """Have an agent ready for the next launch."""
