@@ -121,3 +121,10 @@ def test_the_same_folder_gives_the_same_bytes(
     archives.unpack(first.path, base / "back")
     found = {name: (base / "back" / name).read_text() for name in first.files}
     assert found == {name: (one / name).read_text() for name in files}
+
+
+def test_a_link_that_leads_to_itself_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text("print()")
+    (tmp_path / "again").symlink_to(tmp_path / "again")
+    packed = pack(tmp_path, tmp_path.parent / "code.tar.gz")
+    assert packed.files == ("train.py",)

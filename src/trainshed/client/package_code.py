@@ -94,13 +94,21 @@ def _files(
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         path = folder / entry.name
         is_folder = entry.is_dir(follow_symlinks=False)
-        if path.resolve() in out or _ignored(path, is_folder, specs):
+        # realpath: Path.resolve() fails on a link that leads to itself.
+        if Path(os.path.realpath(path)) in out or _ignored(path, is_folder, specs):
             continue
         if is_folder:
             if entry.name not in ALWAYS_OUT and not any((path / mark).exists() for mark in MARKS):
                 yield from _files(root, path, specs, out)
-        elif entry.is_file() and not entry.name.endswith(".pyc"):
+        elif _is_file(entry) and not entry.name.endswith(".pyc"):
             yield path.relative_to(root).as_posix()
+
+
+def _is_file(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a link that leads to itself, or to where we may not look
+        return False
 
 
 def _specs_of(folder: Path) -> Iterator[tuple[Path, GitIgnoreSpec]]:
