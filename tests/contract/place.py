@@ -121,11 +121,11 @@ class Place:
     def _objects(self, job: Job) -> dict[str, bytes]:
         found = dict(job.objects)
         if job.main:
-            found[f"{job.name}/program/probe.py"] = PROBE.read_bytes()
-            found[f"{job.name}/program/main.py"] = job.main.encode()
+            found[f"programs/{job.name}/probe.py"] = PROBE.read_bytes()
+            found[f"programs/{job.name}/main.py"] = job.main.encode()
         if job.source:
             files = {"probe.py": PROBE.read_text(), **job.source}
-            found[f"{job.name}/source/sourcedir.tar.gz"] = packed(files)
+            found[f"programs/{job.name}/sourcedir.tar.gz"] = packed(files)
         return found
 
     def _request(self, job: Job, name: str) -> dict[str, Any]:
@@ -133,12 +133,12 @@ class Place:
         channels = list(job.channels)
         hyperparameters = dict(job.hyperparameters)
         if job.main:
-            program = f"s3://{BUCKET}/{job.name}/program"
+            program = f"s3://{BUCKET}/programs/{job.name}"
             source = {"S3DataType": "S3Prefix", "S3Uri": program}
             channels.append({"ChannelName": "program", "DataSource": {"S3DataSource": source}})
             algorithm["ContainerEntrypoint"] = ["python3", f"{TREE}/main.py"]
         if job.source:
-            archive = f"s3://{BUCKET}/{job.name}/source/sourcedir.tar.gz"
+            archive = f"s3://{BUCKET}/programs/{job.name}/sourcedir.tar.gz"
             hyperparameters = {
                 "sagemaker_program": "train.py",
                 "sagemaker_submit_directory": archive,

@@ -43,7 +43,7 @@ def look() -> dict[str, Any]:
         "interfaces": [name for _, name in socket.if_nameindex()],
         "shm_bytes": shm_bytes(),
         "memory_bytes": memory_bytes(),
-        "processors": len(os.sched_getaffinity(0)),
+        "processors": os.cpu_count(),
     }
 
 
