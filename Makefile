@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test test-clients bench docs lock clean
+.PHONY: help setup demo check test test-clients test-docker bench docs lock clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 16
@@ -56,6 +56,12 @@ $(VENV)-%/.ready: requirements/%.txt | $(VENV)/bin/uv
 test-clients: $(VENV)/.dev $(VENV)-sdk2/.ready $(VENV)-sdk3/.ready  ## SageMaker SDK v2 and v3, aws CLI v2 and the Go SDK, unchanged
 	@tools/system-packages bubblewrap awscli golang-go golang-github-aws-aws-sdk-go-dev
 	@$(BIN)/pytest -m clients tests/clients
+
+test-docker: $(VENV)/.dev $(VENV)-sdk2/.ready  ## Images on a Docker engine: builds them, starts an engine where none runs
+	@tools/docker-engine
+	@tools/system-packages bubblewrap mmdebstrap
+	@tools/test-images
+	@$(BIN)/pytest -m docker --numprocesses 2
 
 bench: $(VENV)/.dev  ## Measure against yardsticks, side by side in one run
 	@$(BIN)/python -m bench
