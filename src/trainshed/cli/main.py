@@ -29,6 +29,9 @@ COMMANDS: Final = {
     "ls": Command("ls", "ls", "List jobs, the newest first.", "jobs cannot be listed"),
     "describe": Command("describe", "describe", "Show one job.", "the job cannot be shown"),
     "logs": Command("logs", "logs", "Show what a job wrote.", "the log cannot be shown"),
+    "attach": Command("inside", "attach", "Show what a container writes.", "nothing is attached"),
+    "exec": Command("inside", "exec_", "Run a command in a container.", "nothing was run"),
+    "shell": Command("shell", "shell", "Open a job's container again.", "no shell was opened"),
     "wait": Command("ending", "wait", "Wait until a job is over.", "the job cannot be waited for"),
     "stop": Command("ending", "stop", "Ask jobs to stop.", "not every job was asked to stop"),
     "pull": Command("pull", "pull", "Fetch a job's model.", "the model was not fetched"),
@@ -37,6 +40,9 @@ COMMANDS: Final = {
     "down": Command("serving", "down", "Stop the server.", "the server was not stopped"),
     "status": Command("serving", "status", "Show the server.", "the server cannot be shown"),
     "doctor": Command("doctor", "doctor", "Check this machine.", "the check did not finish"),
+    "lint": Command(
+        "lint", "lint", "Check an image or code before a run.", "the check did not finish"
+    ),
     "demo": Command("demo", "demo", "Train and score a small model.", "the demo did not finish"),
     "aws-env": Command(
         "aws_env", "aws_env", "Print the environment for AWS clients.", "nothing was printed"

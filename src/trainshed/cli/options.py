@@ -28,6 +28,10 @@ Job = Annotated[str, typer.Argument(metavar="JOB", help="Name, unique prefix, @l
 Jobs = Annotated[
     list[str], typer.Argument(metavar="JOB", help="Names, unique prefixes, @last or @-2.")
 ]
+Node = Annotated[
+    str,
+    typer.Option("--node", metavar="NODE", help="Which node: 1, or algo-1 [default: the first]."),
+]
 Output = Annotated[
     Format,
     typer.Option("--output", "-o", metavar="FORMAT", help="One of table, wide, json, jsonl, name."),

@@ -42,6 +42,8 @@ class Server:
     credentials: Credentials
     backend: str = ""
     """Where jobs go that name no backend; "" when it did not say."""
+    config: Path | None = None
+    """The settings file it was started with; None for its folder's own."""
     backends: Mapping[str, str] = field(default_factory=dict)
     """Backend name to how nodes start their container there: ``process`` or ``docker``."""
 
@@ -74,6 +76,7 @@ def find(data_dir: Path, now: Now) -> Server | None:
         data_dir=data_dir,
         credentials=credentials,
         backend=str(health.get("backend", "")),
+        config=Path(record["config"]) if record.get("config") else None,
         backends={
             name: str(facts.get("runtime", ""))
             for name, facts in (health.get("backends") or {}).items()

@@ -1,0 +1,198 @@
+"""``trainshed exec`` and ``attach``: into a container that runs."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, BinaryIO, Final
+
+import typer
+
+from trainshed.cli import engines, exits, output, processes, session
+from trainshed.cli.options import DataDir, Job, Node, behind_dashes, spread
+from trainshed.client import nodes, references
+from trainshed.client.errors import ClientError
+from trainshed.domain.facts import Kind
+from trainshed.stores.logs.format import decode
+
+SHELL: Final = ("/bin/sh", "-c", "command -v bash >/dev/null && exec bash; exec sh")
+"""The best shell that is there."""
+_PIECE: Final = 1 << 20
+_LOOK_S: Final = 0.05
+"""How often to look for more of what a container writes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecOptions:
+    """What can be typed after ``trainshed exec``."""
+
+    context: typer.Context
+    job: Job
+    command: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="-- CMD", help="What to run; none: a shell, in this terminal."),
+    ] = None
+    node: Node = ""
+    interactive: Annotated[
+        bool, typer.Option("--interactive", "-i", help="Connect stdin; a shell has it anyway.")
+    ] = False
+    tty: Annotated[
+        bool, typer.Option("--tty", "-t", help="Give it a terminal; a shell here has one anyway.")
+    ] = False
+    data_dir: DataDir = None
+
+
+@spread(ExecOptions)
+def exec_(options: ExecOptions) -> None:
+    """Run a command in a running job's container; its exit code is passed on.
+
+    It runs beside the job, with the same files, environment and limits.
+    """
+    words = options.command or []
+    behind = behind_dashes(options.context)
+    if behind is not None and len(behind) < len(words):
+        raise typer.BadParameter(f"{words[0]!r}: what to run stands behind --, whole")
+    found = _node(options.job, options.node, options.data_dir)
+    here = sys.stdin.isatty() and sys.stdout.isatty()
+    interactive = options.interactive or not words
+    tty = options.tty or (not words and here)
+    command = words or SHELL
+    sys.stdout.flush()
+    if found.plan.runtime == "docker":
+        tool, container = _container(found)
+        connected = engines.terminal_options(interactive=interactive, tty=tty)
+        argv = tool.words("exec", *connected, container, *command)
+        os.execv(argv[0], argv)  # noqa: S606 - no shell is wanted
+    joining = processes.join(_process(found), command)
+    if not interactive:
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    if joining.folder is not None:
+        os.chdir(joining.folder)
+    environment = dict(joining.environment)
+    if tty:
+        environment["TERM"] = os.environ.get("TERM", "dumb")
+    try:
+        os.execvpe(joining.argv[0], joining.argv, environment)  # noqa: S606 - as above
+    except OSError as error:  # nsenter says so itself; without namespaces it is ours to say
+        output.note(f"{joining.argv[0]}: {error.strerror}")
+        raise typer.Exit(126 if isinstance(error, PermissionError) else 127) from error
+
+
+def attach(job: Job, node: Node = "", data_dir: DataDir = None) -> None:
+    """Show what a job's container writes from now on. Ctrl-C leaves the job alone.
+
+    Bytes come as they are written; without a container engine whole lines. Exit code: the
+    container's, once it ends; 130 after Ctrl-C.
+    """
+    found = _node(job, node, data_dir)
+    name = found.plan.job_name
+    try:
+        if found.plan.runtime == "docker":
+            tool, container = _container(found)
+            output.note(f"attached to {name}; Ctrl-C leaves it running")
+            code = _attached(tool.words("attach", "--no-stdin", "--sig-proxy=false", container))
+        else:
+            _process(found)
+            output.note(f"attached to {name}; Ctrl-C leaves it running")
+            code = _followed(found.path)
+    except KeyboardInterrupt:
+        output.note(f"\ndetached: {name} goes on; come back with: trainshed attach {name}")
+        raise typer.Exit(exits.INTERRUPTED) from None
+    raise typer.Exit(code)
+
+
+def _node(job: str, node: str, data_dir: Path | None) -> nodes.NodeFolder:
+    found = references.resolve(session.connect(data_dir), job)
+    return nodes.running(session.folder(data_dir), found, nodes.host(node, found))
+
+
+def _container(found: nodes.NodeFolder) -> tuple[engines.EngineCommand, str]:
+    tool = engines.engine_command(found.plan.engine)
+    container = tool.container(found.plan.node_id)
+    if not container:
+        raise ClientError(
+            f"no container of {found.plan.job_name} runs on {found.plan.host} now: "
+            "it has not begun, or just ended",
+            f"trainshed describe {found.plan.job_name}",
+        )
+    return tool, container
+
+
+def _process(found: nodes.NodeFolder) -> int:
+    pid = processes.first(found.path)
+    if pid is not None:
+        return pid
+    agent = (found.path / "agent.lock").stat().st_uid
+    if os.geteuid() not in {0, agent}:
+        raise ClientError(
+            f"the processes of {found.plan.job_name} are another user's (uid {agent})",
+            "run it as the user who runs the server, or as root",
+        )
+    raise ClientError(
+        f"nothing of {found.plan.job_name} runs on {found.plan.host} now: "
+        "it has not begun, or just ended",
+        f"trainshed describe {found.plan.job_name}",
+    )
+
+
+def _attached(argv: list[str]) -> int:
+    """Run a command that ends by itself at Ctrl-C; return its exit code.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C, once the command has ended.
+    """
+    with subprocess.Popen(argv, stdin=subprocess.DEVNULL) as child:
+        try:
+            return child.wait()
+        except KeyboardInterrupt:
+            child.wait()
+            raise
+
+
+def _followed(folder: Path) -> int:
+    """Print the lines that a node's agent logs from now on; return the container's exit code."""
+    with (
+        (folder / "output.log").open("rb") as log,
+        (folder / "journal.jsonl").open("rb") as journal,
+    ):
+        log.seek(0, os.SEEK_END)
+        lines, facts = _Lines(log), _Lines(journal)
+        while True:
+            code = _exit_code(facts)  # asked first: what it wrote is in the log before its end
+            for line in lines.new():
+                print(decode(line)[1])
+            sys.stdout.flush()
+            if code is not None:
+                return code
+            if not folder.exists():
+                return exits.ERROR
+            time.sleep(_LOOK_S)
+
+
+class _Lines:
+    """The lines of a file that somebody appends to."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._rest = b""
+
+    def new(self) -> Iterator[bytes]:
+        """Yield the whole lines that are new since the last call."""
+        while data := self._file.read(_PIECE):
+            *lines, self._rest = (self._rest + data).split(b"\n")
+            yield from lines
+
+
+def _exit_code(facts: _Lines) -> int | None:
+    """Return how the container ended; None while it runs."""
+    for line in facts.new():
+        fact = json.loads(line)
+        if fact["kind"] == Kind.EXITED:
+            return int(fact["exit_code"])
+        if fact["kind"] == Kind.ENDED:
+            return exits.ERROR
+    return None
