@@ -32,7 +32,7 @@ def test_a_data_directory_that_can_not_be_used_is_named(
 def test_a_damaged_memory_of_the_port_is_as_good_as_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "port").write_text(text)
     with listening(tmp_path, "127.0.0.1", 0) as listeners:
-        assert (tmp_path / "port").read_text() == str(listeners[0].getsockname()[1])
+        assert (tmp_path / "port").read_text() == str(listeners.port)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "{"])

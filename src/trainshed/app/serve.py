@@ -21,6 +21,7 @@ from trainshed.app import clock, settings
 from trainshed.app.build import Parts, build, write_private
 from trainshed.app.listening import listening
 from trainshed.domain.errors import TrainshedError
+from trainshed.domain.names import CONTAINER_ADDRESS
 from trainshed.wire.connection import Connection
 
 log = logging.getLogger(__name__)
@@ -61,17 +62,25 @@ def run(
         config = data_dir / "trainshed.toml"
     chosen = settings.load(config)
     with _held(data_dir), listening(data_dir, host, port) as listeners:
-        url = f"http://{host}:{listeners[0].getsockname()[1]}"
-        parts = build(data_dir, chosen, url=url, clock=clock.now)
+        url = f"http://{host}:{listeners.port}"
+        parts = build(data_dir, chosen, url=listeners.near, clock=clock.now)
+        for address in _addresses(parts):
+            listeners.add(address)
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(_serve(parts, listeners, data_dir, url, on_ready))
+                runner.run(_serve(parts, listeners.sockets, data_dir, url, on_ready))
         finally:
             for driver in parts.drivers.values():
                 driver.close()
             parts.objects.close()
             parts.database.close()
             (data_dir / "server.json").unlink(missing_ok=True)
+
+
+def _addresses(parts: Parts) -> set[str]:
+    """Return where containers look for a server on their machine."""
+    hosts = {driver.capabilities.container_host for driver in parts.drivers.values()}
+    return hosts & {CONTAINER_ADDRESS}
 
 
 def _make(data_dir: Path) -> None:
