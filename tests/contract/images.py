@@ -1,31 +1,115 @@
-"""What the suite's images are: environments for the process runtime, built images for Docker."""
+"""What the suite's images are: environments for the process runtime, built images for Docker.
 
+An image's name means the same on both, as far as the process runtime can have it.
+"""
+
+import os
 import shutil
+import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-PROBE = Path(__file__).with_name("probe.py")
+HERE = Path(__file__).parent
+STOP_SECONDS = 3.0
+"""Between SIGTERM and SIGKILL; the service gives 120."""
+
+DOCKERFILES = {
+    "train": "COPY probe.py /usr/local/bin/train",
+    "entrypoint": """
+COPY probe.py entry.py /image/
+ENTRYPOINT ["python3", "/image/entry.py", "of-the-image"]
+CMD ["of-cmd"]""",
+    "wrapper": """
+COPY wrapper.sh /image/wrapper.sh
+COPY probe.py /usr/local/bin/train
+ENTRYPOINT ["/image/wrapper.sh"]""",
+    "wrapper-script": """
+COPY wrapper.sh /image/wrapper.sh
+ENTRYPOINT ["/image/wrapper.sh"]""",
+    "shell-form": """
+COPY probe.py entry.py /image/
+ENTRYPOINT python3 /image/entry.py shell-form""",
+    "cmd": """
+COPY probe.py /usr/local/bin/train
+CMD ["python3", "-c", "raise SystemExit(9)"]""",
+    "settings": """
+COPY probe.py /tools/bin/train
+ENV PATH=/tools/bin:/usr/bin:/bin OF_IMAGE=kept TRAINING_JOB_NAME=of-the-image
+WORKDIR /work/here
+STOPSIGNAL SIGINT""",
+    "user": """
+COPY probe.py /usr/local/bin/train
+USER 1234:1234""",
+    "code": """
+COPY probe.py baked.py /opt/ml/code/
+COPY probe.py /opt/ml/model/of-the-image
+COPY probe.py /opt/ml/input/of-the-image
+COPY probe.py /usr/local/bin/train""",
+    "code-script": "COPY probe.py baked.py /opt/ml/code/",
+}
+"""Name to what stands after FROM."""
+FILES = {
+    "entry.py": "import sys\nsys.path.insert(0, '/image')\nimport probe\nprobe.save()\n",
+    "wrapper.sh": '#!/bin/sh\nexport WRAPPED="$*"\nexec "$@"\n',
+    "baked.py": "import probe\nprobe.save()\n",
+}
 
 
 def settings(runtime: str, folder: Path) -> str:
     """Return a server's settings for a runtime, and make what its images need."""
-    return _process(folder)
+    return _docker(folder) if runtime == "docker" else _process(folder)
 
 
 def _process(folder: Path) -> str:
-    """Two environments: one with Python, one with a ``train`` as well."""
+    """Make two environments: one with Python, one with a ``train`` as well."""
     for name in ("python", "train"):
         programs = folder / name / "bin"
         programs.mkdir(parents=True)
         for python in ("python", "python3"):
             (programs / python).symlink_to(sys.executable)
     train = folder / "train" / "bin" / "train"
-    shutil.copy(PROBE, train)
+    shutil.copy(HERE / "probe.py", train)
     train.chmod(0o755)
     return f"""
 [backends.local]
 max_nodes = 12
+stop_seconds = {STOP_SECONDS}
 [backends.local.images]
-"trainshed-test/contract-train*" = "{folder}/train"
+"trainshed-test/contract-train" = "{folder}/train"
 "*" = "{folder}/python"
 """
+
+
+def _docker(folder: Path) -> str:
+    """Build the images; what was built before is found again by the engine."""
+    context = folder / "context"
+    context.mkdir()
+    for name, text in {**FILES, "probe.py": (HERE / "probe.py").read_text()}.items():
+        path = context / name
+        path.write_text(text)
+        path.chmod(0o755)
+        os.utime(path, (0, 0))
+    for name, text in DOCKERFILES.items():
+        _build(f"trainshed-test/contract-{name}", text, context)
+    return f"""
+backend = "docker"
+[backends.docker]
+max_nodes = 12
+stop_seconds = {STOP_SECONDS}
+[backends.docker.instances]
+"ml.t3.medium" = {{ cpus = 1, memory = "96m" }}
+"""
+
+
+def _build(tag: str, text: str, context: Path) -> None:
+    environment: Mapping[str, str] = {**os.environ, "DOCKER_BUILDKIT": "0"}
+    built = subprocess.run(
+        ["docker", "build", "--quiet", "--tag", tag, "--file", "-", str(context)],
+        input=f"FROM trainshed-test/python:base\n{text.strip()}\n",
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
+    assert built.returncode == 0, (tag, built.stderr)
