@@ -104,7 +104,7 @@ class Engine:
         """Delete what lies at a path; raise as ``get``."""
         self._call("DELETE", path, query, None, _TIMEOUT_S)
 
-    def head(self, path: str, /, **query: str | int) -> Mapping[str, str]:
+    def head(self, path: str, /, **query: str | int) -> http.client.HTTPMessage:
         """Return the headers of what lies at a path; raise as ``get``."""
         with self._answer("HEAD", path, query, None, {}, _TIMEOUT_S) as stream:
             return stream.headers
@@ -170,7 +170,7 @@ class Stream:
         self._path = path
         self._connection = connection
         self._answer = answer
-        self.headers = dict(answer.headers)
+        self.headers: http.client.HTTPMessage = answer.headers
 
     def __enter__(self) -> "Stream":
         return self

@@ -6,15 +6,11 @@
     none                         a one-host job with network isolation
 
 Agents of one attempt work beside each other, so whatever is made or removed here is so under a
-lock that they share.
+lock that they share (``cleaning.Left.lock``).
 """
 
-import contextlib
-import fcntl
 import json
-import os
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, Final
 
 from trainshed.agent.runtimes.docker.engine import Engine, EngineError
@@ -37,18 +33,6 @@ def name_for(plan: NodePlan) -> str:
 def attempt_of(node_id: str) -> str:
     """Return ``<job id>.<attempt>``."""
     return node_id.rpartition(".")[0]
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a lock that everybody on this machine shares who names the same file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)
 
 
 def ensure(engine: Engine, plan: NodePlan) -> None:

@@ -8,22 +8,27 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from trainshed.agent.command import variables
 from trainshed.agent.node import Node, NodeOver
 from trainshed.agent.runtimes.base import Container
-from trainshed.agent.runtimes.docker import images, network, spec
+from trainshed.agent.runtimes.docker import images, network, programs, spec, toolkit
 from trainshed.agent.runtimes.docker.cleaning import Left, clean, remove_containers
 from trainshed.agent.runtimes.docker.container import DockerContainer, refused_command
 from trainshed.agent.runtimes.docker.engine import Engine, EngineAway, EngineError, find_socket
+from trainshed.agent.runtimes.docker.locking import locked
 from trainshed.agent.runtimes.docker.machine import Machine, Share, look, share
+from trainshed.agent.runtimes.docker.programs import Programs
 from trainshed.agent.runtimes.docker.spec import Image
+from trainshed.contract import script_mode
 from trainshed.domain.facts import Outcome
 from trainshed.domain.plan import NodePlan
 
 _WRITABLE: Final = 0o777
+_ARCHIVE: Final = "/opt/trainshed/sourcedir.tar.gz"
+"""Where the container finds the code that the agent fetched."""
 _NEVER: Final = "0001-01-01T00:00:00Z"
 """When a container that has not been started was."""
 
@@ -36,6 +41,8 @@ class DockerRuntime:
         self._engine: Engine | None = None
         self._image: Image | None = None
         self._machine: Machine | None = None
+        self._programs: Programs | None = None
+        """What the image has, where that matters: in script mode."""
 
     @property
     def sees_opt_ml(self) -> bool:
@@ -59,13 +66,15 @@ class DockerRuntime:
         """Have the image on the machine, and see that the machine can run it."""
         try:
             self._share(node)
-            self._found_image(node)
+            self._image = self._found_image(node)
+            if node.plan.script_mode:
+                self._look_into(node, self._image)
         except EngineError as error:
             raise _lost(error) from error
 
     def brings_code(self, node: Node) -> bool:
         """Tell whether the toolkit is to be laid into the image."""
-        return False
+        return self._lays_toolkit
 
     def prepare(self, node: Node) -> Callable[[], Container]:
         """Make the container, and return what starts it."""
@@ -100,14 +109,57 @@ class DockerRuntime:
         return self._engine
 
     def _found_image(self, node: Node) -> Image:
-        if self._image is None:
-            self._image = images.fetch(node, self._connected())
-        return self._image
+        return self._image or images.fetch(node, self._connected())
 
     def _share(self, node: Node) -> Share:
         if self._machine is None:
             self._machine = look(self._connected())
         return share(node.plan, self._machine, shutil.disk_usage(node.folder).free)
+
+    @property
+    def _lays_toolkit(self) -> bool:
+        found = self._programs
+        return found is not None and bool(found.python) and not found.train
+
+    def _look_into(self, node: Node, image: Image) -> None:
+        """Find out what runs the user's script.
+
+        Raises:
+            NodeOver: nothing does.
+        """
+        plan, engine = node.plan, self._connected()
+        Left.of(plan, engine, node.folder).write(node.folder)
+        folders = spec.folders_of_path(plan, image)
+        found = programs.look(engine, image, folders, _cache(node), spec.labels(plan))
+        self._programs = found
+        if not (found.train or found.python or image.entrypoint):
+            raise NodeOver(
+                Outcome.FAILED,
+                f'ClientError: nothing in the image "{plan.image}" can run the script: it has no '
+                f"ENTRYPOINT, and neither train nor python3 nor python on its PATH "
+                f"({':'.join(folders)}); use an image with Python",
+            )
+
+    def _laid_in(self, node: Node) -> tuple[list[spec.Mount], dict[str, str]]:
+        """Return what the toolkit needs: what the container sees, and variables."""
+        if self._programs is None or not self._lays_toolkit:
+            return [], {}
+        python = self._programs.python
+        train = toolkit.program(_cache(node), python)
+        mounts = [
+            spec.Mount(
+                source=train, target=str(PurePosixPath(python).with_name("train")), read_only=True
+            )
+        ]
+        if not self._programs.code:
+            # An image's user may be none who could make it.
+            node.tree.code.mkdir(exist_ok=True)
+            node.tree.code.chmod(_WRITABLE)
+            mounts.append(spec.Mount(source=node.tree.code, target=str(node.seen.code)))
+        if not node.source_archive.exists():
+            return mounts, {}
+        mounts.append(spec.Mount(source=node.source_archive, target=_ARCHIVE, read_only=True))
+        return mounts, {script_mode.SOURCE_ARCHIVE_VARIABLE: _ARCHIVE}
 
     def _made(self, node: Node) -> str:
         """Make the container anew: one that is there has never been started."""
@@ -115,11 +167,12 @@ class DockerRuntime:
         given = self._share(node)
         if self._machine is None:
             raise RuntimeError("a share was given of no machine")
+        mounts, laid_in = self._laid_in(node)
         body = spec.body(
             plan,
             self._found_image(node),
-            environment=variables(plan),
-            mounts=spec.tree_mounts(plan, node.tree),
+            environment={**laid_in, **variables(plan)},
+            mounts=[*spec.tree_mounts(plan, node.tree), *mounts],
             given=given,
             machine=self._machine,
             folder=node.folder,
@@ -127,7 +180,7 @@ class DockerRuntime:
         _open_up(node)
         left = Left.of(plan, engine, node.folder)
         left.write(node.folder)
-        with network.locked(Path(left.lock)):
+        with locked(Path(left.lock)):
             remove_containers(engine, plan.node_id)
             network.ensure(engine, plan)
             made = engine.post("/containers/create", body, name=spec.container_name(plan))
@@ -148,6 +201,10 @@ class DockerRuntime:
     def _followed(self, node: Node, found: dict[str, Any]) -> Container:
         stop_signal = str(found["Config"].get("StopSignal") or "SIGTERM")
         return DockerContainer(self._connected(), str(found["Id"]), stop_signal, node.log.say)
+
+
+def _cache(node: Node) -> Path:
+    return Path(node.plan.cache or node.folder)
 
 
 def _open_up(node: Node) -> None:
