@@ -126,6 +126,23 @@ def test_a_want_of_memory_is_said_with_what_to_do() -> None:
     assert "instance type with more memory" in reason
 
 
+def test_a_full_disk_is_said_whatever_the_script_said() -> None:
+    reason = failure_reason(1, "", "OSError: [Errno 28] No space left on device: 'x'", False, True)
+    assert reason.startswith("AlgorithmError: OSError: [Errno 28] No space left on device: 'x', ")
+    assert "the machine's disk is full; make room there" in reason
+
+
+def test_no_space_where_the_disk_has_some_hints_at_shared_memory() -> None:
+    stderr = "RuntimeError: could not write /dev/shm/torch_1: No space left on device"
+    reason = failure_reason(1, "", stderr, False)
+    assert "trainshed:shm-size" in reason
+    assert "disk is full" not in reason
+
+
+def test_a_want_of_memory_goes_before_a_full_disk() -> None:
+    assert "disk is full" not in failure_reason(137, "", "", True, True)
+
+
 def test_a_kill_that_nobody_explains_hints_at_memory() -> None:
     assert "may have run out of memory" in failure_reason(137, "", "", False)
 

@@ -16,14 +16,18 @@ from typing import Final
 LIMIT: Final = 1024
 """Most characters of a FailureReason."""
 
-_HEADER: Final = "Traceback (most recent call last):"
-_GROUP_HEADER: Final = "Exception Group " + _HEADER
+TRACEBACK_HEADER: Final = "Traceback (most recent call last):"
+_GROUP_HEADER: Final = "Exception Group " + TRACEBACK_HEADER
 _EXCEPTION: Final = re.compile(
     r"[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit|Warning|Iteration)(?::\s.*)?"
 )
 """An exception's own line, for tracebacks whose beginning is lost or that have none."""
 _LAST_LINE: Final = 200
 """Characters of a line of stderr that is no known form of error."""
+_NO_SPACE: Final = "No space left on device"
+"""What every program says of a write for which there is no room. Source: ENOSPC of errno(3)."""
+_RECENT: Final = 4096
+"""Characters of stderr in which the reason of an end is looked for."""
 _GAP: Final = " [...] "
 
 
@@ -71,7 +75,9 @@ def last_traceback_line(text: str) -> str:
     return ""
 
 
-def failure_reason(exit_code: int, failure_text: str, stderr_tail: str, oom: bool) -> str:
+def failure_reason(
+    exit_code: int, failure_text: str, stderr_tail: str, oom: bool, disk_full: bool = False
+) -> str:
     """Return why a container failed, in at most 1024 characters.
 
     What the container said last on stderr speaks where nothing else does: ``sys.exit("no data")``
@@ -84,10 +90,11 @@ def failure_reason(exit_code: int, failure_text: str, stderr_tail: str, oom: boo
         failure_text: what stood in ``output/failure``; "" without one.
         stderr_tail: the last of what the container wrote to stderr.
         oom: whether the kernel killed it for want of memory.
+        disk_full: whether the disk that it wrote to has no room left.
     """
     said = failure_text.strip()
     error = last_traceback_line(said) or last_traceback_line(stderr_tail)
-    cause = cause_of(exit_code, stderr_tail, oom)
+    cause = cause_of(exit_code, stderr_tail, oom, disk_full)
     text = said or error or ("" if cause else last_line(stderr_tail)[:_LAST_LINE])
     if cause and cause not in text:
         text = f"{text}, {cause}" if text else cause
@@ -97,12 +104,19 @@ def failure_reason(exit_code: int, failure_text: str, stderr_tail: str, oom: boo
     return f"AlgorithmError: {shortened(text, room, must)}{end}"
 
 
-def cause_of(exit_code: int, stderr_tail: str, oom: bool) -> str:
+def cause_of(exit_code: int, stderr_tail: str, oom: bool, disk_full: bool = False) -> str:
     """Return what the exit code tells beyond its number, and what to do; "" when nothing."""
     if oom:
         return (
             "out of memory: the kernel killed the container; "
             "use an instance type with more memory, or a smaller batch"
+        )
+    if disk_full:
+        return "the machine's disk is full; make room there, or write less"
+    if _NO_SPACE in stderr_tail[-_RECENT:]:
+        return (
+            "there was no room left on what it wrote to: make room on the machine's disks, or, if "
+            "that was /dev/shm, ask for a larger one (the tag trainshed:shm-size)"
         )
     killed = killed_by(exit_code)
     if killed and exit_code == 128 + signal.SIGKILL:
@@ -129,7 +143,7 @@ def shortened(text: str, room: int, must: str = "") -> str:
 
 def _header_column(line: str) -> int:
     column = line.find(_GROUP_HEADER)
-    return column if column >= 0 else line.find(_HEADER)
+    return column if column >= 0 else line.find(TRACEBACK_HEADER)
 
 
 def _traceback_lines(lines: list[str], column: int) -> list[str]:

@@ -14,6 +14,8 @@ from trainshed.domain.facts import Kind, Outcome
 
 _KILLED: Final = 128 + signal.SIGKILL
 _FAILURE_BYTES: Final = 64 * 1024
+_FULL_BYTES: Final = 4 * 1024 * 1024
+"""A disk with less than this is full: what failed for want of room may have been large."""
 
 
 def run_container(node: Node) -> None:
@@ -66,10 +68,16 @@ def _started(node: Node) -> Container:
 def _note_exit(node: Node, ended: Exit, tail: str, killed_by_kernel: bool) -> None:
     code, reason = ended.exit_code, ""
     if code:
-        reason = exits.failure_reason(
-            code, _failure_text(node.tree.failure), tail, killed_by_kernel
-        )
+        failure = _failure_text(node.tree.failure)
+        reason = exits.failure_reason(code, failure, tail, killed_by_kernel, _is_full(node))
     node.journal.append(Kind.EXITED, exit_code=code, oom=killed_by_kernel, reason=reason)
+
+
+def _is_full(node: Node) -> bool:
+    """Tell whether the disk that the container wrote its results to has no room left."""
+    disk = os.statvfs(node.folder)
+    no_more_files = disk.f_files > 0 and disk.f_favail == 0  # some file systems count none
+    return disk.f_bavail * disk.f_frsize < _FULL_BYTES or no_more_files
 
 
 def _account_for_lost(node: Node) -> None:
