@@ -184,11 +184,11 @@ def test_an_entry_point_outside_the_source_is_refused(job: Job, program: str, wo
 
 
 def test_a_launcher_that_is_not_offered_is_said_so(job: Job) -> None:
-    job.code("train.py", "print('alone')", sagemaker_mpi_enabled=True)
+    job.code("train.py", "print('alone')", sagemaker_distributed_dataparallel_enabled=True)
     ended = job.run()
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert "sagemaker_mpi_enabled" in job.failure
-    assert "does not offer" in job.failure
+    assert "sagemaker_distributed_dataparallel_enabled" in job.failure
+    assert "torch_distributed" in job.failure
 
 
 def test_an_interpreter_that_is_not_there_is_said_so(job: Job) -> None:
@@ -221,7 +221,68 @@ def test_a_value_that_no_program_can_be_given_is_a_clear_failure(job: Job) -> No
     assert "cannot be started" in job.failure
 
 
-def test_only_train_is_understood(job: Job) -> None:
-    ended = job.run(sys.executable, "-I", "-S", str(TOOLKIT), "serve")
+@pytest.mark.parametrize("words", [[], ["train"]])
+def test_no_word_means_train_as_well(job: Job, words: list[str]) -> None:
+    job.code("train.py", "print('trained')")
+    ended = job.run(sys.executable, "-I", "-S", str(TOOLKIT), *words)
+    assert (ended.returncode, ended.stdout) == (0, "trained\n")
+
+
+@pytest.mark.parametrize("words", [["serve"], ["train", "now"], ["python", "train.py"]])
+def test_only_train_is_understood(job: Job, words: list[str]) -> None:
+    ended = job.run(sys.executable, "-I", "-S", str(TOOLKIT), *words)
     assert ended.returncode == 2
-    assert "usage" in ended.stderr
+    assert repr(" ".join(words)) in ended.stderr
+    assert "runs training jobs only" in ended.stderr
+
+
+R_SCRIPT = """\
+#!/bin/sh
+echo "R:$*"
+"""
+
+
+def r_program(folder: Path) -> str:
+    folder.mkdir()
+    (folder / "Rscript").write_text(R_SCRIPT)
+    (folder / "Rscript").chmod(0o755)
+    return f"{folder}:{os.environ['PATH']}"
+
+
+def test_an_r_script_without_a_first_line_is_run_by_rscript(job: Job, tmp_path: Path) -> None:
+    job.code("train.R", "cat('hello')", lr=0.1, text="a b; id")
+    job.variables["PATH"] = r_program(tmp_path / "bin")
+    assert job.run().stdout == "R:train.R --lr 0.1 --text a b; id\n"
+
+
+def test_an_r_script_with_a_first_line_says_itself_what_runs_it(job: Job, tmp_path: Path) -> None:
+    job.code("train.R", "#!/bin/echo own\ncat('hello')", lr=0.1)
+    job.variables["PATH"] = r_program(tmp_path / "bin")
+    assert job.run().stdout == "own ./train.R --lr 0.1\n"
+
+
+def test_an_r_script_where_there_is_no_r_is_a_clear_failure(job: Job) -> None:
+    job.code("train.R", "cat('hello')")
+    assert job.run().returncode == 1
+    assert "there is no Rscript on the PATH" in job.failure
+
+
+def test_lists_and_nested_values_reach_a_shell_script_whole(job: Job) -> None:
+    job.code(
+        "go.sh",
+        '#!/bin/sh\nfor each; do echo "<$each>"; done',
+        layers=[64, "a 'b'"],
+        options={"b": [1, 2], "a": {"x": None}},
+        nothing=None,
+        flag=True,
+    )
+    assert job.run().stdout.splitlines() == [
+        "<--flag>",
+        "<True>",
+        "<--layers>",
+        "<[64, \"a 'b'\"]>",
+        "<--nothing>",
+        "<>",
+        "<--options>",
+        "<a={'x': None},b=[1, 2]>",
+    ]

@@ -36,14 +36,25 @@ OWN: Final = frozenset(
 )
 """The toolkit's own; every other key with the prefix is a framework parameter."""
 
+MPI: Final = "sagemaker_mpi_enabled"
+MPI_PROCESSES_PER_HOST: Final = "sagemaker_mpi_num_of_processes_per_host"
+MPI_PROCESSES: Final = "sagemaker_mpi_num_processes"
+MPI_OPTIONS: Final = "sagemaker_mpi_custom_mpi_options"
+TORCH_DISTRIBUTED: Final = "sagemaker_torch_distributed_enabled"
+PYTORCH_DDP: Final = "sagemaker_pytorch_ddp_enabled"
+DATA_PARALLEL: Final = "sagemaker_distributed_dataparallel_enabled"
+PARAMETER_SERVER: Final = "sagemaker_parameter_server_enabled"
+MULTI_WORKER_MIRRORED: Final = "sagemaker_multi_worker_mirrored_strategy_enabled"
+PYTORCH_XLA: Final = "sagemaker_pytorch_xla_multi_worker_enabled"
+
 LAUNCHERS: Final = (
-    "sagemaker_mpi_enabled",
-    "sagemaker_parameter_server_enabled",
-    "sagemaker_distributed_dataparallel_enabled",
-    "sagemaker_pytorch_ddp_enabled",
-    "sagemaker_pytorch_xla_multi_worker_enabled",
-    "sagemaker_multi_worker_mirrored_strategy_enabled",
-    "sagemaker_torch_distributed_enabled",
+    MPI,
+    PARAMETER_SERVER,
+    DATA_PARALLEL,
+    PYTORCH_DDP,
+    PYTORCH_XLA,
+    MULTI_WORKER_MIRRORED,
+    TORCH_DISTRIBUTED,
 )
 """Framework parameters that ask for a launcher of several processes."""
 
@@ -53,6 +64,20 @@ PYTHON_VARIABLE: Final = "TRAINSHED_PYTHON"
 """Platform to toolkit: the interpreter (absolute path) that runs the user's script."""
 ENVIRONMENTS_VARIABLE: Final = "TRAINSHED_ENVIRONMENTS"
 """Platform to toolkit: the folder for virtual environments, where the interpreter is not ours."""
+MPI_SECRET_VARIABLE: Final = "TRAINSHED_MPI_SECRET"  # noqa: S105 - its name
+"""Platform to toolkit: what the hosts of one attempt know and nobody else does.
+
+At least 32 characters, the same on every host of an attempt and another one for every attempt. It
+is needed where ``needs_secret`` says so: with it ``mpirun`` proves itself to the other hosts.
+"""
+MPI_PORT: Final = 7788
+"""Where the hosts of an MPI job listen for ``mpirun`` (on loopback, another one)."""
+RENDEZVOUS_PORT: Final = 7777
+"""Where the first host's program listens: ``MASTER_PORT``."""
+PLATFORM_VARIABLES: Final = frozenset(
+    {SOURCE_ARCHIVE_VARIABLE, PYTHON_VARIABLE, ENVIRONMENTS_VARIABLE, MPI_SECRET_VARIABLE}
+)
+"""The platform's words to the toolkit; the user's script is not told them."""
 
 
 def read_value(text: object) -> object:
@@ -81,6 +106,16 @@ def for_framework(values: Mapping[str, Any]) -> dict[str, Any]:
 def launchers_asked_for(values: Mapping[str, Any]) -> list[str]:
     """Return the names of the launchers that are switched on."""
     return [name for name in LAUNCHERS if values.get(name)]
+
+
+def needs_secret(hyperparameters: Mapping[str, str], hosts: int) -> bool:
+    """Tell whether the hosts of a job need ``MPI_SECRET_VARIABLE``.
+
+    Args:
+        hyperparameters: as in the request, values not read.
+        hosts: how many there are.
+    """
+    return hosts > 1 and bool(read_value(hyperparameters.get(MPI)))
 
 
 def arguments(values: Mapping[str, Any]) -> list[str]:

@@ -1,9 +1,17 @@
 """``python -I -S <this folder>/__main__.py train``: runs the user's script as a training job.
 
-Also the first file of the toolkit's zip (``archive.py``): ``python -I -S toolkit.zip train``.
+Also the first file of the toolkit's zip (``archive.py``), which may be the program ``train``.
+It is read by any Python 3, so that one too old is told so.
 """
 
 import sys
+
+if sys.version_info < (3, 8):  # noqa: UP036 - that is the question
+    sys.exit(
+        f"trainshed: this is Python {sys.version_info[0]}.{sys.version_info[1]}, and running "
+        "training scripts takes Python 3.8 or newer; use an image with a newer python3, or one "
+        "that has its own `train`"
+    )
 
 if not __package__:
     # Started by path, in isolated mode: nothing but the standard library is importable yet. The

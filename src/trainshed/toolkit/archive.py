@@ -1,32 +1,65 @@
 """Writes the toolkit as one file, to be laid into images that have no ``train`` of their own.
 
-Started by ``python3 -I -S toolkit.zip train`` with any Python from 3.9: it holds source only, and
-nothing outside the standard library.
+With a first line that names the image's Python it is the program ``train`` itself; without, it is
+started by ``python3 -I -S toolkit.zip train``. Any Python from 3.8 will do: it holds source only,
+and nothing outside the standard library.
+
+Also a program, for those who may not import the toolkit::
+
+    python -I archive.py OUT ["#!/usr/bin/python3 -IS"]
 """
 
 from __future__ import annotations
 
+import sys
 import zipfile
 from pathlib import Path
 from typing import Final
 
-_PACKAGE: Final = Path(__file__).parent.parent
+_PACKAGE: Final = Path(__file__).resolve().parent.parent
 _ROOMS: Final = ("contract", "toolkit")
 _MOMENT: Final = (1980, 1, 1, 0, 0, 0)
 """The same sources make the same bytes."""
+_LONGEST_FIRST_LINE: Final = 127
+"""What every Linux reads of a program's first line."""
 
 
-def build(path: Path) -> None:
-    """Write the zip to ``path``, at once or not at all."""
+def build(path: Path, shebang: str = "") -> None:
+    """Write the zip to ``path``, at once or not at all.
+
+    Args:
+        path: the file; it is executable.
+        shebang: its first line, such as ``#!/usr/bin/python3 -IS``; "" for none.
+
+    Raises:
+        ValueError: the first line is none that every system understands.
+    """
+    line = shebang.rstrip("\n")
+    if line and (
+        not line.startswith("#!/") or "\n" in line or len(line.encode()) > _LONGEST_FIRST_LINE
+    ):
+        raise ValueError(
+            f"{shebang!r} is no first line of a program: '#!', an absolute path and one option, "
+            f"at most {_LONGEST_FIRST_LINE} bytes"
+        )
     files = [_PACKAGE / "__init__.py"]
     for room in _ROOMS:
-        files += sorted((_PACKAGE / room).glob("*.py"))
+        files += sorted((_PACKAGE / room).rglob("*.py"))
     unfinished = path.with_name(path.name + ".part")
-    # Stored, not packed: it is read at every start.
-    with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as archive:
-        for file in files:
-            name = f"trainshed/{file.relative_to(_PACKAGE).as_posix()}"
-            archive.writestr(zipfile.ZipInfo(name, _MOMENT), file.read_bytes())
-        start = (_PACKAGE / "toolkit" / "__main__.py").read_bytes()
-        archive.writestr(zipfile.ZipInfo("__main__.py", _MOMENT), start)
+    with unfinished.open("wb") as raw:
+        raw.write(f"{line}\n".encode() if line else b"")
+        # Stored, not packed: it is read at every start.
+        with zipfile.ZipFile(raw, "w", zipfile.ZIP_STORED) as archive:
+            for file in files:
+                name = f"trainshed/{file.relative_to(_PACKAGE).as_posix()}"
+                archive.writestr(zipfile.ZipInfo(name, _MOMENT), file.read_bytes())
+            start = (_PACKAGE / "toolkit" / "__main__.py").read_bytes()
+            archive.writestr(zipfile.ZipInfo("__main__.py", _MOMENT), start)
+    unfinished.chmod(0o755)
     unfinished.replace(path)
+
+
+if __name__ == "__main__":
+    if not 2 <= len(sys.argv) <= 3:
+        sys.exit("usage: archive.py OUT [FIRST-LINE]")
+    build(Path(sys.argv[1]), *sys.argv[2:])

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
 
+from trainshed.toolkit.environment import on_path
 from trainshed.toolkit.failure import ToolkitError
 
 
@@ -58,13 +60,34 @@ def check(program: str, kind: Kind, code: Path) -> None:
         )
 
 
-def command(program: str, kind: Kind, python: str, arguments: list[str]) -> list[str]:
-    """Return the command line, to be run with the code folder as working folder."""
+def command(
+    program: str,
+    kind: Kind,
+    python: list[str],
+    arguments: list[str],
+    code: Path,
+    variables: Mapping[str, str],
+) -> list[str]:
+    """Return the command line, to be run with the code folder as working folder.
+
+    Args:
+        program: the entry point.
+        kind: what it is.
+        python: what runs a Python program: the interpreter and its options.
+        arguments: the program's.
+        code: the code folder.
+        variables: the program's environment; its ``PATH`` is searched.
+
+    Raises:
+        ToolkitError: an R script without a first line ``#!`` and without ``Rscript``.
+    """
     if kind is Kind.PACKAGE:
         module = program[:-3] if program.endswith(".py") else program
-        return [python, "-m", module.replace("/", "."), *arguments]
+        return [*python, "-m", module.replace("/", "."), *arguments]
     if kind is Kind.PYTHON:
-        return [python, program, *arguments]
+        return [*python, program, *arguments]
+    if program.endswith((".R", ".r")) and not _has_first_line(code / program):
+        return [_rscript(program, variables), program, *arguments]
     words = " ".join(shlex.quote(each) for each in [f"./{program}", *arguments])
     return ["/bin/sh", "-c", words]
 
@@ -73,3 +96,18 @@ def make_executable(path: Path) -> None:
     """Let a shell run a script whose archive lost its mode."""
     if not os.access(path, os.X_OK):
         path.chmod(path.stat().st_mode | 0o755)
+
+
+def _has_first_line(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"#!"
+
+
+def _rscript(program: str, variables: Mapping[str, str]) -> str:
+    """Return what runs an R script that does not say so; a shell would take it for its own."""
+    found = on_path("Rscript", variables)
+    if found is None:
+        raise ToolkitError(
+            f"{program} is an R script, and there is no Rscript on the PATH; use an image with R"
+        )
+    return found

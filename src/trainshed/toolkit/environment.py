@@ -42,10 +42,12 @@ class TrainingEnvironment:
         self.arguments = script_mode.arguments(self.hyperparameters)
         self._tree = tree
         self._variables = variables
+        self.facts = self._facts()
+        """What ``SM_TRAINING_ENV`` holds."""
 
     def to_variables(self) -> dict[str, str]:
         """Return every variable that is added to the script's environment."""
-        facts = self._facts()
+        facts = self.facts
         members = {
             **{key: facts[key] for key in _PLAIN},
             "hps": self.hyperparameters,

@@ -28,11 +28,19 @@ class StepFailed(ToolkitError):
         self.exit_code = exit_code
 
 
-def script_failure(exit_code: int, stderr_tail: str, command: list[str]) -> str:
-    """Return the failure text of a script that ran: its traceback, the end first to be kept."""
+def script_failure(exit_code: int, stderr_tail: str, command: list[str], who: str = "") -> str:
+    """Return the failure text of a script that ran: its traceback, the end first to be kept.
+
+    Args:
+        exit_code: 1-255.
+        stderr_tail: the last of what it wrote to stderr.
+        command: its command line.
+        who: where there are several processes, which of them failed.
+    """
     trace = exits.traceback_in(stderr_tail)
     message = trace or "\n".join(stderr_tail.strip().splitlines()[-10:])
-    extra = exits.cause_of(exit_code, "", False) if exits.killed_by(exit_code) else ""
+    killed = exits.cause_of(exit_code, "", False) if exits.killed_by(exit_code) else ""
+    extra = "; ".join(part for part in (who, killed) if part)
     kind = "ExecuteUserScriptError"
     fixed = len(_form(kind, exit_code, "", extra, command))
     must = exits.last_traceback_line(stderr_tail)

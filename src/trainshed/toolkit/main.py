@@ -8,32 +8,39 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
+from typing import Final
 
 from trainshed.contract import script_mode
 from trainshed.contract.tree import BASE, Tree
 from trainshed.toolkit import entry_point, failure, source
 from trainshed.toolkit.child import Children
-from trainshed.toolkit.environment import TrainingEnvironment, passable
+from trainshed.toolkit.environment import TrainingEnvironment
 from trainshed.toolkit.failure import StepFailed, ToolkitError
+from trainshed.toolkit.launchers.choice import choose
+from trainshed.toolkit.launchers.job import Job
 
-_OURS = frozenset(
-    {
-        script_mode.SOURCE_ARCHIVE_VARIABLE,
-        script_mode.PYTHON_VARIABLE,
-        script_mode.ENVIRONMENTS_VARIABLE,
-    }
-)
+_PARTS: Final = {"rsh": "rsh", "mpi-worker": "worker"}
+"""Programs of the MPI launcher, which starts this file again as these."""
 
 
 def main(words: list[str]) -> int:
     """Run the job below ``SAGEMAKER_BASE_DIR`` (default /opt/ml); return the exit code.
 
     Args:
-        words: the command line without the program: ``["train"]``.
+        words: the command line without the program: ``train``, or nothing, which is what remains
+            of ``docker run image train`` where this file is itself the program ``train``.
     """
-    if words != ["train"]:
-        print(f"usage: python <toolkit> train (found: {' '.join(words)!r})", file=sys.stderr)
+    if words and words[0] in _PARTS:
+        part = import_module(f"trainshed.toolkit.launchers.{_PARTS[words[0]]}")
+        return int(part.main(words[1:]))
+    if words not in ([], ["train"]):
+        print(
+            f"trainshed: {' '.join(words)!r} was asked of the training toolkit, which runs "
+            "training jobs only (usage: train); other programs must be in the image",
+            file=sys.stderr,
+        )
         return 2
     children = Children()
     tree = Tree(Path(os.environ.get("SAGEMAKER_BASE_DIR", BASE)))
@@ -52,12 +59,13 @@ def main(words: list[str]) -> int:
 
 def _train(tree: Tree, variables: dict[str, str], children: Children) -> int:
     training = TrainingEnvironment(tree, variables)
-    _refuse_launchers(training)
+    launch = choose(training.framework_parameters, training.facts)
     python = _interpreter(variables)
-    chosen = script_mode.PYTHON_VARIABLE in variables
-    fetched = variables.get(script_mode.SOURCE_ARCHIVE_VARIABLE)
-    environments = variables.get(script_mode.ENVIRONMENTS_VARIABLE)
-    variables = {name: value for name, value in variables.items() if name not in _OURS}
+    ours = script_mode.PLATFORM_VARIABLES
+    platform = {name: value for name, value in variables.items() if name in ours}
+    variables = {name: value for name, value in variables.items() if name not in ours}
+    fetched = platform.get(script_mode.SOURCE_ARCHIVE_VARIABLE)
+    environments = platform.get(script_mode.ENVIRONMENTS_VARIABLE)
     source.prepare(training.submit_directory, tree.code, fetched)
     program = "" if training.program is None else str(training.program)
     kind = entry_point.kind_of(program, tree.code)
@@ -70,41 +78,34 @@ def _train(tree: Tree, variables: dict[str, str], children: Children) -> int:
 
         installer = Installer(children, python, variables)
         used = installer.install(kind, tree.code, environments, tree.base / "environment")
-    if chosen or used != python:  # then the script's own ``python`` and tools are that one's
+    if (
+        script_mode.PYTHON_VARIABLE in platform or used != python
+    ):  # then the script's own ``python`` and tools are that one's
         variables["PATH"] = _first(os.path.dirname(used), variables.get("PATH", os.defpath))  # noqa: PTH120
-    variables.update(training.to_variables())
+    told = training.to_variables()
+    variables.update(told)
     variables["PYTHONPATH"] = _first(str(tree.code), variables.get("PYTHONPATH", ""))
     variables.setdefault("PYTHONUNBUFFERED", "1")
-    command = entry_point.command(program, kind, used, training.arguments)
-    return _run_script(tree, children, command, variables)
-
-
-def _run_script(
-    tree: Tree, children: Children, command: list[str], variables: Mapping[str, str]
-) -> int:
-    try:
-        passed, notes = passable(variables)
-        for note in notes:
-            print(f"trainshed: {note}", flush=True)
-        ended = children.run(command, passed, str(tree.code))
-    except (OSError, ValueError) as error:
-        raise ToolkitError(f"{' '.join(command)[:300]} cannot be started: {error}") from error
-    if ended.exit_code:
-        text = failure.script_failure(ended.exit_code, ended.stderr_tail, command)
-        failure.write_failure(tree, text)
+    finished = launch(
+        Job(
+            tree=tree,
+            program=program,
+            kind=kind,
+            python=used,
+            arguments=training.arguments,
+            variables=variables,
+            told=list(told),
+            facts=training.facts,
+            parameters=training.framework_parameters,
+            platform=platform,
+            children=children,
+        )
+    )
+    if finished.exit_code:
+        failure.write_failure(tree, finished.failure)
     else:
         failure.write_success(tree)
-    return ended.exit_code
-
-
-def _refuse_launchers(training: TrainingEnvironment) -> None:
-    asked = script_mode.launchers_asked_for(training.framework_parameters)
-    if asked:
-        raise ToolkitError(
-            f"{', '.join(asked)} asks for a launcher of several processes, which this runtime "
-            "does not offer; running one process instead would not be what was asked. Use an "
-            "image with its own launcher, or start the processes from the script"
-        )
+    return finished.exit_code
 
 
 def _interpreter(variables: Mapping[str, str]) -> str:

@@ -73,6 +73,8 @@ class Installer:
                 "offer; set PIP_INDEX_URL to an index that needs no AWS login"
             )
         if environments is None:
+            # Distributions mark their Python as theirs; here it is the job's.
+            self._variables.setdefault("PIP_BREAK_SYSTEM_PACKAGES", "1")
             print("trainshed: installing with pip: " + " ".join(what), flush=True)
             self._pip(self._python, kind, what, code)
             return self._python

@@ -1,0 +1,101 @@
+"""Starts one process per accelerator with ``torchrun``, which must be in the image.
+
+Source: the command and variables of Amazon's ``sagemaker-training`` package, held to by a
+differential test. ``sagemaker_pytorch_ddp_enabled`` comes here too: Amazon's images start it with
+``smddprun``, which only they have, and which gives the processes the same variables.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from trainshed.contract import exits
+from trainshed.contract.script_mode import MPI_PROCESSES_PER_HOST, PYTHON_VARIABLE, RENDEZVOUS_PORT
+from trainshed.toolkit import failure
+from trainshed.toolkit.entry_point import Kind
+from trainshed.toolkit.environment import on_path
+from trainshed.toolkit.failure import ToolkitError
+from trainshed.toolkit.launchers import efa, names
+from trainshed.toolkit.launchers.job import Finished, Job, processes_per_host, run
+
+_ROOT_CAUSE: Final = "Root Cause (first observed failure)"
+_TORCH: Final = re.compile(r'^.*File ".*/torch/distributed/', re.MULTILINE)
+
+
+def launch(job: Job) -> Finished:
+    """Run ``torchrun`` to its end.
+
+    Raises:
+        ToolkitError: the entry point is no Python file, or ``torchrun`` cannot be started.
+        SystemExit: we were asked to stop before it ran.
+    """
+    if job.kind is not Kind.PYTHON:
+        raise ToolkitError(
+            f"torchrun starts Python files, and the entry point {job.program!r} is a "
+            f"{'package with setup.py' if job.kind is Kind.PACKAGE else 'program of another kind'};"
+            " name a .py file, or start the processes from the program itself"
+        )
+    hosts = job.facts["distribution_hosts"]
+    if len(hosts) > 1:
+        names.wait(hosts, 0.0 if PYTHON_VARIABLE in job.platform else names.WITHIN)
+    processes = processes_per_host(job, job.parameters.get(MPI_PROCESSES_PER_HOST))
+    words = command(job.program, job.arguments, job.facts, processes)
+    full = [*starter(job), *words[1:]]
+    ended = run(job, full, variables(job.interface, efa.settings(job.facts)))
+    if not ended.exit_code:
+        return Finished(0, "")
+    return Finished(ended.exit_code, explained(ended.exit_code, ended.stderr_tail, words))
+
+
+def command(
+    program: str, arguments: list[str], facts: Mapping[str, Any], processes: int
+) -> list[str]:
+    """Return the command line, as Amazon's toolkit has it."""
+    hosts = facts["distribution_hosts"]
+    found = ["torchrun", "--nnodes", str(len(hosts)), "--nproc_per_node", str(processes)]
+    if len(hosts) > 1:
+        found += ["--master_addr", str(facts["master_hostname"])]
+        found += ["--master_port", str(RENDEZVOUS_PORT)]
+        found += ["--node_rank", str(hosts.index(facts["current_host"]))]
+    return [*found, program, *arguments]
+
+
+def variables(interface: str, fabric: Mapping[str, str]) -> dict[str, str]:
+    """Return what the processes' environment is given, as by Amazon's toolkit.
+
+    Gloo is told the interface too: else it asks for the address of the machine's own name.
+    """
+    names = {"NCCL_SOCKET_IFNAME": interface, "GLOO_SOCKET_IFNAME": interface}
+    return {**names, "NCCL_PROTO": "simple", **fabric}
+
+
+def starter(job: Job) -> list[str]:
+    """Return what ``torchrun`` is here: the program, or the module behind it."""
+    # Where the platform chose the interpreter, the PATH behind it is the machine's own: a
+    # torchrun found there may belong to any Python.
+    folder = os.path.dirname(job.python)  # noqa: PTH120
+    searched = {"PATH": folder} if PYTHON_VARIABLE in job.platform else job.variables
+    found = on_path("torchrun", searched)
+    return [found] if found else [job.python, "-m", "torch.distributed.run"]
+
+
+def explained(exit_code: int, stderr_tail: str, words: list[str]) -> str:
+    """Return the failure text: the script's own last words and the rank, not torchrun's traceback.
+
+    torchrun ends with a traceback of itself, behind which it names the first process that failed.
+    """
+    said, _, after = stderr_tail.rpartition(_ROOT_CAUSE)
+    if not said:
+        return failure.script_failure(exit_code, stderr_tail, words)
+    found = dict(re.findall(r"^\s*(\w+)\s+: (.*)$", after, re.MULTILINE))
+    rank, host = found.get("rank", "?"), found.get("host", "")
+    who = f"rank {rank.split()[0]}" + (f" on {host}" if host else "") + " failed first"
+    if found.get("exitcode", "").startswith("-"):
+        who += f" (exit code {found['exitcode'].split()[0]})"
+    own = said.rfind(exits.TRACEBACK_HEADER)
+    if own >= 0 and _TORCH.search(said, own):
+        said = said[:own]
+    return failure.script_failure(exit_code, said, words, who)
