@@ -33,8 +33,7 @@ def entry_point_of(path: Path, folder: Folder) -> str:
         return path.name
     if folder.recipe is not None:
         return ""
-    scripts = [name for name in folder.files if "/" not in name and name.endswith(".py")]
-    return "train.py" if "train.py" in scripts else scripts[0] if len(scripts) == 1 else ""
+    return "train.py" if "train.py" in folder.files else ""
 
 
 def _files(root: Path) -> Iterator[tuple[str, File]]:

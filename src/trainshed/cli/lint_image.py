@@ -42,31 +42,34 @@ def look(engine: Engine, name: str) -> ImageFacts:
     """Return what the rules ask of an image.
 
     Raises:
-        ClientError: the engine has no such image, or can't look into it.
+        ClientError: the engine has no such image.
+        EngineError: the engine said no.
     """
     try:
         found = engine.get(f"/images/{name}/json")
     except EngineError as error:
-        if error.status == 404:
-            raise ClientError(
-                f"there is no folder and no image of the name {name}", f"docker pull {name}"
-            ) from error
-        raise ClientError(str(error)) from error
-    try:
-        with _created(engine, str(found["Id"])) as container:
-            return _facts(_Files(engine, container), engine, found, name)
-    except EngineError as error:
-        raise ClientError(f"{name} cannot be looked into: {error}") from error
+        if error.status != 404:
+            raise
+        raise ClientError(
+            f"there is no folder and no image of the name {name}", f"docker pull {name}"
+        ) from error
+    with _created(engine, str(found["Id"])) as container:
+        return _facts(_Files(engine, container), engine, found, name)
 
 
 @contextmanager
 def _created(engine: Engine, image: str) -> Iterator[str]:
-    body = {"Image": image, "Entrypoint": ["none"], "Labels": {"trainshed.lint": image}}
+    body = {
+        "Image": image,
+        "Entrypoint": ["/"],  # never started; an engine makes no container without a command
+        "Labels": {"trainshed.lint": image},
+        "HostConfig": {"NetworkMode": "none"},
+    }
     container = str(engine.post("/containers/create", body)["Id"])
     try:
         yield container
     finally:
-        engine.delete(f"/containers/{container}", force=1, v=1)
+        engine.delete(f"/containers/{container}", force="true", v="true")
 
 
 def _facts(files: "_Files", engine: Engine, found: Mapping[str, Any], name: str) -> ImageFacts:
@@ -76,6 +79,8 @@ def _facts(files: "_Files", engine: Engine, found: Mapping[str, Any], name: str)
         extra = ("/usr/sbin",) if program == "sshd" else ()  # it is started by its path
         if file := files.which(program, (*config.path, *extra)):
             programs[program] = file
+    if "python3" not in programs and (file := files.which("python", config.path)):
+        programs["python3"] = file
     start, missing = _start(files, config, programs.get("train"))
     python = programs.get("python3")
     version = None if python is None else _version(python.path)

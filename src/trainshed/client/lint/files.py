@@ -47,7 +47,7 @@ NO_SSHD: Final = Rule(
     title="mpirun without sshd",
     sagemaker="MPI over several nodes goes by SSH, which the image must bring: the job waits, "
     "and fails",
-    here="it works: nodes are reached without SSH",
+    here="it works: Trainshed brings mpirun its own way to the other nodes",
     mend="install openssh-server",
 )
 NO_MPIRUN: Final = Rule(
@@ -63,7 +63,7 @@ NO_MPI4PY: Final = Rule(
     severity=Severity.ERROR,
     title="MPI is asked for, and mpi4py is missing",
     sagemaker="scripts are run with `python -m mpi4py`: No module named mpi4py",
-    here="",
+    here="the script is started without it, and the log says so",
     mend="pip install mpi4py in the image, or name it in requirements.txt",
 )
 SIZE: Final = Rule(
@@ -71,7 +71,7 @@ SIZE: Final = Rule(
     severity=Severity.WARNING,
     title="the image is larger than the volume that is asked for",
     sagemaker="data, model and checkpoints share the volume; an image of that size leaves it full",
-    here="VolumeSizeInGB is not held to",
+    here="none: images lie in the engine's own storage",
     mend="ask for a larger VolumeSizeInGB, or make the image smaller",
 )
 NO_AUTHORITIES: Final = Rule(
@@ -98,7 +98,7 @@ NO_PYTHON: Final = Rule(
     severity=Severity.ERROR,
     title="script mode is asked for, and there is no Python",
     sagemaker="`train` and the script cannot run",
-    here="the same: the toolkit runs on the image's own python3",
+    here="the same: the toolkit runs on the image's own Python",
     mend="install python3, or name the program in ContainerEntrypoint",
 )
 
@@ -180,7 +180,7 @@ def _mpi(facts: ImageFacts, asked: Asked) -> Iterator[Finding]:
     name = facts.config.name
     has_mpirun = "mpirun" in facts.programs
     if has_mpirun and "sshd" not in facts.programs:
-        yield NO_SSHD.at(name, facts.programs["mpirun"].path)
+        yield NO_SSHD.at(name, f"mpirun is {facts.programs['mpirun'].path}")
     if asked.mpi and not has_mpirun:
         yield NO_MPIRUN.at(name, "sagemaker_mpi_enabled")
     if asked.mpi and not facts.mpi4py and asked.entry_point.endswith(".py"):

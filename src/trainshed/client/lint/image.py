@@ -94,7 +94,7 @@ USER: Final = Rule(
         "the folders below /opt/ml are root's: the model cannot be written; the SDK's version 3 "
         "begins with a chmod there, which fails"
     ),
-    here="not promised to differ",
+    here="a container may write them as any user",
     mend="run as root, or step down in the program after the folders were made ready",
 )
 PORTS: Final = Rule(
@@ -117,8 +117,8 @@ STOP_SIGNAL: Final = Rule(
     code="TS116",
     severity=Severity.WARNING,
     title="STOPSIGNAL is not SIGTERM",
-    sagemaker="the contract is SIGTERM, then SIGKILL after 120 s; another signal is not promised",
-    here="SIGTERM is sent",
+    sagemaker="SIGTERM is what is documented, then SIGKILL after 120 s; others are not promised",
+    here="a container gets the signal of its image, as by `docker stop`",
     mend="take STOPSIGNAL out and end on SIGTERM",
 )
 BUFFERED: Final = Rule(
@@ -129,7 +129,7 @@ BUFFERED: Final = Rule(
         "Python writes to a pipe in blocks of 8 kB: lines and metrics arrive late, and are lost "
         "when the job is killed"
     ),
-    here="",
+    here="the same in a container; without one, PYTHONUNBUFFERED is set",
     mend="ENV PYTHONUNBUFFERED=1, or python -u",
 )
 

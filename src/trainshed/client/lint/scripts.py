@@ -117,7 +117,7 @@ def of_start(
         yield from _first_line(file, interpreters)
     language = line if not direct else interpreter_of(file.text)
     if language.is_shell:
-        yield from _shell(file, config)
+        yield from _shell(file, config, direct=direct)
     elif language.is_python:
         if direct and not is_unbuffered(config, language.unbuffered):
             yield BUFFERED.at(f"{file.path}:1", first_line(file.text))
@@ -179,10 +179,10 @@ def _first_line(file: File, interpreters: Mapping[str, bool]) -> Iterator[Findin
             yield NO_INTERPRETER.at(f"{file.path}:1", first_line(text))
 
 
-def _shell(file: File, config: Config) -> Iterator[Finding]:
+def _shell(file: File, config: Config, *, direct: bool) -> Iterator[Finding]:
     text = file.text or ""
     lines = text.split("\n")
-    if not lines[0].endswith("\r"):  # else it was told with the first line
+    if not (direct and lines[0].endswith("\r")):  # else it was told with the first line
         for number, line in enumerate(lines, 1):
             if line.endswith("\r"):
                 yield CARRIAGE_RETURNS.at(f"{file.path}:{number}", line.strip()[:100])
