@@ -96,3 +96,18 @@ def test_isolation_is_planned_and_needs_no_note() -> None:
 def test_a_plan_survives_its_way_to_the_agent() -> None:
     made = node(of_type("ml.p3.8xlarge"))
     assert NodePlan.from_json(made.to_json()) == made
+
+
+def test_the_nodes_of_an_attempt_share_a_secret_that_no_other_attempt_knows() -> None:
+    site = Site(
+        server_url="http://127.0.0.1:7070",
+        secret="secret",
+        objects={},
+        capabilities={"docker": CONTAINERS},
+    )
+    first, second = (plan(job(nodes=2), replace(ATTEMPT, number=n), site) for n in (1, 2))
+    assert isinstance(first, LaunchPlan)
+    assert isinstance(second, LaunchPlan)
+    assert len({each.attempt_secret for each in first.nodes}) == 1
+    assert len({each.attempt_secret for each in (*first.nodes, *second.nodes)}) == 2
+    assert len(first.nodes[0].attempt_secret) >= 32

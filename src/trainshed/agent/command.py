@@ -74,6 +74,16 @@ def _access(plan: NodePlan) -> dict[str, str]:
     return contract.access(server_url=url, objects_url=objects_url, credentials=credentials)
 
 
+def toolkit_secret(plan: NodePlan) -> dict[str, str]:
+    """Return the variable by which the toolkits of several hosts trust each other, if they need it.
+
+    Only where the toolkit runs: it keeps the variable from the user's script.
+    """
+    if not script_mode.needs_secret(plan.hyperparameters, len(plan.hosts)):
+        return {}
+    return {script_mode.MPI_SECRET_VARIABLE: plan.attempt_secret}
+
+
 def interpreter(environment_path: str) -> Path | None:
     """Return the Python that an image was mapped to; None when it was mapped to nothing."""
     if not environment_path:
@@ -119,6 +129,8 @@ def _environment(node: Node, host: Mapping[str, str], python: Path | None) -> di
         found[script_mode.PYTHON_VARIABLE] = str(python)
     if plan.cache:
         found[script_mode.ENVIRONMENTS_VARIABLE] = str(Path(plan.cache) / "environments")
+    if plan.script_mode:
+        found.update(toolkit_secret(plan))
     if node.source_archive.exists():
         found[script_mode.SOURCE_ARCHIVE_VARIABLE] = str(node.source_archive)
     if not node.runtime.sees_opt_ml:

@@ -79,6 +79,12 @@ def credentials_token(secret: str, node_id: str) -> str:
     return hmac.new(secret.encode(), f"credentials/{node_id}".encode(), hashlib.sha256).hexdigest()
 
 
+def attempt_secret(secret: str, job_id: str, attempt: int) -> str:
+    """Return what the nodes of one attempt know and nobody else does: HMAC-SHA256 in hex."""
+    text = f"attempt/{job_id}.{attempt}"
+    return hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()
+
+
 def report_token(secret: str, node_id: str) -> str:
     """Return the bearer token for one node's reports: HMAC-SHA256 in hex.
 

@@ -97,6 +97,8 @@ class NodePlan:
     container_keys: Mapping[str, str] = field(default_factory=dict)
     """Keys for a container that can't ask for short-lived ones: ``access_key``, ``secret_key``,
     ``session_token``; empty for all others."""
+    attempt_secret: str = ""
+    """What the nodes of the attempt know and nobody else: by it their toolkits trust each other."""
     cache: str = ""
     """Folder shared by the nodes of a machine, for what is worth keeping between jobs."""
     request: Mapping[str, Any] = field(default_factory=dict)

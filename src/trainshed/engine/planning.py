@@ -70,6 +70,7 @@ def plan(job: TrainingJob, attempt: Attempt, site: Site) -> LaunchPlan | Unplann
         _shared(job, site, groups, capabilities),
         image=image if process else mapped or image,
         environment_path=(mapped or "") if process else "",
+        attempt_secret=names.attempt_secret(site.secret, job.id, attempt.number),
     )
     nodes = []
     for group in groups:
