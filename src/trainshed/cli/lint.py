@@ -140,6 +140,8 @@ def _folder(path: Path, asked: Asked, report: _Report) -> None:
         report.unchecked.append("the script (name it with --entry-point)")
     if asked.entry_point and asked.hyperparameters is None:
         report.unchecked.append("hyperparameters (give --hp or --request)")
+    if asked.image:
+        report.unchecked.append(f"the image {asked.image} (name it in place of the folder)")
     report.findings += of_folder(folder, asked)
 
 

@@ -19,6 +19,7 @@ from trainshed.client.errors import ClientError
 from trainshed.client.lint import scripts
 from trainshed.client.lint.command import Line, take_apart
 from trainshed.client.lint.facts import Config, File, ImageFacts
+from trainshed.client.lint.image import started
 
 _READ: Final = 256 * 1024
 """Bytes of a script that are read; a larger file is no script."""
@@ -121,12 +122,10 @@ def _start(files: "_Files", config: Config, train: File | None) -> tuple[File | 
     """Return the script that is process 1, and the path at which one is missing."""
     if not config.entrypoint:
         return (None, "") if train is None else (files.read(train), "")
-    line = take_apart(config.entrypoint)
     program = files.find(config.entrypoint[0], config)
     if program is None:
         return None, config.entrypoint[0]
-    if line.text:
-        line = take_apart(line.text.removeprefix("exec ").split())
+    line = started(config.entrypoint)
     if not _names_a_file(line):
         return None, ""
     script = files.find(line.script, config)

@@ -70,6 +70,14 @@ def test_a_train_on_path_is_found_and_judged() -> None:
     assert found(folder(mended, train=script)) == [("TS205", "train:2")]
 
 
+def test_shell_scripts_with_windows_line_ends_are_told_once_each() -> None:
+    recipe = 'COPY a.sh b.sh t.py /\nENTRYPOINT ["/bin/bash", "/a.sh"]'
+    crlf = "set -e\r\nexec /opt/ml\r\n"
+    given = folder(recipe, a_sh=crlf, b_sh=crlf, t_py="x = 1\r\n")
+    ends = [pair for pair in dict.fromkeys(found(given)) if pair[0] == "TS202"]
+    assert ends == [("TS202", "a.sh:1"), ("TS202", "b.sh:1")]
+
+
 def test_copies_below_opt_ml_are_judged_with_their_lines() -> None:
     recipe = "COPY a /opt/ml/model/\nCOPY b /opt/ml/code/\nCOPY c /opt/ml/\nCOPY d /opt/"
     assert found(folder(recipe)) == [("TS211", "Dockerfile:2"), ("TS212", "Dockerfile:4")]

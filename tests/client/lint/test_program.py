@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from trainshed.client.lint import program
-from trainshed.client.lint.facts import File
+from trainshed.client.lint.facts import Asked, Config, File
 
 HEAD = "import argparse\n# SIGTERM\np = argparse.ArgumentParser()\n"
 LR = 'p.add_argument("--lr", "--learning-rate", type=float)\n'
@@ -83,14 +83,19 @@ def test_a_script_that_cannot_be_parsed_is_told_with_its_line() -> None:
 
 
 def test_the_word_train_is_refused_by_a_strict_parser_without_a_place_for_it() -> None:
-    def word(body: str) -> list[str]:
+    def word(body: str, *entrypoint: str, asked: Asked | None = None) -> list[str]:
         file = File(path="t.py", executable=False, text=HEAD + body)
-        return [finding.rule.code for finding in program.of_word(file)]
+        config = Config(entrypoint=entrypoint or ("python", "t.py"))
+        found = program.of_word(file, config, asked or Asked())
+        return [finding.rule.code for finding in found]
 
     assert word(LR + END) == ["TS207"]
     assert word(LR + 'p.add_argument("mode")\n' + END) == []
     assert word(LR + "p.parse_known_args()\n") == []
     assert word("print()\n") == []
+    assert word(LR + END, "/bin/sh", "-c", "python t.py") == [], "a shell keeps the word"
+    assert word(LR + END, asked=Asked(arguments=("--lr", "1"))) == []
+    assert not list(program.of_word(File(path="t", executable=True, text=END), Config(), Asked()))
 
 
 def test_paths_of_one_machine_are_told_and_comments_are_not() -> None:

@@ -23,6 +23,8 @@ class Line:
     """The script that an interpreter runs, or the program itself where it is no interpreter."""
     text: str = ""
     """What a shell is given with ``-c``."""
+    module: str = ""
+    """What Python is given with ``-m``."""
 
     @property
     def is_python(self) -> bool:
@@ -33,6 +35,12 @@ class Line:
     def is_shell(self) -> bool:
         """Whether a shell is started."""
         return self.program in SHELLS
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether it is an interpreter without anything to run."""
+        told = self.script or self.text or self.module
+        return (self.is_python or self.is_shell) and not told and "-c" not in self.options
 
     @property
     def unbuffered(self) -> bool:
@@ -56,8 +64,13 @@ def take_apart(words: Sequence[str]) -> Line:
     while rest and rest[0].startswith("-"):
         options.append(rest.pop(0))
         if options[-1] in {"-m", "-c"} or (line.is_shell and _short(options[-1], "c")):
-            text = rest[0] if rest and line.is_shell else ""
-            return Line(program=name, options=tuple(options), text=text)
+            word = rest[0] if rest else ""
+            return Line(
+                program=name,
+                options=tuple(options),
+                text=word if line.is_shell else "",
+                module=word if options[-1] == "-m" else "",
+            )
         if options[-1] in {"-W", "-X", "-o", "-O"} and rest and options[-1] != "-O":
             options.append(rest.pop(0))
     return Line(program=name, options=tuple(options), script=rest[0] if rest else "")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Final
 
-from trainshed.client.lint import image, scripts
+from trainshed.client.lint import image, program, scripts
 from trainshed.client.lint.command import take_apart
 from trainshed.client.lint.facts import Asked, ImageFacts, hidden_part
 from trainshed.client.lint.findings import Finding, Rule, Severity
@@ -125,7 +125,10 @@ def of_image(facts: ImageFacts, asked: Asked) -> Iterator[Finding]:
     train = programs.get("train")
     has_train = train is not None and train.executable
     has_python = "python3" in programs
-    yield from image.of_config(config, asked, has_train=has_train)
+    judged = list(image.of_config(config, asked, has_train=has_train))
+    if facts.start is not None:
+        judged += program.of_word(facts.start, config, asked)
+    yield from program.without_doubt(judged)
     if train is None or has_train:
         yield from image.of_start(config, asked, has_train=has_train, has_python=has_python)
     if asked.entrypoint is None:

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from trainshed.client.lint import files, image, program, scripts
-from trainshed.client.lint.command import Line, take_apart
+from trainshed.client.lint.command import Line
 from trainshed.client.lint.dockerfile import Recipe
 from trainshed.client.lint.facts import DEFAULT_PATH, Asked, File, hidden_part
 from trainshed.client.lint.findings import Finding, Rule, Severity
@@ -81,6 +81,8 @@ def of_folder(folder: Folder, asked: Asked) -> Iterator[Finding]:
     for file in folder.files.values():
         if file.path.endswith(".py"):
             yield from program.of_paths(file)
+        elif file.path.endswith(".sh") or scripts.interpreter_of(file.text or "").is_shell:
+            yield from scripts.of_line_ends(file)
     code = [file for file in folder.files.values() if _is_code(file)]
     texts = [file.text for file in folder.files.values() if file.text]
     if code and not any(_MODEL.search(text) for text in texts):
@@ -91,9 +93,7 @@ def of_folder(folder: Folder, asked: Asked) -> Iterator[Finding]:
 def start_of(folder: Folder, recipe: Recipe) -> tuple[File | None, Line]:
     """Return the script of the folder that a Dockerfile makes process 1, and what starts it."""
     config = recipe.config
-    line = take_apart(config.entrypoint or ("train",))
-    if line.text:
-        line = take_apart(line.text.removeprefix("exec ").split())
+    line = image.started(config.entrypoint or ("train",))
     if not line.script:
         return None, line
     places = [str(PurePosixPath(config.folder, line.script))]
@@ -118,22 +118,10 @@ def _recipe(folder: Folder, recipe: Recipe, asked: Asked) -> Iterator[Finding]:
     findings = list(image.of_config(config, asked, has_train=has_train))
     if start is not None and asked.entrypoint is None:
         findings += scripts.of_start(start, line, config, interpreters={})
-        findings += _word(start, line, asked)
-    refused = any(finding.rule is scripts.WORD_REFUSED for finding in findings)
-    for finding in findings:
-        known = (finding.rule is image.BUFFERED and amazon) or (
-            finding.rule is image.ARGUMENT and refused
-        )
-        if not known:
-            yield finding
+        findings += program.of_word(start, config, asked)
+    known = {image.BUFFERED} if amazon else set()
+    yield from program.without_doubt(f for f in findings if f.rule not in known)
     yield from _copies(recipe)
-
-
-def _word(start: File, line: Line, asked: Asked) -> Iterator[Finding]:
-    """Return whether the script refuses ``train``; a word of the request's own is not judged."""
-    direct = scripts.interpreter_of(start.text or "")
-    if asked.arguments is None and (line.is_python or direct.is_python):
-        yield from program.of_word(start)
 
 
 def _copies(recipe: Recipe) -> Iterator[Finding]:
@@ -158,8 +146,6 @@ def _entry(folder: Folder, asked: Asked) -> Iterator[Finding]:
         yield NO_ENTRY.at(folder.name, name)
     elif name.endswith(".py"):
         yield from program.of_script(file, asked.hyperparameters)
-    elif file.text and "\r\n" in file.text:
-        yield scripts.CARRIAGE_RETURNS.at(f"{file.path}:1", scripts.first_line(file.text))
 
 
 def _requirements(folder: Folder, asked: Asked) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
-from trainshed.client.lint.command import INITS, take_apart, without_init
+from trainshed.client.lint.command import INITS, Line, take_apart, without_init
 from trainshed.client.lint.facts import Asked, Config, hidden_part
 from trainshed.client.lint.findings import Finding, Rule, Severity
 
@@ -69,6 +69,14 @@ ARGUMENT: Final = Rule(
     sagemaker="ENTRYPOINT is started with one more word, `train`; whether it minds was not seen",
     here="",
     mend='ignore the word, or send "ContainerArguments" to replace it',
+)
+BARE: Final = Rule(
+    code="TS108",
+    severity=Severity.ERROR,
+    title="ENTRYPOINT is an interpreter alone",
+    sagemaker="CMD is replaced by `train`, so the interpreter looks for a file of that name",
+    here="",
+    mend="name the script in ENTRYPOINT, too",
 )
 VOLUME: Final = Rule(
     code="TS111",
@@ -141,6 +149,7 @@ RULES: Final = (
     SCRIPT_MODE_ONLY,
     CMD,
     ARGUMENT,
+    BARE,
     VOLUME,
     FOLDER,
     USER,
@@ -198,6 +207,8 @@ def _entrypoint(config: Config, asked: Asked, has_train: bool) -> Iterator[Findi
     if line.is_shell and line.text:
         hint = " (a list needs double quotes)" if line.text.lstrip().startswith("[") else ""
         yield SHELL_FORM.at(where, f"ENTRYPOINT {' '.join(line.text.split())}{hint}")
+    elif line.is_bare and asked.arguments is None:
+        yield BARE.at(where, shown)
     elif without_init(words) and asked.arguments is None:
         yield ARGUMENT.at(where, shown)
 
@@ -213,15 +224,17 @@ def _cmd(config: Config, has_train: bool) -> Iterator[Finding]:
 
 
 def _buffered(config: Config) -> Iterator[Finding]:
-    for instruction, words in (("ENTRYPOINT", config.entrypoint), ("CMD", config.cmd)):
-        if not words:
-            continue
-        line = take_apart(words)
-        if line.text:  # the first word of a shell's text is enough to know Python by
-            line = take_apart(line.text.removeprefix("exec ").split())
-        if line.is_python and line.script and not is_unbuffered(config, line.unbuffered):
-            yield BUFFERED.at(config.place(instruction), f"{instruction} {show(words)}")
-        return
+    text = take_apart(config.entrypoint).text
+    line = started(config.entrypoint)
+    if line.is_python and not line.is_bare and not is_unbuffered(config, line.unbuffered):
+        found = f"ENTRYPOINT {text or show(config.entrypoint)}"
+        yield BUFFERED.at(config.place("ENTRYPOINT"), found)
+
+
+def started(words: Sequence[str]) -> Line:
+    """Return what a command line starts: of a shell's text, its first command."""
+    line = take_apart(words)
+    return take_apart(line.text.removeprefix("exec ").split()) if line.text else line
 
 
 def is_unbuffered(config: Config, option: bool = False) -> bool:

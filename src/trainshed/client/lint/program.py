@@ -5,13 +5,15 @@ another module, in a loop, with parents or subcommands) nothing is said about it
 """
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from trainshed.client.lint import scripts
-from trainshed.client.lint.facts import File
+from trainshed.client.lint.command import take_apart
+from trainshed.client.lint.facts import Asked, Config, File
 from trainshed.client.lint.findings import Finding, Rule, Severity
+from trainshed.client.lint.image import ARGUMENT
 from trainshed.contract import script_mode
 
 UNREADABLE: Final = Rule(
@@ -139,14 +141,27 @@ def of_script(file: File, hyperparameters: Mapping[str, Any] | None) -> Iterator
     yield from scripts.of_python_signals(file)
 
 
-def of_word(file: File) -> Iterator[Finding]:
-    """Return whether a program that is process 1 refuses the word ``train`` as its argument."""
+def of_word(file: File, config: Config, asked: Asked) -> Iterator[Finding]:
+    """Return whether the program that ENTRYPOINT starts refuses ``train`` as its argument."""
+    line = take_apart(config.entrypoint)
+    language = line if line.is_python else scripts.interpreter_of(file.text or "")
+    if not config.entrypoint or line.is_shell or not language.is_python:
+        return  # without ENTRYPOINT it is the program's own name; a shell's text never gets it
+    if asked.arguments is not None or asked.entrypoint is not None:
+        return
     tree = scripts.parsed(file.text or "")
     parser = None if tree is None else parser_of(tree)
     if parser is None or not parser.strict:
         return
     if not any(argument.positional for argument in parser.arguments):
         yield scripts.WORD_REFUSED.at(file.path, "parse_args() without a positional argument")
+
+
+def without_doubt(findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings without the note that ``train`` might be minded, where it is known to be."""
+    found = list(findings)
+    refused = any(finding.rule is scripts.WORD_REFUSED for finding in found)
+    return [f for f in found if not (refused and f.rule is ARGUMENT)]
 
 
 def of_paths(file: File) -> Iterator[Finding]:

@@ -89,12 +89,17 @@ RULES: Final = (
 )
 
 _TRAP = re.compile(r"^\s*trap\s", re.MULTILINE)
-_LAUNCH = re.compile(
-    r"^(?:[A-Z_]+=\S*\s+)*(?:\S*/)?"
-    r"(?:python[\d.]*|torchrun|mpirun|accelerate|deepspeed|Rscript|julia|java|node)\s"
+_EXEC = re.compile(r"(?:^|[;&|({]|\b(?:then|do|else)\b)\s*exec\s+[^<>&\d\s]")
+_BEFORE = re.compile(r"^(?:exec\s+)?(?:[A-Za-z_]\w*=\S*\s+)*")
+"""What may stand before a command's own name."""
+_LAUNCHERS: Final = frozenset(
+    {"torchrun", "mpirun", "accelerate", "deepspeed", "Rscript", "julia", "java", "node"}
 )
-_EXEC = re.compile(r"\bexec\s+[^<>&\d\s]")
-_COMMAND = re.compile(r"^\s*(?:exec\s+)?(?:[A-Z_]+=\S*\s+)*(?P<words>\S*python[\d.]*\s.*)$")
+_TOOLS: Final = frozenset({"pip", "venv", "ensurepip", "setup.py"})
+"""What Python runs on the way to something else."""
+_WRAPPER: Final = 500
+"""Characters: a shorter Python program that ends in ``sys.exit(...)`` was made by an installer, and
+starts a program that lies elsewhere."""
 
 
 def of_start(
@@ -117,7 +122,7 @@ def of_start(
         yield from _first_line(file, interpreters)
     language = line if not direct else interpreter_of(file.text)
     if language.is_shell:
-        yield from _shell(file, config, direct=direct)
+        yield from _shell(file, config)
     elif language.is_python:
         if direct and not is_unbuffered(config, language.unbuffered):
             yield BUFFERED.at(f"{file.path}:1", first_line(file.text))
@@ -148,7 +153,8 @@ def interpreter_path(text: str) -> str:
 def of_python_signals(file: File) -> Iterator[Finding]:
     """Return whether a Python program leaves SIGTERM to its default, which is to die at once."""
     text = file.text or ""
-    if "SIGTERM" not in text and parsed(text) is not None:
+    is_wrapper = len(text) < _WRAPPER and "sys.exit(" in text
+    if "SIGTERM" not in text and not is_wrapper and parsed(text) is not None:
         yield NO_SIGTERM.at(file.path, "no signal.signal(signal.SIGTERM, ...)")
 
 
@@ -167,7 +173,8 @@ def _first_line(file: File, interpreters: Mapping[str, bool]) -> Iterator[Findin
         yield NO_FIRST_LINE.at(f"{file.path}:1", found)
         return
     if text.partition("\n")[0].endswith("\r"):
-        yield CARRIAGE_RETURNS.at(f"{file.path}:1", first_line(text))
+        if not interpreter_of(text).is_shell:  # whose scripts are looked through in any case
+            yield from of_line_ends(file)
         return
     path = interpreter_path(text)
     if not interpreters.get(path, True):
@@ -179,25 +186,37 @@ def _first_line(file: File, interpreters: Mapping[str, bool]) -> Iterator[Findin
             yield NO_INTERPRETER.at(f"{file.path}:1", first_line(text))
 
 
-def _shell(file: File, config: Config, *, direct: bool) -> Iterator[Finding]:
+def of_line_ends(file: File) -> Iterator[Finding]:
+    """Return the first line of a shell's script that ends the Windows way."""
+    for number, line in enumerate((file.text or "").split("\n"), 1):
+        if line.endswith("\r"):
+            yield CARRIAGE_RETURNS.at(f"{file.path}:{number}", line.strip()[:100])
+            return
+
+
+def _shell(file: File, config: Config) -> Iterator[Finding]:
     text = file.text or ""
-    lines = text.split("\n")
-    if not (direct and lines[0].endswith("\r")):  # else it was told with the first line
-        for number, line in enumerate(lines, 1):
-            if line.endswith("\r"):
-                yield CARRIAGE_RETURNS.at(f"{file.path}:{number}", line.strip()[:100])
-                break
-    code = [(i, line.strip()) for i, line in enumerate(lines, 1) if _is_code(line)]
-    for number, line in code:
-        found = _COMMAND.match(line)
-        if found is None or "PYTHONUNBUFFERED" in text:
+    yield from of_line_ends(file)
+    code = [(i, line.strip()) for i, line in enumerate(text.splitlines(), 1) if _is_code(line)]
+    launched = [(i, shown, _launched(shown)) for i, shown in code]
+    for number, shown, line in launched:
+        if line is None or not line.is_python or "PYTHONUNBUFFERED" in text:
             continue
-        if not is_unbuffered(config, take_apart(found["words"].split()).unbuffered):
-            yield BUFFERED.at(f"{file.path}:{number}", line[:100])
-    launched = [(number, line) for number, line in code if _LAUNCH.match(line)]
-    if launched and not _TRAP.search(text) and not any(_EXEC.search(line) for _, line in code):
-        number, line = launched[-1]
-        yield NO_EXEC.at(f"{file.path}:{number}", line[:100])
+        if not is_unbuffered(config, line.unbuffered):
+            yield BUFFERED.at(f"{file.path}:{number}", shown[:100])
+    last = [(number, shown) for number, shown, line in launched if line is not None]
+    if last and not _TRAP.search(text) and not any(_EXEC.search(shown) for _, shown in code):
+        number, shown = last[-1]
+        yield NO_EXEC.at(f"{file.path}:{number}", shown[:100])
+
+
+def _launched(text: str) -> Line | None:
+    """Return a line of a shell's script taken apart, if it starts what trains."""
+    line = take_apart(_BEFORE.sub("", text).split())
+    if line.program in _LAUNCHERS:
+        return line
+    runs = line.script or line.module
+    return line if line.is_python and runs and runs not in _TOOLS else None
 
 
 def _is_code(line: str) -> bool:
