@@ -30,11 +30,12 @@ def containers(data: Path, **labels: str) -> list[dict[str, Any]]:
     ]
 
 
-def networks(attempts: set[str]) -> list[str]:
-    """Return the networks that belong to one of these attempts, ``<job id>.<attempt>``."""
-    shown = '{{.Name}} {{.Label "trainshed.attempt"}}'
+def networks(job_prefix: str) -> list[str]:
+    """Return the networks that were made for jobs whose names begin so."""
+    shown = '{{.Name}} {{.Label "trainshed.job"}}'
     listed = docker("network", "ls", "--filter=label=trainshed.attempt", f"--format={shown}")
-    return [line.split()[0] for line in listed.splitlines() if line.rpartition(" ")[2] in attempts]
+    pairs = [line.split() for line in listed.splitlines()]
+    return [name for name, job in pairs if job.startswith(job_prefix)]
 
 
 def kill(container: dict[str, Any]) -> None:

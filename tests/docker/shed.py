@@ -1,6 +1,5 @@
 """A user with boto3 and images, before a real server whose jobs are containers."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +69,3 @@ class DockerShed(Shed):
             return self.lines(name, host)[-40:]
         except self.logs.exceptions.ResourceNotFoundException:
             return []
-
-
-def figure(text: str) -> None:
-    """Print a measurement where pytest does not swallow it."""
-    print(f"\n{text}", file=sys.__stderr__, flush=True)

@@ -4,13 +4,13 @@ import json
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tests.clients.running import ROOT
-from tests.docker.shed import DockerShed, figure
+from tests.docker.shed import DockerShed
 
 from trainshed.testing.server import Server
 
@@ -28,7 +28,7 @@ def shed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerShed]:
 
 
 def test_it_learns_on_eight_ranks_and_leaves_model_checkpoints_and_results(
-    shed: DockerShed, tmp_path: Path
+    shed: DockerShed, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     subprocess.run([sys.executable, EXAMPLE / "prepare.py", tmp_path], check=True)
     upload(shed, tmp_path)
@@ -58,7 +58,7 @@ def test_it_learns_on_eight_ranks_and_leaves_model_checkpoints_and_results(
         assert np.any(learned["weights"])
     assert float(results["eval_accuracy"]) > 0.9
     took = (told["TrainingEndTime"] - told["CreationTime"]).total_seconds()
-    figure(f"figure: text-classifier: 2 hosts, 8 ranks, {took:.1f} s in all")
+    record_property("figure", f"text-classifier: 2 hosts, 8 ranks, {took:.1f} s in all")
     shed.nothing_left()
 
 

@@ -1,13 +1,13 @@
 """Two hosts that learn together, by MPI and by torchrun, and what becomes of them when one dies."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from tests.docker.engine import kill
-from tests.docker.shed import DockerShed, figure
+from tests.docker.shed import DockerShed
 from tests.journeys.shed import read_json, until
 
 pytestmark = pytest.mark.docker
@@ -82,7 +82,11 @@ def test_two_hosts_of_torchrun_average_their_gradients(shed: DockerShed) -> None
     ids=["mpi", "torchrun"],
 )
 def test_a_host_that_is_killed_fails_the_job_by_name(
-    shed: DockerShed, program: str, image: str, launcher: dict[str, str]
+    shed: DockerShed,
+    record_property: Callable[[str, object], None],
+    program: str,
+    image: str,
+    launcher: dict[str, str],
 ) -> None:
     hyperparameters = {**launcher, "wait": ""}
     name = shed.run_script(program, image, nodes=2, HyperParameters=hyperparameters)
@@ -95,7 +99,9 @@ def test_a_host_that_is_killed_fails_the_job_by_name(
     assert "(algo-2)" in told["FailureReason"]
     assert "SIGKILL" in told["FailureReason"]
     took = seconds(told["TrainingEndTime"], killed)
-    figure(f"figure: {image}: failed {took:.1f} s after algo-2 was killed; required: 10 s")
+    record_property(
+        "figure", f"{image}: failed {took:.1f} s after algo-2 was killed; required: 10 s"
+    )
     assert took < PATIENCE
     shed.nothing_left()
 

@@ -1,7 +1,9 @@
 """Containers that are stopped: those that save, those that will not listen, those out of time."""
 
+from collections.abc import Callable
+
 import pytest
-from tests.docker.shed import DockerShed, figure
+from tests.docker.shed import DockerShed
 
 pytestmark = pytest.mark.docker
 
@@ -36,7 +38,9 @@ def test_script_mode_in_a_plain_image_passes_the_wish_on(shed: DockerShed) -> No
     assert shed.archive(name) == {"checkpoint.txt": b"epoch 3"}
 
 
-def test_a_container_that_ignores_it_is_killed_after_its_grace(shed: DockerShed) -> None:
+def test_a_container_that_ignores_it_is_killed_after_its_grace(
+    shed: DockerShed, record_property: Callable[[str, object], None]
+) -> None:
     """``stop_seconds`` is 4 here; 120 is the default, and the service's."""
     name = shed.run("stubborn.py")
     shed.until_line(name, "training")
@@ -46,7 +50,9 @@ def test_a_container_that_ignores_it_is_killed_after_its_grace(shed: DockerShed)
     assert shed.lines(name).count("heard, and goes on") == 1  # process 1 alone is asked
     assert shed.archive(name) == {"half.txt": b"half a model"}
     took = seconds_of(told, "Stopping")
-    figure(f"figure: killed and carried out {took:.1f} s after the stop, with a grace of 4 s")
+    record_property(
+        "figure", f"killed and carried out {took:.1f} s after the stop, with a grace of 4 s"
+    )
     assert took >= 4
     shed.nothing_left()
 
