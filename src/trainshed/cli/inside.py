@@ -140,16 +140,16 @@ def _process(found: nodes.NodeFolder) -> int:
 
 
 def _attached(argv: list[str]) -> int:
-    """Run a command that ends by itself at Ctrl-C; return its exit code.
+    """Run a command that only shows something; return its exit code.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C, once the command has ended.
+        KeyboardInterrupt: Ctrl-C; the command is ended, whatever it makes of that itself.
     """
     with subprocess.Popen(argv, stdin=subprocess.DEVNULL) as child:
         try:
             return child.wait()
         except KeyboardInterrupt:
-            child.wait()
+            child.kill()
             raise
 
 
