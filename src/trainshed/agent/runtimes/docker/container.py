@@ -4,18 +4,25 @@ import contextlib
 import os
 import re
 import threading
+import time
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from trainshed.agent.runtimes.base import Exit, Stream
-from trainshed.agent.runtimes.docker.engine import Engine, EngineAway, EngineError
+from trainshed.agent.runtimes.docker.engine import (
+    PATIENCE_S,
+    Engine,
+    EngineAway,
+    EngineError,
+    patiently,
+)
 from trainshed.agent.runtimes.docker.following import Following
 
-_PATIENCE_S: Final = 180.0
-"""How long an engine may be away, while it is upgraded say, before its containers are lost."""
 _AGAIN_S: Final = 1.0
-_ENDED_WITH_ENGINE: Final = (137, 143, 255)
+_TAKEN_ALONG: Final = (137, 143, 255)
 """How containers end that an engine takes along when it stops, or finds dead when it starts."""
+_KILLED: Final = 137
 _SAID: Final = 1024
 _NOT_RUN: Final = re.compile(
     r"(?:standard_init_linux\.go:\d+: )?exec (?:user process caused: |user process caused \"|\S+: )"
@@ -42,7 +49,10 @@ class DockerContainer:
         self._container = container
         self._stop_signal = stop_signal
         self._said = b""
-        self._following = Following(engine, container, patience_s=_PATIENCE_S, complain=complain)
+        self._signalled = False
+        self._restarted = False
+        """Whether the engine was away when the container was over."""
+        self._following = Following(engine, container, patience_s=PATIENCE_S, complain=complain)
         self.outputs: Sequence[int] = (self._following.written.fd,)
         self.events, self._no_events = os.pipe()
         self.exited = os.eventfd(0, os.EFD_CLOEXEC)
@@ -72,32 +82,51 @@ class DockerContainer:
 
     def collect(self) -> Exit:
         """Return how it ended."""
-        trouble = self._following.trouble
-        restarted = self._following.restarted
-        self._following.close()
+        following = self._following
+        following.close()
         for fd in (self.events, self._no_events, self.exited):
             os.close(fd)
-        if trouble:
-            return Exit(exit_code=137, lost=trouble)
+        if following.trouble:
+            return Exit(exit_code=_KILLED, lost=following.trouble)
         try:
-            state = self._engine.get(f"/containers/{self._container}/json")["State"]
+            return self._exit(self._inspected())
         except EngineError as error:
             gone = error.status == 404
-            return Exit(exit_code=137, lost="the container was removed" if gone else str(error))
-        if restarted and state["ExitCode"] in _ENDED_WITH_ENGINE and not state.get("OOMKilled"):
-            return Exit(
-                exit_code=state["ExitCode"],
-                lost="the container engine was restarted, and ended the container with it",
-            )
-        return self._exit(state)
+            return Exit(exit_code=_KILLED, lost="the container was removed" if gone else str(error))
 
     def _exit(self, state: dict[str, Any]) -> Exit:
-        code = int(state["ExitCode"])
+        code, oom = int(state["ExitCode"]) & 0xFF, bool(state.get("OOMKilled"))
+        unexplained = code in _TAKEN_ALONG and not oom and not self._signalled
+        if unexplained and (lost := self._taken_along(state)):
+            return Exit(exit_code=code, lost=lost)
         if code in {1, 255}:
             said = _NOT_RUN.fullmatch(self._said.decode(errors="replace").strip())
             if said is not None:
                 return Exit(exit_code=126 if said["why"] == "permission denied" else 127)
-        return Exit(exit_code=code & 0xFF, oom=bool(state.get("OOMKilled")))
+        return Exit(exit_code=code, oom=oom)
+
+    def _taken_along(self, state: dict[str, Any]) -> str:
+        """Return what else ended and took the container along; "" when nothing did.
+
+        Raises:
+            EngineError: the container is being removed.
+        """
+        if _moment(state["StartedAt"]) < _booted() <= _moment(state["FinishedAt"]):
+            return "the machine was started anew while the container ran"
+        # A container that is removed, and an engine that stops, are there a little longer.
+        time.sleep(_AGAIN_S)
+        self._inspected()
+        if self._restarted or self._following.restarted:
+            return "the container engine was started anew, and had ended the container"
+        return ""
+
+    def _inspected(self) -> dict[str, Any]:
+        path = f"/containers/{self._container}/json"
+        state: dict[str, Any] = patiently(lambda: self._engine.get(path), self._note_away)["State"]
+        return state
+
+    def _note_away(self, _: EngineAway) -> None:
+        self._restarted = True
 
     def _signal(self, name: str) -> None:
         """Send a signal, as soon as the engine takes it, in a thread: it may take its time."""
@@ -115,6 +144,16 @@ class DockerContainer:
                 return  # it is over
             else:
                 return
+
+
+def _moment(text: str) -> float:
+    """Return seconds since the epoch for an engine's time, such as 2026-01-01T00:00:00.1234Z."""
+    return datetime.fromisoformat(text).timestamp() if not text.startswith("0001") else 0.0
+
+
+def _booted() -> float:
+    """Return when this machine was started, in seconds since the epoch."""
+    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class NeverRan:

@@ -9,17 +9,22 @@ import http.client
 import json
 import os
 import socket
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlencode
 
 _TIMEOUT_S: Final = 120.0
 """How long an engine may think about a call that waits for nothing."""
 _CONNECT_S: Final = 10.0
 _UNIX: Final = "unix://"
+PATIENCE_S: Final = 180.0
+"""How long an engine may be away, while it is upgraded say, before its containers are lost."""
+_AGAIN_S: Final = 0.5
 _PIECE: Final = 256 * 1024
 
+_T = TypeVar("_T")
 Query = Mapping[str, str | int]
 
 
@@ -37,6 +42,27 @@ class EngineAway(EngineError):
 
     def __init__(self, message: str) -> None:
         super().__init__(0, message)
+
+
+def patiently(call: Callable[[], _T], note: Callable[[EngineAway], None]) -> _T:
+    """Return what a call returns, as soon as the engine answers; only for what may be repeated.
+
+    Args:
+        call: what to do.
+        note: told each time that it does not answer.
+
+    Raises:
+        EngineError: the engine said no, or nothing for too long.
+    """
+    until = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return call()
+        except EngineAway as away:
+            note(away)
+            if time.monotonic() > until:
+                raise
+            time.sleep(_AGAIN_S)
 
 
 def find_socket(asked: str, environment: Mapping[str, str]) -> str:

@@ -107,6 +107,8 @@ class Following:
         self._handed_on = 0
         self._over = threading.Event()
         self._heard = threading.Event()
+        self._again = threading.Event()
+        """Set when nobody needs to wait to ask again."""
         self._answer: Answer | None = None
         for work in (self._hear, self._await_end):
             threading.Thread(target=work, name=f"docker{work.__name__}", daemon=True).start()
@@ -119,32 +121,37 @@ class Following:
     def close(self) -> None:
         """Let go of everything."""
         self._over.set()
+        self._again.set()
         self._interrupt()
         self.written.close()
 
     def _await_end(self) -> None:
-        away_s, end = 0.0, False
-        while not end and not self._over.is_set():
+        away_s, ended = 0.0, False
+        while not ended and not self._over.is_set():
             try:
-                self._engine.post(f"/containers/{self._container}/wait", patient=True)
-                end = True
+                said = self._engine.post(f"/containers/{self._container}/wait", patient=True)
+                # An engine that stops may end its answer before it has said anything.
+                ended = isinstance(said, dict) and "StatusCode" in said
             except EngineAway as away:
-                if not away_s:
-                    self.restarted = True
-                    self._complain(f"{away}; the container's output comes when it is back")
+                self._note_away(away, away_s)
                 away_s += _AGAIN_S
-                if away_s > self._patience_s:
-                    self.trouble = f"{away}, for {self._patience_s:.0f} s"
-                    end = True
+                ended = bool(self.trouble)
             except EngineError as error:
                 gone = error.status == 404
                 self.trouble = "the container was removed while it ran" if gone else str(error)
-                end = True
-            if not end:
+                ended = True
+            if not ended:
                 self._over.wait(_AGAIN_S)
         self._over.set()
         self._await_output()
         self.written.end()
+
+    def _note_away(self, away: EngineAway, since_s: float) -> None:
+        self.restarted = True
+        if not since_s:
+            self._complain(f"{away}; what the container says comes when the engine is back")
+        if since_s > self._patience_s:
+            self.trouble = f"{away}, and did not for {self._patience_s:.0f} s"
 
     def _await_output(self) -> None:
         """Return once all output is handed on, or nothing can be had any more."""
@@ -156,22 +163,24 @@ class Following:
 
     def _hear(self) -> None:
         """Hand on everything; follow again whatever broke off."""
-        ended = False
+        away_s, ended = 0.0, False
         while not ended:
             over = self._over.is_set()
             try:
                 with self._opened(follow=not over) as answer:
                     self._answer = answer
-                    whole = self._hand_on(answer)
-            except EngineAway:
-                whole = False
+                    self._hand_on(answer)
+                # The end of a stream that did not follow is the end of all. A stream that followed
+                # ends with its container, or with its engine: then it is asked for again.
+                ended = over or self._over.wait(_AGAIN_S)
+            except EngineAway as away:
+                if over:
+                    self._note_away(away, away_s)
+                    away_s += _AGAIN_S
+                self._again.wait(_AGAIN_S)
             except EngineError:
-                break  # it is gone; ``_await_end`` says so
-            # The end of a stream that did not follow is the end of all. A stream that followed
-            # ends with its container, or with its engine: then it is asked for again.
-            ended = bool(self.trouble) or (whole and (over or self._over.wait(_AGAIN_S)))
-            if not ended and not self._over.is_set():
-                self._over.wait(_AGAIN_S)
+                ended = True  # it is gone; ``_await_end`` says so
+            ended = ended or bool(self.trouble)
         self._heard.set()
 
     def _opened(self, *, follow: bool) -> Answer:
@@ -183,8 +192,8 @@ class Following:
             follow="true" if follow else "false",
         )
 
-    def _hand_on(self, answer: Answer) -> bool:
-        """Hand on what is new in an answer; return whether it came to its end."""
+    def _hand_on(self, answer: Answer) -> None:
+        """Hand on what is new in an answer, up to its end."""
         passed = 0
         for pieces in _frames(answer):
             new = []
@@ -194,8 +203,7 @@ class Following:
                     new.append((stream, data[-fresh:]))
                     self._handed_on = passed
             if new and not self.written.put(new):
-                return True
-        return True
+                return
 
     def _interrupt(self) -> None:
         if self._answer is not None:

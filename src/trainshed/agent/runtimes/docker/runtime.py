@@ -9,21 +9,27 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from typing import Final
 
-from trainshed.agent.command import variables
+from trainshed.agent.command import toolkit_secret, variables
 from trainshed.agent.node import Node, NodeOver
 from trainshed.agent.runtimes.base import Container
 from trainshed.agent.runtimes.docker import images, network, programs, spec, toolkit
 from trainshed.agent.runtimes.docker.cleaning import Left, clean, remove_containers
 from trainshed.agent.runtimes.docker.container import DockerContainer, refused_command
-from trainshed.agent.runtimes.docker.engine import Engine, EngineAway, EngineError, find_socket
+from trainshed.agent.runtimes.docker.engine import (
+    Engine,
+    EngineAway,
+    EngineError,
+    find_socket,
+    patiently,
+)
 from trainshed.agent.runtimes.docker.locking import locked
 from trainshed.agent.runtimes.docker.machine import Machine, Share, look, share
 from trainshed.agent.runtimes.docker.programs import Programs
 from trainshed.agent.runtimes.docker.spec import Image
 from trainshed.contract import script_mode
-from trainshed.domain.facts import Outcome
+from trainshed.domain.facts import Kind, Outcome
 from trainshed.domain.plan import NodePlan
 
 _WRITABLE: Final = 0o777
@@ -79,22 +85,32 @@ class DockerRuntime:
     def prepare(self, node: Node) -> Callable[[], Container]:
         """Make the container, and return what starts it."""
         try:
-            container = self._made(node)
+            image = self._found_image(node)
+            container = self._made(node, image)
         except EngineError as error:
-            raise _lost(error) from error
-        return lambda: self._started(node, container)
+            raise _refused(error) from error
+        return lambda: self._started(node, container, image.stop_signal)
 
     def find(self, node: Node) -> Container | None:
         """Return the container that an agent before us has started, or was about to."""
+        engine = self._connected()
+        path = f"/containers/{spec.container_name(node.plan)}/json"
         try:
-            found = self._connected().get(f"/containers/{spec.container_name(node.plan)}/json")
+            found = patiently(lambda: engine.get(path), self._tell_away(node))
         except EngineError as error:
-            if error.status == 404:
+            if error.status != 404:
+                raise _lost(error) from error
+            if node.journal.last(Kind.STOPPING) is not None:
                 return None
-            raise _lost(error) from error
-        if found["State"]["StartedAt"] == _NEVER:
-            return self._started(node, str(found["Id"]))
-        return self._followed(node, found)
+            raise NodeOver(
+                Outcome.LOST,
+                f"InternalServerError: the container of {node.plan.host} was removed while it ran",
+            ) from error
+        container, image = str(found["Id"]), found["Config"]
+        stop_signal = str(image.get("StopSignal") or spec.STOP_SIGNAL)
+        if found["State"]["StartedAt"] != _NEVER:
+            return DockerContainer(engine, container, stop_signal, node.log.say)
+        return None if node.stop.asked else self._started(node, container, stop_signal)
 
     def clear(self, node: Node) -> None:
         """Remove the container and its network; whoever removes the node tries again."""
@@ -156,12 +172,13 @@ class DockerRuntime:
             node.tree.code.mkdir(exist_ok=True)
             node.tree.code.chmod(_WRITABLE)
             mounts.append(spec.Mount(source=node.tree.code, target=str(node.seen.code)))
-        if not node.source_archive.exists():
-            return mounts, {}
-        mounts.append(spec.Mount(source=node.source_archive, target=_ARCHIVE, read_only=True))
-        return mounts, {script_mode.SOURCE_ARCHIVE_VARIABLE: _ARCHIVE}
+        told = toolkit_secret(node.plan)
+        if node.source_archive.exists():
+            mounts.append(spec.Mount(source=node.source_archive, target=_ARCHIVE, read_only=True))
+            told[script_mode.SOURCE_ARCHIVE_VARIABLE] = _ARCHIVE
+        return mounts, told
 
-    def _made(self, node: Node) -> str:
+    def _made(self, node: Node, image: Image) -> str:
         """Make the container anew: one that is there has never been started."""
         engine, plan = self._connected(), node.plan
         given = self._share(node)
@@ -170,7 +187,7 @@ class DockerRuntime:
         mounts, laid_in = self._laid_in(node)
         body = spec.body(
             plan,
-            self._found_image(node),
+            image,
             environment={**laid_in, **variables(plan)},
             mounts=[*spec.tree_mounts(plan, node.tree), *mounts],
             given=given,
@@ -186,21 +203,26 @@ class DockerRuntime:
             made = engine.post("/containers/create", body, name=spec.container_name(plan))
         return str(made["Id"])
 
-    def _started(self, node: Node, container: str) -> Container:
+    def _started(self, node: Node, container: str, stop_signal: str) -> Container:
         engine = self._connected()
         try:
-            engine.post(f"/containers/{container}/start")
-        except EngineAway as away:
-            raise _lost(away) from away
+            patiently(lambda: engine.post(f"/containers/{container}/start"), self._tell_away(node))
         except EngineError as error:
             if (never_ran := refused_command(error)) is not None:
                 return never_ran
-            raise _lost(error) from error
-        return self._followed(node, engine.get(f"/containers/{container}/json"))
+            raise _refused(error) from error
+        return DockerContainer(engine, container, stop_signal, node.log.say)
 
-    def _followed(self, node: Node, found: dict[str, Any]) -> Container:
-        stop_signal = str(found["Config"].get("StopSignal") or "SIGTERM")
-        return DockerContainer(self._connected(), str(found["Id"]), stop_signal, node.log.say)
+    def _tell_away(self, node: Node) -> Callable[[EngineAway], None]:
+        """Return what says in the job's log, once, that the engine does not answer."""
+        told: list[str] = []
+
+        def tell(away: EngineAway) -> None:
+            if not told:
+                node.log.say(str(away))
+            told.append(str(away))
+
+        return tell
 
 
 def _cache(node: Node) -> Path:
@@ -216,3 +238,10 @@ def _open_up(node: Node) -> None:
 
 def _lost(error: EngineError) -> NodeOver:
     return NodeOver(Outcome.LOST, f"InternalServerError: {error}")
+
+
+def _refused(error: EngineError) -> NodeOver:
+    """Return the end of a node whose container an engine would not make or start."""
+    if error.status == 400 or "unable to find user" in str(error):
+        return NodeOver(Outcome.FAILED, f"ClientError: the container cannot be made: {error}")
+    return _lost(error)

@@ -10,6 +10,8 @@ from trainshed.agent.runtimes.docker.machine import Machine, Share
 from trainshed.contract.tree import Tree
 from trainshed.domain.plan import NodePlan
 
+STOP_SIGNAL: Final = "SIGTERM"
+"""What asks a command to end, unless its image names another."""
 NODE_LABEL: Final = "trainshed.node"
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where an engine looks for programs in an image that does not say."""
@@ -49,7 +51,7 @@ class Image:
             digest=str((own or digests or [""])[0]),
             environment=dict(each.partition("=")[::2] for each in config.get("Env") or ()),
             entrypoint=tuple(config.get("Entrypoint") or ()),
-            stop_signal=str(config.get("StopSignal") or "SIGTERM"),
+            stop_signal=str(config.get("StopSignal") or STOP_SIGNAL),
         )
 
 
