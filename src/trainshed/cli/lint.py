@@ -34,7 +34,7 @@ class LintOptions:
 
     target: Annotated[
         str,
-        typer.Argument(metavar="[IMAGE|DIR]", help="An image, or a folder of code or Dockerfile."),
+        typer.Argument(metavar="IMAGE|DIR", help="An image, or a folder of code or Dockerfile."),
     ] = ""
     entry_point: Annotated[
         str, typer.Option("--entry-point", metavar="FILE", help="The script, relative to DIR.")

@@ -85,6 +85,19 @@ def test_an_image_must_fit_its_volume() -> None:
     assert codes(large) == []
 
 
+def test_a_python_script_behind_a_shell_is_not_read_as_the_shells() -> None:
+    config = Config(entrypoint=("/bin/sh", "-c", "python -u /t.py"), name="image")
+    start = File(path="/t.py", executable=False, text="import signal  # SIGTERM\r\nx = 1\r\n")
+    assert codes(replace(GOOD, config=config, start=start)) == ["TS101"]
+
+
+def test_a_python_program_that_refuses_the_word_train_is_told_once() -> None:
+    text = "# SIGTERM\nimport argparse\np = argparse.ArgumentParser()\np.parse_args()\n"
+    config = Config(entrypoint=("python", "-u", "/t.py"), name="image")
+    start = File(path="/t.py", executable=False, text=text)
+    assert codes(replace(GOOD, config=config, start=start)) == ["TS207"]
+
+
 def test_a_train_that_is_not_executable_is_told_as_that_and_not_as_missing() -> None:
     file = File(path="/usr/bin/train", executable=False, text="#!/bin/sh\nexec x\n")
     facts = replace(GOOD, programs={"train": file}, start=file)

@@ -2,10 +2,33 @@
 
 from typing import Any
 
+from hypothesis import given as holds_for
+from hypothesis import strategies as st
+
 from trainshed.client.lint import dockerfile
 from trainshed.client.lint.facts import Asked, File, asked_by
 from trainshed.client.lint.folder import Folder, of_folder
 
+MEMBERS = [
+    "AlgorithmSpecification",
+    "TrainingImage",
+    "MetricDefinitions",
+    "Name",
+    "Regex",
+    "ContainerEntrypoint",
+    "ContainerArguments",
+    "HyperParameters",
+    "sagemaker_program",
+    "Environment",
+    "ResourceConfig",
+    "VolumeSizeInGB",
+    "EnableNetworkIsolation",
+]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(MEMBERS), inner),
+    max_leaves=6,
+)
 SCRIPT = "import signal  # SIGTERM\nopen('/opt/ml/model/m', 'w')\n"
 STRICT = (
     "import argparse, signal  # SIGTERM /opt/ml/model\np = argparse.ArgumentParser()\n"
@@ -108,6 +131,11 @@ def test_a_script_of_script_mode_is_judged_by_the_request() -> None:
     assert asked.volume == 2 * 2**30
     codes = [f.rule.code for f in of_folder(folder(train_py=STRICT), asked)]
     assert codes == ["TS303"]
+
+
+@holds_for(st.dictionaries(st.sampled_from(MEMBERS), JSON))
+def test_any_json_can_be_read_as_a_request(request: dict[str, Any]) -> None:
+    list(of_folder(folder("CMD x", train_py=STRICT), asked_by(request)))
 
 
 def test_a_request_of_odd_members_is_read_as_if_they_were_not_given() -> None:

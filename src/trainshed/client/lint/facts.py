@@ -120,7 +120,7 @@ def asked_by(request: Mapping[str, Any]) -> Asked:
     environment = _mapping(request.get("Environment"))
     values = script_mode.read(given)
     program = environment.get(script_mode.PROGRAM.upper()) or values.get(script_mode.PROGRAM)
-    definitions = algorithm.get("MetricDefinitions") or ()
+    definitions = algorithm.get("MetricDefinitions")
     size = _mapping(request.get("ResourceConfig")).get("VolumeSizeInGB")
     return Asked(
         image=str(algorithm.get("TrainingImage") or ""),
@@ -128,7 +128,7 @@ def asked_by(request: Mapping[str, Any]) -> Asked:
         hyperparameters=values,
         metrics=tuple(
             (str(item.get("Name", "")), str(item.get("Regex", "")))
-            for item in map(_mapping, definitions)
+            for item in map(_mapping, definitions if isinstance(definitions, list) else ())
         ),
         entrypoint=_words(algorithm.get("ContainerEntrypoint")),
         arguments=_words(algorithm.get("ContainerArguments")),

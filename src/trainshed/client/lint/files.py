@@ -5,7 +5,6 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from trainshed.client.lint import image, program, scripts
-from trainshed.client.lint.command import take_apart
 from trainshed.client.lint.facts import Asked, ImageFacts, hidden_part
 from trainshed.client.lint.findings import Finding, Rule, Severity
 
@@ -146,7 +145,7 @@ def _start(facts: ImageFacts) -> Iterator[Finding]:
     if facts.missing:
         yield ENTRYPOINT_MISSING.at(config.place("ENTRYPOINT"), facts.missing)
     if facts.start is not None:
-        line = take_apart(config.entrypoint or ("train",))
+        line = image.started(config.entrypoint or ("train",))
         yield from scripts.of_start(facts.start, line, config, interpreters=facts.interpreters)
 
 
