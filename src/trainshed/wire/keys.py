@@ -60,9 +60,8 @@ def secret_of(key: AccessKey | None, token: str, service: str) -> str:
     """
     if key is None:
         raise refusals.unknown_key(service)
-    if key.token:
-        if not hmac.compare_digest(key.token.encode(), token.encode("utf-8", "replace")):
-            raise refusals.wrong_token(service)
-        if key.expired:
-            raise refusals.expired_token(service)
+    if key.token and not hmac.compare_digest(key.token.encode(), token.encode("utf-8", "replace")):
+        raise refusals.wrong_token(service)
+    if key.expired:
+        raise refusals.expired_token(service)
     return key.secret
