@@ -4,7 +4,6 @@ An image's name means the same on both, as far as the process runtime can have i
 """
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -46,11 +45,15 @@ COPY probe.py baked.py /opt/ml/code/
 COPY probe.py /opt/ml/model/of-the-image
 COPY probe.py /opt/ml/input/of-the-image
 COPY probe.py /usr/local/bin/train""",
+    "launch": "COPY launcher.py /usr/local/bin/torchrun\nCOPY launcher.py /usr/local/bin/mpirun",
     "code-script": "COPY probe.py baked.py /opt/ml/code/",
 }
 """Name to what stands after FROM."""
+LAUNCHER = "#!/usr/bin/env python3\nimport probe\nprobe.save()\n"
+"""Stands for torchrun and mpirun; the probe lies in the job's code."""
 FILES = {
     "entry.py": "import sys\nsys.path.insert(0, '/image')\nimport probe\nprobe.save()\n",
+    "launcher.py": LAUNCHER,
     "wrapper.sh": '#!/bin/sh\nexport WRAPPED="$*"\nexec "$@"\n',
     "baked.py": "import probe\nprobe.save()\n",
 }
@@ -62,21 +65,27 @@ def settings(runtime: str, folder: Path) -> str:
 
 
 def _process(folder: Path) -> str:
-    """Make two environments: one with Python, one with a ``train`` as well."""
-    for name in ("python", "train"):
+    """Make environments: one with Python, one with a ``train`` as well, one with launchers."""
+    for name in ("python", "train", "launch"):
         programs = folder / name / "bin"
         programs.mkdir(parents=True)
         for python in ("python", "python3"):
             (programs / python).symlink_to(sys.executable)
-    train = folder / "train" / "bin" / "train"
-    shutil.copy(HERE / "probe.py", train)
-    train.chmod(0o755)
+    probe = (HERE / "probe.py").read_text()
+    for name, text in {
+        "train/bin/train": probe,
+        "launch/bin/torchrun": LAUNCHER,
+        "launch/bin/mpirun": LAUNCHER,
+    }.items():
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
     return f"""
 [backends.local]
 max_nodes = 12
 stop_seconds = {STOP_SECONDS}
 [backends.local.images]
 "trainshed-test/contract-train" = "{folder}/train"
+"trainshed-test/contract-launch" = "{folder}/launch"
 "*" = "{folder}/python"
 """
 

@@ -117,10 +117,6 @@ def test_nothing_of_the_servers_own_is_shown(place: Place, name: str) -> None:
     assert name not in variables(place.run(SET))
 
 
-def test_python_does_not_hold_its_lines_back(place: Place) -> None:
-    assert variables(place.run(SET))["PYTHONUNBUFFERED"] == "1"
-
-
 def test_there_is_a_path(place: Place) -> None:
     assert "/usr/bin" in variables(place.run(SET))["PATH"].split(":")
 

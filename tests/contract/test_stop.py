@@ -1,6 +1,7 @@
 """StopTrainingJob and MaxRuntimeInSeconds."""
 
 import pytest
+from tests.contract.images import STOP_SECONDS
 from tests.contract.job import Job
 from tests.contract.place import Place
 from tests.journeys.shed import Shed
@@ -46,6 +47,16 @@ probe.write("model/late", "finished after all")
 """
 
 
+DEAF = """
+import probe, signal, time
+signal.signal(signal.SIGTERM, lambda *_: print("heard, and goes on", flush=True))
+probe.write("model/step-1", "1")
+print("training", flush=True)
+while True:
+    time.sleep(0.05)
+"""
+
+
 def stop(shed: Shed, name: str) -> None:
     shed.until_line(name, "training")
     shed.sagemaker.stop_training_job(TrainingJobName=name)
@@ -64,6 +75,7 @@ UNHEARD = Job(
     meanwhile=stop,
 )
 LATE = Job(name="stopped-late", main=GOES_ON, meanwhile=stop)
+KILLED = Job(name="stopped-killed", main=DEAF, meanwhile=stop)
 BOTH = Job(name="stopped-both", main=SAVES.format(code=0), nodes=2, meanwhile=stop_both)
 LIMIT = Job(
     name="limit",
@@ -79,6 +91,7 @@ DEFAULT = Job(name="limit-none", main="pass", request={"StoppingCondition": {}})
         (STOPPED, ("Stopped", "Stopped")),
         (STOPPED_BADLY, ("Stopped", "Stopped")),
         (LATE, ("Stopped", "Stopped")),
+        (KILLED, ("Stopped", "Stopped")),
         (BOTH, ("Stopped", "Stopped")),
         (LIMIT, ("Stopped", "MaxRuntimeExceeded")),
     ],
@@ -123,6 +136,20 @@ def test_nothing_of_the_container_outlives_its_first_process(place: Place) -> No
 
 def test_a_program_that_goes_on_is_given_its_time(place: Place) -> None:
     assert place.run(LATE).model == {"late": b"finished after all"}
+
+
+def test_a_program_that_does_not_end_is_killed_when_its_time_is_over(place: Place) -> None:
+    seen = place.run(KILLED)
+    stopping = next(
+        each for each in seen.told["SecondaryStatusTransitions"] if each["Status"] == "Stopping"
+    )
+    seconds = (stopping["EndTime"] - stopping["StartTime"]).total_seconds()
+    assert seconds >= STOP_SECONDS - 0.5
+    assert seen.lines["algo-1"].count("heard, and goes on") == 1
+
+
+def test_what_a_killed_program_had_made_is_the_model(place: Place) -> None:
+    assert place.run(KILLED).model == {"step-1": b"1"}
 
 
 @pytest.mark.parametrize("host", ["algo-1", "algo-2"])
