@@ -1,9 +1,7 @@
 """A job as it was written for SageMaker, run without a change: examples/text-classifier."""
 
 import json
-import subprocess
 import sys
-import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,11 +9,13 @@ import numpy as np
 import pytest
 from tests.clients.running import ROOT
 from tests.docker.shed import DockerShed
+from tests.journeys.shell import Shell
 
 from trainshed.testing.server import Server
 
 pytestmark = pytest.mark.docker
 
+AWS = str(Path(sys.executable).with_name("aws"))
 EXAMPLE = ROOT / "examples" / "text-classifier"
 
 
@@ -30,24 +30,23 @@ def shed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerShed]:
 def test_it_learns_on_eight_ranks_and_leaves_model_checkpoints_and_results(
     shed: DockerShed, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    subprocess.run([sys.executable, EXAMPLE / "prepare.py", tmp_path], check=True)
-    upload(shed, tmp_path)
+    shell = Shell(shed.server, tmp_path, AWS)
+    submit(shell)
     request = json.loads((EXAMPLE / "training.json").read_text())
     name = request["TrainingJobName"]
-    shed.sagemaker.create_training_job(**request)
     told = shed.completed(name)
 
     assert told["HyperParameters"] == request["HyperParameters"]
-    model = "s3://your_bucket/output/models/tensorflow-1594280036/output/model.tar.gz"
+    model = "s3://your-bucket/output/models/tensorflow-1594280036/output/model.tar.gz"
     assert told["ModelArtifacts"]["S3ModelArtifacts"] == model
     said = "\n".join(shed.lines(name))
     assert "640 pairs, 8 processes" in said
     assert all(f"process {rank} of 8: weights agree" in said for rank in range(8))
 
+    shell.aws("s3", "cp", model, "model.tar.gz")
+    shell.run("mkdir", "model")
+    shell.run("tar", "-xzf", "model.tar.gz", "-C", "model")
     kept = tmp_path / "model"
-    shed.s3.download_file("your_bucket", model.split("/", 3)[3], str(tmp_path / "model.tar.gz"))
-    with tarfile.open(tmp_path / "model.tar.gz") as archive:
-        archive.extractall(kept, filter="data")
     last = (kept / "checkpoint").read_text().split('"')[1]
     results = dict(
         line.split(" = ") for line in (kept / "eval_results.txt").read_text().splitlines()
@@ -62,14 +61,14 @@ def test_it_learns_on_eight_ranks_and_leaves_model_checkpoints_and_results(
     shed.nothing_left()
 
 
-def upload(shed: DockerShed, work: Path) -> None:
-    """Put data and code where the job looks for them."""
-    for bucket in ("your_bucket", "your_code_bucket"):
-        shed.s3.create_bucket(Bucket=bucket)
-    for path in (work / "data").iterdir():
-        shed.s3.upload_file(str(path), "your_bucket", f"DataSet/TraingJobName/{path.name}")
-    with tarfile.open(work / "sourcedir.tar.gz", "w:gz") as archive:
-        archive.add(work / "code", ".")
-    shed.s3.upload_file(
-        str(work / "sourcedir.tar.gz"), "your_code_bucket", "bert-tf/sourcedir.tar.gz"
-    )
+def submit(shell: Shell) -> None:
+    """Do what the example's page says, with the aws command."""
+    shell.run(sys.executable, str(EXAMPLE / "prepare.py"), "work")
+    shell.run("tar", "-czf", "work/sourcedir.tar.gz", "-C", "work/code", ".")
+    shell.aws("s3", "mb", "s3://your-bucket")
+    shell.aws("s3", "mb", "s3://your-code-bucket")
+    shell.aws("s3", "cp", "--recursive", "work/data", "s3://your-bucket/DataSet/TraingJobName")
+    code = "s3://your-code-bucket/bert-tf/sourcedir.tar.gz"
+    shell.aws("s3", "cp", "work/sourcedir.tar.gz", code)
+    job = f"file://{EXAMPLE}/training.json"
+    shell.aws("sagemaker", "create-training-job", "--cli-input-json", job)
