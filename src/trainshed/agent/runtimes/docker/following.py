@@ -171,8 +171,11 @@ class Following:
                     self._answer = answer
                     self._hand_on(answer)
                 # The end of a stream that did not follow is the end of all. A stream that followed
-                # ends with its container, or with its engine: then it is asked for again.
-                ended = over or self._over.wait(_AGAIN_S)
+                # ends with its container or its engine, and Docker 20.10 may end it before the
+                # container's last words: so it is asked for again.
+                ended = over
+                if not over:
+                    self._over.wait(_AGAIN_S)
             except EngineAway as away:
                 if over:
                     self._note_away(away, away_s)
