@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import pytest
-from tests.docker.engine import networks
+from tests.docker.engine import networks, processes
 from tests.docker.shed import OVER, PROGRAMS, PYTHON, DockerShed
-from tests.journeys.shed import BUCKET, channel
+from tests.journeys.shed import BUCKET, channel, until
 
 pytestmark = pytest.mark.docker
 
@@ -118,5 +118,7 @@ def test_nothing_is_left_of_two_hundred_jobs(
     ]
     assert wrong == []
     assert networks(PREFIX) == []
+    shed.server.stop()
+    until(lambda: not processes(shed.server.data), lambda: f"{processes(shed.server.data)}")
     counted = Counter(told["TrainingJobStatus"] for told in ended)
     record_property("figure", f"{JOBS} mixed jobs in {took:.0f} s, nothing left: {dict(counted)}")
