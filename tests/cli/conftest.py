@@ -22,11 +22,11 @@ class Shell:
             if not name.startswith(("TRAINSHED_", "AWS_", "NO_COLOR"))
         } | {"TRAINSHED_DATA_DIR": str(data_dir), "PYTHONIOENCODING": "utf-8"}
 
-    def begin(self, *words: str) -> "subprocess.Popen[str]":
+    def begin(self, *words: str, stdin: int = subprocess.DEVNULL) -> "subprocess.Popen[str]":
         """Begin a command and return it."""
         return subprocess.Popen(
             [sys.executable, "-m", "trainshed.cli", *words],
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -34,10 +34,14 @@ class Shell:
             env=self.environment,
         )
 
-    def __call__(self, *words: str, code: int = 0) -> "Said":
-        """Carry out a command that ends with this exit code, and return what it said."""
-        with self.begin(*words) as process:
-            out, err = process.communicate(timeout=100)
+    def __call__(self, *words: str, code: int = 0, typed: str | None = None) -> "Said":
+        """Carry out a command that ends with this exit code, and return what it said.
+
+        ``typed`` is piped into it.
+        """
+        stdin = subprocess.DEVNULL if typed is None else subprocess.PIPE
+        with self.begin(*words, stdin=stdin) as process:
+            out, err = process.communicate(typed, timeout=100)
         assert process.returncode == code, (process.returncode, out, err)
         return Said(out, err)
 

@@ -9,6 +9,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import uvicorn
@@ -68,7 +69,8 @@ def run(
             listeners.add(address)
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(_serve(parts, listeners.sockets, data_dir, url, on_ready))
+                announce = partial(_announce, data_dir, url, config)
+                runner.run(_serve(parts, listeners.sockets, announce, partial(on_ready, url)))
         finally:
             for driver in parts.drivers.values():
                 driver.close()
@@ -109,9 +111,8 @@ def _unusable(data_dir: Path, why: str) -> DataDirUnusable:
 async def _serve(
     parts: Parts,
     listeners: list[socket.socket],
-    data_dir: Path,
-    url: str,
-    on_ready: Callable[[str], None],
+    announce: Callable[[], None],
+    on_ready: Callable[[], None],
 ) -> None:
     config = uvicorn.Config(
         _application(parts),
@@ -137,21 +138,22 @@ async def _serve(
         serving = group.create_task(server.serve(sockets=listeners))
         while not server.started and not serving.done():
             await asyncio.sleep(0.002)
-        _announce(data_dir, url)
+        announce()
         for driver in parts.drivers.values():
             driver.get_ready()
-        on_ready(url)
+        on_ready()
         await serving
         engine.cancel()
 
 
-def _announce(data_dir: Path, url: str) -> None:
-    """Tell the programs on this machine where the server answers."""
+def _announce(data_dir: Path, url: str, config: Path | None) -> None:
+    """Tell the programs on this machine where the server answers, and how it was set."""
     told = {
         "pid": os.getpid(),
         "url": url,
         "started": clock.now().isoformat(),
         "version": trainshed.__version__,
+        "config": None if config is None else str(config.resolve()),
     }
     write_private(data_dir / "server.json", json.dumps(told))
 

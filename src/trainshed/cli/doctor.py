@@ -1,8 +1,9 @@
 """``trainshed doctor``: whether this machine can do the work, and what to do where it cannot."""
 
+import json
 import os
 import shutil
-import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import typer
 
 import trainshed
 from trainshed.agent.runtimes.process import Degree, ProcessRuntime
-from trainshed.app import clock
+from trainshed.app import clock, settings
 from trainshed.cli import exits, output, session
 from trainshed.cli.options import DataDir, Output
 from trainshed.cli.output import Format
@@ -75,7 +76,7 @@ def _checks(place: Path) -> Iterator[Check]:
     yield _disk(place)
     yield _clock()
     yield from _server(place)
-    yield from _further()
+    yield from _further(place)
 
 
 def _isolation() -> Check:
@@ -148,6 +149,9 @@ def _server(place: Path) -> Iterator[Check]:
     if found is not None:
         text = f"{found.url} (process {found.pid}, version {found.version})"
         yield Check(level=Level.OK, subject="server", found=text)
+        backends = ", ".join(f"{name} ({kind})" for name, kind in found.backends.items())
+        text = f"{backends}; jobs go to {found.backend} unless they say where"
+        yield Check(level=Level.OK, subject="backends", found=text)
         return
     text = "not running; it starts by itself when a command needs it"
     yield Check(level=Level.INFO, subject="server", found=text)
@@ -159,7 +163,7 @@ def _server(place: Path) -> Iterator[Check]:
         yield Check(level=Level.INFO, subject="port", found=text)
 
 
-def _further() -> Iterator[Check]:
+def _further(place: Path) -> Iterator[Check]:
     if find_spec("sklearn") is not None:
         yield Check(level=Level.OK, subject="demo", found="scikit-learn is there")
     else:
@@ -169,21 +173,76 @@ def _further() -> Iterator[Check]:
             found="scikit-learn is missing; only 'trainshed demo' needs it",
             remedy="pip install 'trainshed[demo]'",
         )
-    yield _socket("docker", Path("/var/run/docker.sock"), os.environ.get("DOCKER_HOST", ""))
+    try:
+        yield from _engine(_configured(place))
+    except settings.SettingsError as error:
+        remedy = "correct the file; docs/settings.md has what it may hold"
+        yield Check(level=Level.FAIL, subject="settings", found=str(error), remedy=remedy)
     kube = os.environ.get("KUBECONFIG", "") or str(Path.home() / ".kube" / "config")
     there = any(Path(path).is_file() for path in kube.split(os.pathsep))
     found = f"configured by {kube}" if there else "not configured; jobs run without it"
     yield Check(level=Level.INFO, subject="kubernetes", found=found)
 
 
-def _socket(subject: str, path: Path, configured: str) -> Check:
-    if configured:
-        return Check(level=Level.INFO, subject=subject, found=f"DOCKER_HOST is {configured}")
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(str(path))
-        except OSError:
-            found = "not running; jobs run without it"
-        else:
-            found = f"answers at {path}"
-    return Check(level=Level.INFO, subject=subject, found=found)
+def _configured(place: Path) -> str:
+    """Return the engine that the server's settings name; "" when they name none.
+
+    Raises:
+        SettingsError: the settings can't be read.
+    """
+    found = server.find(place, clock.now)
+    usual = place / "trainshed.toml"
+    config = found.config if found else (usual if usual.is_file() else None)
+    docker = settings.load(config).backends.docker
+    return docker.engine if docker else ""
+
+
+def _engine(configured: str) -> Iterator[Check]:
+    """Yield what the container engine is and has, or why no job can run in a container."""
+    if not settings.engine_socket(configured, dict(os.environ)):
+        yield Check(
+            level=Level.INFO,
+            subject="docker",
+            found="no container engine runs here; jobs run as processes",
+            remedy="for images, install Docker or Podman and start it",
+        )
+        return
+    # As agents do it: with the same library, the same rights and the same places to look.
+    command = [sys.executable, "-I", "-m", "trainshed.agent", "--prepare", "docker"]
+    asked = subprocess.run(
+        [*command, *filter(None, [configured])], capture_output=True, text=True, check=False
+    )
+    said = " ".join(asked.stderr.split())
+    if asked.returncode:
+        yield Check(level=Level.WARN, subject="docker", found=said, remedy=_engine_remedy(said))
+        return
+    found = json.loads(asked.stdout)
+    has = f"{output.plural(found['cpus'], 'processor')}, {output.size(found['memory'])} of memory"
+    text = f"version {found['version']} at {found['engine']}, {has}"
+    yield Check(level=Level.OK, subject="docker", found=text)
+    if found["gpus"]:
+        text = f"containers can have {output.plural(found['gpus'], 'GPU')}"
+        yield Check(level=Level.OK, subject="gpus", found=text)
+    else:
+        yield Check(
+            level=Level.INFO,
+            subject="gpus",
+            found="containers can have none",
+            remedy="where there are some: install the NVIDIA driver and nvidia-container-toolkit",
+        )
+    if found["address"]:
+        text = f"containers find the server at {found['address']}"
+        yield Check(level=Level.OK, subject="network", found=text)
+    else:
+        yield Check(
+            level=Level.WARN,
+            subject="network",
+            found=said,
+            remedy="free that subnet, or name another address in [backends.docker] container_host",
+        )
+
+
+def _engine_remedy(said: str) -> str:
+    if "may not be used by this user" in said:
+        return "sudo usermod -aG docker $USER, then log in again"
+    return "start the engine, or name its socket: engine of [backends.docker], or DOCKER_HOST"

@@ -130,6 +130,7 @@ def _take_over(node: Node, tool: engines.EngineCommand, name: str) -> None:
     if os.geteuid() == 0:
         return
     folders = [each.target for each in spec.tree_mounts(node.plan, node.tree)]
+    folders += [str(node.seen.code)] if node.tree.code.is_dir() else []
     with suppress(ClientError):
         owner = f"{os.geteuid()}:{os.getegid()}"
         tool.ask("exec", "--user", "0", name, "chown", "-R", owner, *folders)

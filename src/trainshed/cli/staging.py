@@ -152,9 +152,7 @@ def _planned(
 
 
 def _site(server: Server) -> planning.Site:
-    usual = server.data_dir / "trainshed.toml"
-    config = server.config or (usual if usual.exists() else None)
-    chosen = settings.load(config)
+    chosen = settings.load(server.config)
     places = backends.drivers(chosen, server.data_dir)
     return planning.Site(
         server_url=server.url,

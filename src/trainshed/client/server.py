@@ -43,7 +43,7 @@ class Server:
     backend: str = ""
     """Where jobs go that name no backend; "" when it did not say."""
     config: Path | None = None
-    """The settings file it was started with; None for its folder's own."""
+    """Its settings file; None when it has none."""
     backends: Mapping[str, str] = field(default_factory=dict)
     """Backend name to how nodes start their container there: ``process`` or ``docker``."""
 
