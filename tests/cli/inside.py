@@ -46,7 +46,7 @@ class Terminal:
         self.said = b""
         # setsid makes the terminal the controlling one, so that Ctrl-C is a signal.
         self._process = subprocess.Popen(
-            ["/usr/bin/setsid", "--ctty", "--wait", sys.executable, "-m", "trainshed.cli", *words],
+            ["/usr/bin/setsid", "--ctty", sys.executable, "-m", "trainshed.cli", *words],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
@@ -64,6 +64,11 @@ class Terminal:
         while text.encode() not in self.said:
             assert select.select([self._fd], [], [], 60)[0], self.said.decode()
             assert self._read(), self.said.decode()
+
+    def kill(self) -> None:
+        """End the command as a crash does."""
+        self._process.kill()
+        self.end()
 
     def end(self) -> int:
         """Return the exit code, once it has ended and all is read."""
