@@ -6,6 +6,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import pytest
 from tests.toolkit.conftest import Job
 
 from trainshed.toolkit import archive
@@ -19,11 +20,41 @@ def test_the_zip_alone_runs_a_job(job: Job, tmp_path: Path) -> None:
     assert "ValueError: bad" in job.failure
 
 
+@pytest.mark.parametrize("words", [[], ["train"]])
+def test_with_a_first_line_it_is_the_program_train(
+    job: Job, tmp_path: Path, words: list[str]
+) -> None:
+    archive.build(tmp_path / "train", f"#!{sys.executable} -IS")
+    job.code("train.py", "print('trained')")
+    ended = job.run(str(tmp_path / "train"), *words)
+    assert (ended.returncode, ended.stdout) == (0, "trained\n")
+    assert (tmp_path / "train").stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.parametrize("line", ["python3", "#!python3", "#!/bin/a\n#!/bin/b", "#!/" + "a" * 200])
+def test_a_first_line_that_no_system_understands_is_refused(tmp_path: Path, line: str) -> None:
+    with pytest.raises(ValueError, match="is no first line of a program"):
+        archive.build(tmp_path / "train", line)
+
+
+def test_it_is_built_by_a_program_too(tmp_path: Path) -> None:
+    archive.build(tmp_path / "a", "#!/usr/bin/python3 -IS")
+    program = [sys.executable, "-I", archive.__file__]
+    subprocess.run([*program, str(tmp_path / "b"), "#!/usr/bin/python3 -IS"], check=True)
+    subprocess.run([*program, str(tmp_path / "c")], check=True)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert (tmp_path / "c").read_bytes().startswith(b"PK")
+    ended = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "usage" in ended.stderr
+
+
 def test_the_zip_needs_nothing_that_is_installed(tmp_path: Path) -> None:
     archive.build(tmp_path / "toolkit.zip")
     program = (
         f"import sys; sys.path.append({str(tmp_path / 'toolkit.zip')!r})\n"
         "import trainshed.toolkit.main, trainshed.toolkit.requirements\n"
+        "from trainshed.toolkit.launchers import mpi, plain, rsh, torchrun, worker\n"
         "print(*{m.partition('.')[0] for m in sys.modules} - set(sys.stdlib_module_names))"
     )
     ended = subprocess.run(

@@ -11,8 +11,12 @@ PYTHONUNBUFFERED      not set                         1 if not set: metrics are 
 variable > 128 KiB    the script cannot be started    left out, with a line in the log
 code folder in use    a submitted archive is ignored  laid over it: what was submitted runs
 hostile archive       members renamed or left out     refused, by the member's name
-several hosts         waits for their names, 15 min   does not wait: names are the runtime's
-launchers             runs them                       refused: not offered
+names of other hosts  always waits, 15 min            waits where there are others; in a
+                                                      container only, elsewhere they are a file
+an R script           run by a shell                  by Rscript if its first line names nothing
+several hosts         nothing told                    MASTER_ADDR, NODE_RANK and the like, as
+                                                      Amazon's PyTorch image tells some of them
+launchers             runs them                       test_launch_differential.py
 ====================  ==============================  =======================================
 """
 

@@ -51,6 +51,10 @@ def launch(job: Job) -> Finished:
             "install Open MPI in the image, and mpi4py for Python (Debian: openmpi-bin and "
             "python3-mpi4py)"
         )
+    # mpirun gives the processes a terminal, so that lines come at once anyway; what is written
+    # without a buffer comes in pieces, and it puts a tag before each.
+    kept = {name: text for name, text in job.variables.items() if name != "PYTHONUNBUFFERED"}
+    job = job._replace(variables=kept)
     hosts = job.facts["distribution_hosts"]
     if len(hosts) == 1:
         return _run_mpirun(job, program, "")

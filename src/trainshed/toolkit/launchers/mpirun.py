@@ -180,7 +180,12 @@ _FAILED: Final = (
 _LOST: Final = re.compile(
     r"lost communication with a remote daemon\.[\s\S]{0,200}?Remote daemon: \S+ on node (\S+)"
 )
-_TAG: Final = re.compile(r"^\[\d+,(\d+)\]<stderr>: ?(.*)$")
+_STARTERS: Final = re.compile(
+    r'^  File "(?:<frozen runpy>|[^"\n]*/(?:mpi4py/(?:__main__|run)|runpy)\.py)".*\n(?:    .*\n)*',
+    re.MULTILINE,
+)
+"""What stands above the user's own lines in a traceback under ``python -m mpi4py``."""
+_TAG: Final = re.compile(r"^\[\d+,(\d+)\]<stderr>:(.*)$")
 
 
 def _failed_rank(text: str) -> int | None:
@@ -195,6 +200,11 @@ def _failed_rank(text: str) -> int | None:
 
 
 def _said_by(rank: int, text: str) -> str:
-    """Return what one process wrote to stderr, without the tags."""
+    """Return what one process wrote to stderr, without the tags.
+
+    A line that was written in pieces has one before each.
+    """
     tags = (_TAG.match(line) for line in text.splitlines())
-    return "\n".join(tag[2] for tag in tags if tag and int(tag[1]) == rank)
+    lines = [tag[2] for tag in tags if tag and int(tag[1]) == rank]
+    said = re.sub(rf"\[\d+,{rank}\]<stderr>:", "", "\n".join(lines))
+    return _STARTERS.sub("", said)

@@ -62,7 +62,7 @@ def port(address: str, secret: str) -> int:
     """Return the port for an address: fixed, but on loopback, which all jobs of a machine share."""
     if not address.startswith("127."):
         return MPI_PORT
-    drawn = int.from_bytes(_mac(secret, b"port")[:4], "big")
+    drawn = int.from_bytes(prove(secret, b"port")[:4], "big")
     return _SHARED_PORTS[drawn % len(_SHARED_PORTS)]
 
 
@@ -87,9 +87,9 @@ def ask(
         _keep_alive(connection)
         theirs, ours = _read(connection, _NONCE), os.urandom(_NONCE)
         body = json.dumps(request).encode()
-        proof = _mac(secret, b"request", theirs, ours, body)
+        proof = prove(secret, b"request", theirs, ours, body)
         connection.sendall(ours + proof + _SIZE.pack(len(body)) + body)
-        _check_answer(host, connection, _mac(secret, b"answer", ours, theirs))
+        _check_answer(host, connection, prove(secret, b"answer", ours, theirs))
     except BaseException:
         connection.close()
         raise
@@ -122,9 +122,9 @@ def admit(connection: socket.socket, secret: str) -> dict[str, Any]:
     if size > _MOST_REQUEST:
         raise Refused(f"a request of {size} bytes")
     body = _read(connection, size)
-    if not hmac.compare_digest(proof, _mac(secret, b"request", ours, theirs, body)):
+    if not hmac.compare_digest(proof, prove(secret, b"request", ours, theirs, body)):
         raise Refused("it does not know this job's secret")
-    connection.sendall(_mac(secret, b"answer", theirs, ours))
+    connection.sendall(prove(secret, b"answer", theirs, ours))
     connection.settimeout(None)
     found = json.loads(body.decode())
     return found if isinstance(found, dict) else {}
@@ -175,7 +175,8 @@ def _own_address(host: str, interface: str) -> str:
         return socket.inet_ntoa(fcntl.ioctl(any_socket, _GET_ADDRESS, asked)[20:24])
 
 
-def _mac(secret: str, *parts: bytes) -> bytes:
+def prove(secret: str, *parts: bytes) -> bytes:
+    """Return 32 bytes that only who knows the secret can make of these parts."""
     told = b"".join(_SIZE.pack(len(part)) + part for part in parts)
     return hmac.new(secret.encode(), told, hashlib.sha256).digest()
 

@@ -98,4 +98,7 @@ def explained(exit_code: int, stderr_tail: str, words: list[str]) -> str:
     own = said.rfind(exits.TRACEBACK_HEADER)
     if own >= 0 and _TORCH.search(said, own):
         said = said[:own]
-    return failure.script_failure(exit_code, said, words, who)
+    # PyTorch from 2.2 on puts the rank before an exception's lines; the others fail by the first.
+    tag = f"[rank{rank.split()[0]}]: "
+    tagged = [line[len(tag) :] for line in said.splitlines() if line.startswith(tag)]
+    return failure.script_failure(exit_code, "\n".join(tagged) or said, words, who)
