@@ -21,6 +21,15 @@ HEAVY = {
     "uvicorn",
     "uvloop",
 }
+LIGHT = [
+    ["--help"],
+    ["ls"],
+    ["run", "--help"],
+    ["exec", "--help"],
+    ["attach", "--help"],
+    ["aws-env"],
+    ["status"],
+]
 PROGRAM = """
 import sys
 from trainshed.cli.main import main
@@ -44,7 +53,7 @@ def imported(shell: Shell, *words: str) -> set[str]:
     return set(done.stdout.splitlines()[-1].split()[1:])
 
 
-@pytest.mark.parametrize("words", [["--help"], ["ls"], ["run", "--help"], ["aws-env"], ["status"]])
+@pytest.mark.parametrize("words", LIGHT)
 def test_light_commands_import_no_heavy_library(
     shell: Shell, fake: FakeServer, words: list[str]
 ) -> None:
