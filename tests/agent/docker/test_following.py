@@ -42,7 +42,9 @@ def test_no_line_of_containers_that_end_at_once_is_lost() -> None:
     for _ in range(8):
         made = docker("create", BASE, "sh", "-c", MANY)
         engine.post(f"/containers/{made}/start")
-        container = DockerContainer(engine, made, "SIGTERM", lambda _: None)
+        container = DockerContainer(
+            engine, made, stop_signal="SIGTERM", complain=lambda _: None, settle=lambda: None
+        )
         found = _read_all(container)
         assert select.select([container.exited], [], [], 0)[0]
         assert container.collect().exit_code == 3

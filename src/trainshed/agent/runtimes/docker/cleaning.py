@@ -13,6 +13,7 @@ from typing import Final
 from trainshed.agent.runtimes.docker import network
 from trainshed.agent.runtimes.docker.engine import Engine, EngineError
 from trainshed.agent.runtimes.docker.locking import locked
+from trainshed.agent.runtimes.docker.ownership import take_back
 from trainshed.agent.runtimes.docker.spec import NODE_LABEL
 from trainshed.domain.plan import NodePlan
 
@@ -62,6 +63,7 @@ def clean(folder: Path) -> None:
     engine = Engine(left.engine)
     with locked(Path(left.lock)):
         remove_containers(engine, left.node_id)
+        take_back(engine, folder, {NODE_LABEL: left.node_id})
         network.remove_unused(engine, network.attempt_of(left.node_id))
     (folder / NAME).unlink(missing_ok=True)
 

@@ -35,7 +35,13 @@ class DockerContainer:
     """A container that has been started."""
 
     def __init__(
-        self, engine: Engine, container: str, stop_signal: str, complain: Callable[[str], None]
+        self,
+        engine: Engine,
+        container: str,
+        *,
+        stop_signal: str,
+        complain: Callable[[str], None],
+        settle: Callable[[], None],
     ) -> None:
         """Follow a container.
 
@@ -44,10 +50,12 @@ class DockerContainer:
             container: its id.
             stop_signal: what asks its command to end.
             complain: told of troubles with the engine.
+            settle: called once it is over, for what is to be done to its files.
         """
         self._engine = engine
         self._container = container
         self._stop_signal = stop_signal
+        self._settle = settle
         self._said = b""
         self._signalled = False
         self._restarted = False
@@ -89,10 +97,12 @@ class DockerContainer:
         if following.trouble:
             return Exit(exit_code=_KILLED, lost=following.trouble)
         try:
-            return self._exit(self._inspected())
+            ended = self._exit(self._inspected())
+            self._settle()
         except EngineError as error:
             gone = error.status == 404
             return Exit(exit_code=_KILLED, lost="the container was removed" if gone else str(error))
+        return ended
 
     def _exit(self, state: dict[str, Any]) -> Exit:
         code, oom = int(state["ExitCode"]) & 0xFF, bool(state.get("OOMKilled"))

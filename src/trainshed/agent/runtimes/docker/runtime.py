@@ -26,6 +26,7 @@ from trainshed.agent.runtimes.docker.engine import (
 )
 from trainshed.agent.runtimes.docker.locking import locked
 from trainshed.agent.runtimes.docker.machine import Machine, Share, look, share
+from trainshed.agent.runtimes.docker.ownership import take_back
 from trainshed.agent.runtimes.docker.programs import Programs
 from trainshed.agent.runtimes.docker.spec import Image
 from trainshed.contract import script_mode
@@ -109,7 +110,7 @@ class DockerRuntime:
         container, image = str(found["Id"]), found["Config"]
         stop_signal = str(image.get("StopSignal") or spec.STOP_SIGNAL)
         if found["State"]["StartedAt"] != _NEVER:
-            return DockerContainer(engine, container, stop_signal, node.log.say)
+            return self._followed(node, container, stop_signal)
         return None if node.stop.asked else self._started(node, container, stop_signal)
 
     def clear(self, node: Node) -> None:
@@ -211,7 +212,20 @@ class DockerRuntime:
             if (never_ran := refused_command(error)) is not None:
                 return never_ran
             raise _refused(error) from error
-        return DockerContainer(engine, container, stop_signal, node.log.say)
+        return self._followed(node, container, stop_signal)
+
+    def _followed(self, node: Node, container: str, stop_signal: str) -> DockerContainer:
+        engine = self._connected()
+
+        def settle() -> None:
+            try:
+                take_back(engine, node.folder, spec.labels(node.plan))
+            except EngineError as error:  # it may be readable all the same
+                node.log.say(f"what the container wrote still belongs to its user: {error}")
+
+        return DockerContainer(
+            engine, container, stop_signal=stop_signal, complain=node.log.say, settle=settle
+        )
 
     def _tell_away(self, node: Node) -> Callable[[EngineAway], None]:
         """Return what says in the job's log, once, that the engine does not answer."""

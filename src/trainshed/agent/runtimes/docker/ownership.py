@@ -1,0 +1,77 @@
+"""Gives the node's files back to the agent's user, where a container wrote them as another.
+
+An agent that is not root can neither read nor delete what root wrote. Who may use the engine may be
+root in a container, so a short-lived one changes the owner. The job's image may have no ``chown``:
+the container is made of an empty image, and sees this machine's programs, read-only.
+"""
+
+import io
+import os
+import tarfile
+from pathlib import Path
+from typing import Final
+
+from trainshed.agent.runtimes.docker.engine import Engine, EngineError
+
+_EMPTY: Final = "trainshed/empty"
+_PROGRAMS: Final = ("/usr", "/bin", "/lib", "/lib64")
+
+
+def take_back(engine: Engine, folder: Path, labels: dict[str, str]) -> None:
+    """Make everything below a folder the agent's own; nothing to do for root.
+
+    Args:
+        engine: what runs the container that does it.
+        folder: the node's.
+        labels: what that container bears.
+
+    Raises:
+        EngineError: it can't be done.
+    """
+    if os.geteuid() == 0 or _is_ours(folder):
+        return
+    _ensure_empty(engine)
+    mounts = [{"Type": "bind", "Source": each, "Target": each, "ReadOnly": True}
+              for each in _PROGRAMS if Path(each).exists()]  # fmt: skip
+    mounts.append({"Type": "bind", "Source": str(folder), "Target": "/node", "ReadOnly": False})
+    body = {
+        "Image": _EMPTY,
+        "User": "0:0",
+        "Entrypoint": ["/usr/bin/chown", "-Rh", f"{os.geteuid()}:{os.getegid()}", "/node"],
+        "Labels": labels,
+        "HostConfig": {"NetworkMode": "none", "Mounts": mounts},
+    }
+    container = str(engine.post("/containers/create", body)["Id"])
+    try:
+        engine.post(f"/containers/{container}/start")
+        code = engine.post(f"/containers/{container}/wait", patient=True)["StatusCode"]
+    finally:
+        engine.delete(f"/containers/{container}", force="true", v="true")
+    if code:
+        raise EngineError(0, f"the files in {folder} cannot be given back: chown exits with {code}")
+
+
+def _is_ours(folder: Path) -> bool:
+    """Tell whether the agent's user owns everything below a folder."""
+    own = os.geteuid()
+    for parent, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            if os.lstat(Path(parent, name)).st_uid != own:
+                return False
+    return True
+
+
+def _ensure_empty(engine: Engine) -> None:
+    try:
+        engine.get(f"/images/{_EMPTY}/json")
+    except EngineError as error:
+        if error.status != 404:
+            raise
+        nothing = io.BytesIO()
+        tarfile.open(fileobj=nothing, mode="w").close()
+        headers = {"Content-Type": "application/x-tar"}
+        with engine.stream("POST", "/images/create", body=nothing.getvalue(), headers=headers,
+                           fromSrc="-", repo=_EMPTY, tag="latest") as answer:  # fmt: skip
+            for line in answer.objects():
+                if "error" in line:
+                    raise EngineError(0, str(line["error"])) from error
