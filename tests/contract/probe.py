@@ -13,6 +13,7 @@ import signal
 import socket
 import stat
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -141,7 +142,7 @@ def address(host: str, patience: float = 60.0) -> str:
         except OSError:
             if time.monotonic() > end:
                 raise
-            time.sleep(0.1)
+            threading.Event().wait(0.1)
 
 
 if __name__ == "__main__":

@@ -172,6 +172,13 @@ def test_an_entrypoint_that_is_not_executable_is_exit_code_126(place: Place) -> 
     assert reason.endswith(", exit code: 126")
 
 
+def test_a_program_that_found_no_room_to_write_says_so(place: Place) -> None:
+    job = Job(name="no-room", main="with open('/dev/full', 'w') as file: file.write('x')")
+    reason = place.run(job).reason
+    assert reason.startswith("AlgorithmError: OSError: [Errno 28] No space left on device")
+    assert "there was no room left on what it wrote to" in reason
+
+
 def test_a_program_that_another_cannot_find_is_exit_code_127_too(place: Place) -> None:
     job = Job(
         name="shell-127", algorithm={"ContainerEntrypoint": ["/bin/sh", "-c", "nothing-here"]}
