@@ -10,15 +10,16 @@ lock that they share (``cleaning.Left.lock``).
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from trainshed.agent.runtimes.docker.engine import Engine, EngineError
+from trainshed.agent.runtimes.docker.engine import Engine, EngineAway, EngineError
 from trainshed.domain.names import CONTAINER_ADDRESS
 from trainshed.domain.plan import NodePlan
 
 SHARED: Final = "trainshed"
 ATTEMPT_LABEL: Final = "trainshed.attempt"
+_OWN: Final = "bridge"
 _SUBNET: Final = "169.254.170.0/23"
 _BRIDGE: Final = "com.docker.network.bridge."
 
@@ -35,17 +36,27 @@ def attempt_of(node_id: str) -> str:
     return node_id.rpartition(".")[0]
 
 
-def ensure(engine: Engine, plan: NodePlan) -> None:
-    """Make the network of a node unless it is there; under the lock.
+def ensure(engine: Engine, plan: NodePlan, complain: Callable[[str], None]) -> str:
+    """Make the network of a node unless it is there, and return its name; under the lock.
+
+    Where the network of the one-host jobs can't be made, because another engine of this machine
+    has its addresses say, it is the engine's own; ``complain`` is told.
 
     Raises:
         EngineError: it can't be made.
     """
     name = name_for(plan)
     if name == SHARED:
-        ensure_shared(engine)
+        try:
+            ensure_shared(engine)
+        except EngineAway:
+            raise
+        except EngineError as error:
+            complain(f"the network {SHARED} cannot be made, the engine's own is used: {error}")
+            return _OWN
     elif name != "none" and not _exists(engine, name):
         _create(engine, _of_attempt(name, plan))
+    return name
 
 
 def ensure_shared(engine: Engine) -> None:

@@ -200,7 +200,8 @@ class DockerRuntime:
         left.write(node.folder)
         with locked(Path(left.lock)):
             remove_containers(engine, plan.node_id)
-            network.ensure(engine, plan)
+            used = network.ensure(engine, plan, node.log.say)
+            body["HostConfig"]["NetworkMode"] = used
             made = engine.post("/containers/create", body, name=spec.container_name(plan))
         return str(made["Id"])
 

@@ -148,7 +148,7 @@ def _host_config(
 ) -> dict[str, Any]:
     found: dict[str, Any] = {
         "Init": False,
-        "NetworkMode": network.name_for(plan),
+        "NetworkMode": network.name_for(plan),  # or what stands in its place
         "ShmSize": given.shm,
         "RestartPolicy": {"Name": "no"},
         "LogConfig": {"Type": "json-file", "Config": {"max-size": _ONE_FILE, "mode": "blocking"}},
