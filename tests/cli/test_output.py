@@ -96,3 +96,8 @@ def test_how_a_job_ended_is_its_exit_code(status: str, secondary: str, code: int
 )
 def test_a_failure_comes_with_something_to_do(reason: str, words: str) -> None:
     assert words in hint(reason, "j-1")
+
+
+def test_a_reason_that_says_what_to_do_needs_no_hint() -> None:
+    assert hint("ClientError: the image cannot be pulled. What to do: log in", "j-1") == ""
+    assert hint("ClientError: channel train matched no files on s3", "j-1") != ""

@@ -19,7 +19,7 @@ _HINTS: Final = (
     (r"exit code: 139\b", "a native library crashed (SIGSEGV): run the script alone to see where"),
     (
         r"exit code: 127\b|not found on PATH|No such file or directory: 'train'",
-        "the program to run was not found: check --image, or run a script",
+        "the image has no such program: name one of its own with --entrypoint, or run a script",
     ),
     (
         r"matched no files|No S3 objects found|NoSuchKey|NoSuchBucket",
@@ -36,7 +36,7 @@ _HINTS: Final = (
 
 
 def hint(reason: str, name: str) -> str:
-    """Return one thing to do about a failure.
+    """Return one thing to do about a failure; "" where the reason says it already.
 
     Args:
         reason: DescribeTrainingJob's ``FailureReason``.
@@ -45,4 +45,6 @@ def hint(reason: str, name: str) -> str:
     for pattern, advice in _HINTS:
         if re.search(pattern, reason):
             return advice
+    if reason.startswith("ClientError"):  # the platform's words: they end with what to do
+        return ""
     return f"the last lines of 'trainshed logs {name}' say more"

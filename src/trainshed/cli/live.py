@@ -186,7 +186,9 @@ def summary(api: Api, job: Mapping[str, Any]) -> str:
         lines.append(f"  reason   it reached its time limit of {output.span(float(limit))}")
     if reason := job.get("FailureReason"):
         shown = reason.strip().replace("\n", "\n           ")
-        lines += [f"  reason   {shown}", f"  hint     {hint(reason, name)}"]
+        lines.append(f"  reason   {shown}")
+        if advice := hint(reason, name):
+            lines.append(f"  hint     {advice}")
     if found := metrics(job):
         lines.append(f"  metrics  {found}")
     lines += _model(api, job)
