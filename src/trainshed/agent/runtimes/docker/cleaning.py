@@ -6,6 +6,7 @@ nobody knows of. Everything a node makes bears its id as a label.
 
 import json
 import sys
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,8 @@ from trainshed.agent.runtimes.docker.spec import NODE_LABEL
 from trainshed.domain.plan import NodePlan
 
 NAME: Final = "to-clean"
+_JUST_NOW_S: Final = 10.0
+_SETTLE_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +71,12 @@ def clean(folder: Path) -> None:
     (folder / NAME).unlink(missing_ok=True)
 
 
+def _let_it_settle(mark: Path) -> None:
+    """Wait while a request that an agent has died over may still be at work in the engine."""
+    if mark.exists() and time.time() - mark.stat().st_mtime < _JUST_NOW_S:
+        time.sleep(_SETTLE_S)
+
+
 def remove_containers(engine: Engine, node_id: str) -> None:
     """Kill and remove every container of a node.
 
@@ -87,6 +96,7 @@ def remove_containers(engine: Engine, node_id: str) -> None:
 def main(folder: Path) -> int:
     """Clean, and say on stderr why it was in vain; return the exit code, 0 when nothing is left."""
     try:
+        _let_it_settle(folder / NAME)
         clean(folder)
     except (EngineError, OSError, ValueError, TypeError) as error:
         print(f"{folder}: {error}", file=sys.stderr)  # noqa: T201 - it is a program's

@@ -208,7 +208,7 @@ _REFUSALS: Final = {
     "is a directory": 126,
     "permission denied": 126,
 }
-_COMMAND: Final = re.compile(r"exec: .*?(?=: unknown$|$)", re.DOTALL)
+_COMMAND: Final = re.compile(r"exec: .*?(?=: unknown$|: OCI [^:]*$|$)", re.DOTALL)
 
 
 def refused_command(error: EngineError) -> NeverRan | None:
