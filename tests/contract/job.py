@@ -41,8 +41,6 @@ class Job:
     """Further members of CreateTrainingJob."""
     meanwhile: "Callable[[Any, str], None] | None" = None
     """Done with (shed, job name) once the job was created."""
-    needs: str = ""
-    """A runtime that alone can run it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -73,7 +73,6 @@ class Place:
     def _run(self, job: Job) -> Seen:
         shed = self.shed
         name = f"contract-{job.name}"
-        assert job.needs in {"", self.runtime}
         for key, body in self._objects(job).items():
             shed.s3.put_object(Bucket=BUCKET, Key=key, Body=body)
         shed.create(**self._request(job, name))

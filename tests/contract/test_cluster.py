@@ -1,8 +1,9 @@
 """Several hosts: names, addresses, how they reach each other, and what one's end does to all."""
 
 import pytest
-from tests.contract.job import LOOK, Job
+from tests.contract.job import Job
 from tests.contract.place import Place
+from tests.contract.test_tree import TREE
 
 PEERS = """
 import probe, socket, threading
@@ -161,10 +162,5 @@ def test_shared_memory_is_larger_than_an_engines_64_mb(place: Place) -> None:
 
 
 def test_checkpoints_are_not_kept_and_the_log_says_so(place: Place) -> None:
-    job = Job(
-        name="checkpoints",
-        main=LOOK,
-        request={"CheckpointConfig": {"S3Uri": "s3://journeys/checkpoints/kept"}},
-    )
-    lines = place.run(job).lines["algo-1"]
+    lines = place.run(TREE).lines["algo-1"]
     assert any("CheckpointConfig is not offered here yet" in line for line in lines)

@@ -41,6 +41,7 @@ MANY = Job(
     name="many",
     main=LOOK,
     hyperparameters={f"key-{n}": str(n) for n in range(100)},
+    request={"Environment": {f"VARIABLE_{n}": "v" * 512 for n in range(100)}},
 )
 GROUPS = Job(
     name="groups",

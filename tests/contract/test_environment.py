@@ -5,6 +5,7 @@ import re
 import pytest
 from tests.contract.job import LOOK, TRAIN, Job, Seen
 from tests.contract.place import Place
+from tests.contract.test_config_files import MANY
 
 VALUES = {
     "PLAIN": "abc",
@@ -57,11 +58,6 @@ WINS = Job(
         }
     },
 )
-FULL = Job(
-    name="environment-full",
-    main=LOOK,
-    request={"Environment": {f"VARIABLE_{n}": "v" * 512 for n in range(100)}},
-)
 
 
 def variables(seen: Seen) -> dict[str, str]:
@@ -75,8 +71,8 @@ def test_a_variable_arrives_as_it_was_asked(place: Place, name: str) -> None:
 
 
 def test_a_hundred_long_variables_arrive(place: Place) -> None:
-    asked = FULL.request["Environment"]
-    assert asked.items() <= variables(place.run(FULL)).items()
+    asked = MANY.request["Environment"]
+    assert asked.items() <= variables(place.run(MANY)).items()
 
 
 @pytest.mark.parametrize("job", [SET, BARE], ids=["entrypoint", "own program"])

@@ -164,8 +164,6 @@ def test_mpirun_on_one_host_starts_one_process_unless_it_is_told(place: Place) -
     [
         "sagemaker_parameter_server_enabled",
         "sagemaker_multi_worker_mirrored_strategy_enabled",
-        "sagemaker_distributed_dataparallel_enabled",
-        "sagemaker_pytorch_xla_multi_worker_enabled",
     ],
 )
 def test_a_launcher_that_only_amazons_images_have_is_refused(place: Place, name: str) -> None:

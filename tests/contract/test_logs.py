@@ -46,7 +46,6 @@ HOSTS = Job(
     nodes=2,
     main="import probe; print('I am', probe.config('resourceconfig')['current_host'])",
 )
-SILENT = Job(name="logs-none", main="pass")
 EXPECTED = {
     "train:loss": -0.25,
     "accuracy": 0.25,
