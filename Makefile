@@ -59,7 +59,7 @@ test-clients: $(VENV)/.dev $(VENV)-sdk2/.ready $(VENV)-sdk3/.ready  ## SageMaker
 
 test-docker: $(VENV)/.dev $(VENV)-sdk2/.ready  ## Images on a Docker engine: builds them, starts an engine where none runs
 	@tools/docker-engine
-	@tools/system-packages bubblewrap mmdebstrap
+	@tools/system-packages bubblewrap docker-registry mmdebstrap
 	@tools/test-images
 	@$(BIN)/pytest -m docker --numprocesses 2
 
