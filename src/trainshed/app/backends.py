@@ -1,6 +1,7 @@
 """The configured places: from settings to drivers, by backend name."""
 
 from pathlib import Path
+from typing import Final
 
 from trainshed.app.settings import (
     DockerBackend,
@@ -16,17 +17,21 @@ from trainshed.drivers.base import Capabilities, Driver
 _PYTHON_IMAGE = ("trainshed/python", "python:3.12")
 """What stands for ``trainshed run`` without --image, where images run."""
 
+_SPARE: Final = {"process": ("--wait",), "docker": ("--wait", "docker")}
+"""How an agent is told to wait for work, by the runtime that it will need."""
+
 
 def drivers(settings: Settings, data: Path) -> dict[str, Driver]:
     """Return a driver for each backend that this server offers.
 
     ``docker`` is offered when it is configured, and when an engine's socket is on this machine.
+    Without an engine its jobs fail, each with that reason.
     """
     found = {"local": local(settings.backends.local)}
     environment = inherited_environment()
     docker = settings.backends.docker
     engine = engine_socket(docker.engine if docker else "", environment)
-    if docker is not None or engine:
+    if docker is not None or engine or settings.backend == "docker":
         found["docker"] = containers(docker or DockerBackend(), engine)
     return {
         name: registry.find("local")(
@@ -34,6 +39,7 @@ def drivers(settings: Settings, data: Path) -> dict[str, Driver]:
             root=data / "nodes",
             capabilities=capabilities,
             environment=environment,
+            spare=_SPARE[capabilities.runtime],
         )
         for name, capabilities in found.items()
     }

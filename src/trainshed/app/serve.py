@@ -139,8 +139,8 @@ async def _serve(
         while not server.started and not serving.done():
             await asyncio.sleep(0.002)
         announce()
-        for driver in parts.drivers.values():
-            driver.get_ready()
+        # Each waiting agent is 28 MB: the other backends get theirs when they are first used.
+        parts.drivers[parts.backend].get_ready()
         on_ready()
         await serving
         engine.cancel()
