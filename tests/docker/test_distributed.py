@@ -32,7 +32,7 @@ def learned(ranks: Iterable[int]) -> float:
 def said(shed: DockerShed, name: str, pattern: str) -> list[re.Match[str]]:
     """Return where lines of either host have this in them."""
     lines = [line for host in ("algo-1", "algo-2") for line in shed.lines(name, host)]
-    return [found for line in lines if (found := re.search(pattern, line))]
+    return [found for line in lines for found in re.finditer(pattern, line)]
 
 
 def test_four_ranks_of_mpi_on_two_hosts_add_up(shed: DockerShed) -> None:

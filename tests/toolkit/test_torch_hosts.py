@@ -14,7 +14,9 @@ import torch.distributed as dist
 dist.init_process_group("gloo")
 total = torch.ones(1) * (dist.get_rank() + 1)
 dist.all_reduce(total)
-print("total", int(total), "of", dist.get_world_size(), os.environ["SM_CURRENT_HOST"], sys.argv[1:])
+host, size = os.environ["SM_CURRENT_HOST"], dist.get_world_size()
+# In one piece: two processes write to one stream, and nothing is buffered.
+sys.stdout.write(f"total {int(total)} of {size} {host} {sys.argv[1:]}\\n")
 if "--fail" in sys.argv and dist.get_rank() == 2:
     raise ValueError("rank two cannot go on")
 dist.barrier()

@@ -10,11 +10,18 @@ import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
+
+def say(line: str) -> None:
+    """Write in one piece: several processes write to one stream."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
 dist.init_process_group("gloo")
 rank, size = dist.get_rank(), dist.get_world_size()
 total = torch.tensor([1.0, rank, rank**2])
 dist.all_reduce(total)
-print(f"rank={rank} size={size} total={total.tolist()}", flush=True)
+say(f"rank={rank} size={size} total={total.tolist()}")
 
 if "--wait" in sys.argv:
     while True:
@@ -33,7 +40,7 @@ for _ in range(3):
     ((model(x) - 3 * x) ** 2).mean().backward()
     optimizer.step()
 weight = line.weight.item()
-print(f"rank={rank} weight={weight:.12f}", flush=True)
+say(f"rank={rank} weight={weight:.12f}")
 
 told = {"rank": rank, "weight": weight, "host": os.environ["SM_CURRENT_HOST"]}
 Path(os.environ["SM_MODEL_DIR"], f"rank-{rank}.json").write_text(json.dumps(told))

@@ -10,10 +10,17 @@ from pathlib import Path
 import numpy as np
 from mpi4py import MPI
 
+
+def say(line: str) -> None:
+    """Write in one piece: several processes write to one stream."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
 world = MPI.COMM_WORLD
 total = np.empty(3)
 world.Allreduce(np.array([1.0, world.rank, world.rank**2]), total, op=MPI.SUM)
-print(f"rank={world.rank} size={world.size} host={socket.gethostname()} total={total}", flush=True)
+say(f"rank={world.rank} size={world.size} host={socket.gethostname()} total={total}")
 
 if "--wait" in sys.argv:
     while True:
@@ -27,7 +34,7 @@ for _ in range(3):
     slope = np.array([2 * x * (weight * x - 3 * x)])
     world.Allreduce(MPI.IN_PLACE, slope, op=MPI.SUM)
     weight -= 0.01 * slope[0] / world.size
-print(f"rank={world.rank} weight={weight:.12f}", flush=True)
+say(f"rank={world.rank} weight={weight:.12f}")
 
 hosts = world.gather((socket.gethostname(), os.environ["SM_CURRENT_HOST"], weight))
 if world.rank == 0:
