@@ -27,7 +27,7 @@ from trainshed.toolkit import entry_point
 from trainshed.toolkit.entry_point import Kind
 from trainshed.toolkit.environment import on_path, passable
 from trainshed.toolkit.failure import ToolkitError, script_failure
-from trainshed.toolkit.launchers import efa, mpirun, names, remote
+from trainshed.toolkit.launchers import efa, mpirun, names, processors, remote
 from trainshed.toolkit.launchers.job import Finished, Job, processes_per_host, run, say
 
 WORKERS_WITHIN: Final = 60 * 60.0
@@ -128,7 +128,7 @@ def _run_mpirun(job: Job, program: str, secret: str) -> Finished:
     words = call.command(script, passed, efa.settings(job.facts))
     folder = Path(tempfile.mkdtemp(prefix="trainshed-mpi-"))
     try:
-        settings = _remote_shell(folder, job.host, secret)
+        settings = {**_remote_shell(folder, job.host, secret), **_idling(per_host)}
         ended = run(job, [program, *words[1:]], settings)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -169,6 +169,17 @@ def _remote_shell(folder: Path, host: str, secret: str) -> dict[str, str]:
         "PRTE_MCA_prte_leave_session_attached": "1",
         "LD_LIBRARY_PATH": "",  # the command line exports it, and warns where it is not set
     }
+
+
+def _idling(per_host: int) -> dict[str, str]:
+    """Return what has waiting processes give way where they outnumber the processors.
+
+    Open MPI does so by itself when it knows, but it is told as many slots as there are processes;
+    without, each waits by turning in circles, and eight on one processor get nowhere.
+    """
+    if per_host <= processors.usable():
+        return {}
+    return {"OMPI_MCA_mpi_yield_when_idle": "1"}
 
 
 def _toolkit() -> list[str]:
