@@ -148,10 +148,11 @@ class DockerContainer:
         while not self._following.over.is_set():
             try:
                 self._engine.post(f"/containers/{self._container}/kill", signal=name)
-            except EngineAway:
+            except EngineError as error:
+                if 400 <= error.status < 500:
+                    return  # it is over
+                # The engine is away, or could not: a signal that nobody sends again is never sent.
                 self._following.over.wait(_AGAIN_S)
-            except EngineError:
-                return  # it is over
             else:
                 return
 

@@ -143,10 +143,17 @@ class Engine:
         *,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        begins_within: float | None = None,
         **query: str | int,
     ) -> "Stream":
-        """Return an answer that comes bit by bit, for as long as it takes; raise as ``get``."""
-        return self._answer(method, path, query, body, headers or {}, None)
+        """Return an answer that comes bit by bit, for as long as it takes; raise as ``get``.
+
+        ``begins_within`` is how many seconds the engine may think before it says anything, where
+        it says something at once; a hung one is then told from one that has nothing to say.
+        """
+        stream = self._answer(method, path, query, body, headers or {}, begins_within)
+        stream.wait_for_ever()
+        return stream
 
     def _call(
         self, method: str, path: str, query: Query, body: object, timeout: float | None
@@ -160,8 +167,8 @@ class Engine:
             return None
         try:
             return json.loads(text)
-        except ValueError:
-            return None  # several objects in a row, or no JSON: nobody asked for its content
+        except ValueError as error:  # it broke off
+            raise EngineAway(_no_answer(self.path, error)) from error
 
     def _answer(
         self,
@@ -226,9 +233,19 @@ class Stream:
             *lines, rest = (rest + data).split(b"\n")
             for line in lines:
                 if line.strip():
-                    yield json.loads(line)
+                    yield self._object(line)
         if rest.strip():
-            yield json.loads(rest)
+            yield self._object(rest)
+
+    def _object(self, line: bytes) -> Any:  # noqa: ANN401 - JSON
+        try:
+            return json.loads(line)
+        except ValueError as error:  # an engine that stops may end in the middle of a line
+            raise EngineAway(_no_answer(self._path, error)) from error
+
+    def wait_for_ever(self) -> None:
+        """Let its next bit come whenever it comes."""
+        self._connection.wait_for_ever()
 
     def interrupt(self) -> None:
         """Break it off; who waits for it in another thread gets ``EngineAway``, or its end."""
@@ -255,6 +272,11 @@ class _Connection(http.client.HTTPConnection):
         self.sock.settimeout(_CONNECT_S)
         self.sock.connect(self._path)
         self.sock.settimeout(self._patience)
+
+    def wait_for_ever(self) -> None:
+        """Give up on nothing any more for the time that it takes."""
+        if self._own is not None:
+            self._own.settimeout(None)
 
     def interrupt(self) -> None:
         """End reading and writing, whoever does."""

@@ -7,6 +7,7 @@ again and passes over what was handed on already: nothing is lost, nothing comes
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -20,6 +21,8 @@ _HEADER: Final = 8
 """Bytes before each frame: 1 or 2 for the stream, three zeros, four for the length. Source:
 Docker Engine API, "Attach to a container"."""
 _AGAIN_S: Final = 0.5
+_BEGINS_S: Final = 60.0
+"""How long an engine may think about what it answers at once, before it counts as away."""
 _SILENT_S: Final = 5.0
 """How long the output of a container that is over may be silent without having ended."""
 
@@ -93,7 +96,7 @@ class Following:
             engine: where it is.
             container: its id.
             patience_s: how long an engine that went away may stay away.
-            complain: told when the engine goes away, and when it is back.
+            complain: told each time that the engine goes away.
         """
         self.written = Written()
         self.trouble = ""
@@ -104,6 +107,9 @@ class Following:
         self._container = container
         self._patience_s = patience_s
         self._complain = complain
+        self._away_since: float | None = None
+        """By the monotonic clock; None while the engine answers. Of the waiting thread until the
+        container is over, then of the hearing one."""
         self._handed_on = 0
         self._over = threading.Event()
         self._heard = threading.Event()
@@ -126,15 +132,12 @@ class Following:
         self.written.close()
 
     def _await_end(self) -> None:
-        away_s, ended = 0.0, False
+        ended = False
         while not ended and not self._over.is_set():
             try:
-                said = self._engine.post(f"/containers/{self._container}/wait", patient=True)
-                # An engine that stops may end its answer before it has said anything.
-                ended = isinstance(said, dict) and "StatusCode" in said
+                ended = self._told_of_end()
             except EngineAway as away:
-                self._note_away(away, away_s)
-                away_s += _AGAIN_S
+                self._note_away(away)
                 ended = bool(self.trouble)
             except EngineError as error:
                 gone = error.status == 404
@@ -146,11 +149,20 @@ class Following:
         self._await_output()
         self.written.end()
 
-    def _note_away(self, away: EngineAway, since_s: float) -> None:
+    def _told_of_end(self) -> bool:
+        """Wait for the end; return False when the engine ended its answer without telling of it."""
+        path = f"/containers/{self._container}/wait"
+        with self._engine.stream("POST", path, begins_within=_BEGINS_S) as answer:
+            self._away_since = None  # the answer begins at once, and ends with the container
+            return any("StatusCode" in said for said in answer.objects())
+
+    def _note_away(self, away: EngineAway) -> None:
         self.restarted = True
-        if not since_s:
+        now = time.monotonic()
+        if self._away_since is None:
+            self._away_since = now
             self._complain(f"{away}; what the container says comes when the engine is back")
-        if since_s > self._patience_s:
+        if now - self._away_since > self._patience_s:
             self.trouble = f"{away}, and did not for {self._patience_s:.0f} s"
 
     def _await_output(self) -> None:
@@ -163,12 +175,14 @@ class Following:
 
     def _hear(self) -> None:
         """Hand on everything; follow again whatever broke off."""
-        away_s, ended = 0.0, False
+        ended = False
         while not ended:
             over = self._over.is_set()
             try:
                 with self._opened(follow=not over) as answer:
                     self._answer = answer
+                    if over:
+                        self._away_since = None
                     self._hand_on(answer)
                 # The end of a stream that did not follow is the end of all. A stream that followed
                 # ends with its container or its engine, and Docker 20.10 may end it before the
@@ -178,8 +192,7 @@ class Following:
                     self._over.wait(_AGAIN_S)
             except EngineAway as away:
                 if over:
-                    self._note_away(away, away_s)
-                    away_s += _AGAIN_S
+                    self._note_away(away)
                 self._again.wait(_AGAIN_S)
             except EngineError:
                 ended = True  # it is gone; ``_await_end`` says so
@@ -190,6 +203,7 @@ class Following:
         return self._engine.stream(
             "GET",
             f"/containers/{self._container}/logs",
+            begins_within=_BEGINS_S,
             stdout="true",
             stderr="true",
             follow="true" if follow else "false",
