@@ -39,6 +39,7 @@ def fetch(node: Node, engine: Engine) -> Image:
         return found
     found = None if node.plan.pull == "always" else _inspected(engine, name, name)
     if found is None:
+        _refuse_id(name)
         _pull(node, engine, name)
         found = _inspected(engine, name, name)
     if found is None:
@@ -56,7 +57,25 @@ def _inspected(engine: Engine, name: str, asked: str) -> Image | None:
     except EngineError as error:
         if error.status == 404:
             return None
-        raise NodeOver(Outcome.FAILED, f'ClientError: the image "{asked}": {error}') from error
+        # 400: "no such image: X: invalid reference format: repository name must be lowercase"
+        what = "is no name of an image" if error.status == 400 else "cannot be looked up"
+        raise NodeOver(
+            Outcome.FAILED, f'ClientError: TrainingImage "{asked}" {what}: {error}'
+        ) from error
+
+
+def _refuse_id(name: str) -> None:
+    """Registries know no ids.
+
+    Raises:
+        NodeOver: the name is one.
+    """
+    if name.startswith("sha256:"):
+        raise NodeOver(
+            Outcome.FAILED,
+            f'ClientError: no image on this machine has the id "{name}", and ids cannot be pulled; '
+            "name the image by its tag, or by its digest (repository@sha256:…)",
+        )
 
 
 def _pull(node: Node, engine: Engine, name: str) -> None:
@@ -76,12 +95,18 @@ def _pull(node: Node, engine: Engine, name: str) -> None:
 
 
 def _pulled(node: Node, engine: Engine, name: str, headers: dict[str, str]) -> str:
-    """Pull, and return what went wrong; "" when the image is there."""
+    """Pull, and return what the engine says went wrong; "" when the image is there.
+
+    Raises:
+        EngineAway: it went away meanwhile, which is no fault of the image's.
+    """
     pull = _Pull(engine, name, headers, node.log.say)
     while not pull.over.wait(_LOOK_S):
         if node.stop.asked:
             pull.interrupt()
             raise NodeOver(Outcome.STOPPED)
+    if pull.away is not None:
+        raise pull.away
     return pull.error
 
 
@@ -93,6 +118,7 @@ class _Pull:
     ) -> None:
         self.over = threading.Event()
         self.error = ""
+        self.away: EngineAway | None = None
         self._engine = engine
         self._name = name
         self._headers = headers
@@ -119,6 +145,8 @@ class _Pull:
                 tag=tag,
             ) as self._stream:
                 self._follow(self._stream)
+        except EngineAway as away:
+            self.away = away
         except EngineError as error:
             self.error = str(error)
         finally:
