@@ -66,8 +66,9 @@ def clean(folder: Path) -> None:
     engine = Engine(left.engine)
     with locked(Path(left.lock)):
         remove_containers(engine, left.node_id)
-        take_back(engine, folder, {NODE_LABEL: left.node_id})
         network.remove_unused(engine, network.attempt_of(left.node_id))
+    # Not under the lock: large folders take a while, and other agents wait for it.
+    take_back(engine, folder, {NODE_LABEL: left.node_id})
     (folder / NAME).unlink(missing_ok=True)
 
 

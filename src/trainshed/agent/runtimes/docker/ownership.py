@@ -3,11 +3,16 @@
 An agent that is not root can neither read nor delete what root wrote. Who may use the engine may be
 root in a container, so a short-lived one changes the owner. The job's image may have no ``chown``:
 the container is made of an empty image, and sees this machine's programs, read-only.
+
+Root there must be root here, or nobody could be given anything: where an engine maps users
+(``userns-remap``), the container is taken out of the map. Where an engine runs as the agent's user
+(rootless), that user is root there.
 """
 
 import io
 import os
 import tarfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -31,24 +36,36 @@ def take_back(engine: Engine, folder: Path, labels: dict[str, str]) -> None:
     if os.geteuid() == 0 or _is_ours(folder):
         return
     _ensure_empty(engine)
+    kinds = engine.get("/info").get("SecurityOptions") or ()
     mounts = [{"Type": "bind", "Source": each, "Target": each, "ReadOnly": True}
               for each in _PROGRAMS if Path(each).exists()]  # fmt: skip
     mounts.append({"Type": "bind", "Source": str(folder), "Target": "/node", "ReadOnly": False})
     body = {
         "Image": _EMPTY,
         "User": "0:0",
-        "Entrypoint": ["/usr/bin/chown", "-Rh", f"{os.geteuid()}:{os.getegid()}", "/node"],
+        "Entrypoint": ["/usr/bin/chown", "-Rh", owner(kinds), "/node"],
         "Labels": labels,
-        "HostConfig": {"NetworkMode": "none", "Mounts": mounts},
+        "HostConfig": {"NetworkMode": "none", "Mounts": mounts, "UsernsMode": "host"},
     }
     container = str(engine.post("/containers/create", body)["Id"])
     try:
         engine.post(f"/containers/{container}/start")
-        code = engine.post(f"/containers/{container}/wait", patient=True)["StatusCode"]
+        said = engine.post(f"/containers/{container}/wait", patient=True)
     finally:
         engine.delete(f"/containers/{container}", force="true", v="true")
-    if code:
+    if code := (said or {}).get("StatusCode", "no code"):
         raise EngineError(0, f"the files in {folder} cannot be given back: chown exits with {code}")
+
+
+def owner(security: Iterable[str]) -> str:
+    """Return ``user:group`` for the agent's own, as root of an engine's container writes it.
+
+    Args:
+        security: the engine's ``SecurityOptions``, such as ``name=rootless``.
+    """
+    if any("name=rootless" in each.split(",") for each in security):
+        return "0:0"
+    return f"{os.geteuid()}:{os.getegid()}"
 
 
 def _is_ours(folder: Path) -> bool:
