@@ -51,7 +51,7 @@ def look(
     """
     key = image.id.removeprefix("sha256:")
     kept = cache / "programs" / f"{key}.json"
-    known: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
+    known = _kept_in(kept)
     path = ":".join(folders)
     if path in known:
         return Programs(**known[path])
@@ -60,6 +60,14 @@ def look(
     unfinished = kept.with_name(f"{key}.{labels.get('trainshed.node', '')}.new")
     unfinished.write_text(json.dumps({**known, path: asdict(found)}))
     unfinished.replace(kept)
+    return found
+
+
+def _kept_in(file: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(file.read_text())
+    except (FileNotFoundError, ValueError):  # a power cut may leave an empty file
+        return {}
     return found
 
 

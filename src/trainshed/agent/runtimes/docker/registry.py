@@ -61,7 +61,8 @@ def authorization(name: str) -> dict[str, str]:
     except _NoAccount as error:
         raise NodeOver(
             Outcome.FAILED,
-            f'ClientError: no access to the image "{name}": {error}. {_advice(name)}',
+            f'ClientError: no access to the image "{name}": {error}. '
+            f"What to do: {_advice(name)}",
         ) from error
     if account is None:
         return {}
@@ -104,7 +105,10 @@ def _of_entry(entry: Mapping[str, str]) -> Account | None:
     if entry.get("identitytoken"):
         return {"identitytoken": entry["identitytoken"]}
     if entry.get("auth"):
-        user, _, password = base64.b64decode(entry["auth"]).decode().partition(":")
+        try:
+            user, _, password = base64.b64decode(entry["auth"]).decode().partition(":")
+        except ValueError as error:
+            raise _NoAccount("the login kept in Docker's config.json cannot be read") from error
         return {"username": user, "password": password.rstrip("\0")}
     if entry.get("username"):
         return {"username": entry["username"], "password": entry.get("password", "")}
