@@ -47,7 +47,7 @@ def test_warnings_fail_only_when_strict_and_errors_always(shell: Shell) -> None:
 
 def test_programs_get_json(shell: Shell) -> None:
     write(shell.folder, train_py="open('/home/me/x')\n")
-    found = json.loads(shell("lint", ".", "--json").out)
+    found = json.loads(shell("lint", ".", "-o", "json").out)
     assert [(f["code"], f["severity"], f["where"]) for f in found["findings"]] == [
         ("TS314", "warning", "."),
         ("TS206", "note", "train.py"),
@@ -55,6 +55,9 @@ def test_programs_get_json(shell: Shell) -> None:
     ]
     assert all(f["mend"] and f["sagemaker"] and f["here"] for f in found["findings"])
     assert found["checked"] == ["1 file in .", "script mode with train.py"]
+    lines = shell("lint", ".", "-o", "jsonl").lines
+    assert [json.loads(line) for line in lines] == found["findings"]
+    assert shell("lint", ".", "-o", "name").lines == ["TS314", "TS206", "TS307"]
 
 
 def test_metrics_are_shown_against_a_log(shell: Shell) -> None:
@@ -69,7 +72,7 @@ def test_metrics_are_shown_against_a_log(shell: Shell) -> None:
 
 def test_a_regex_that_never_ends_is_given_up(shell: Shell) -> None:
     write(shell.folder, a_log="a" * 60 + "b\n")
-    said = shell("lint", "--metric", "m=^(a+)+$", "--log", "a.log", "--json")
+    said = shell("lint", "--metric", "m=^(a+)+$", "--log", "a.log", "-o", "json")
     assert [f["code"] for f in json.loads(said.out)["findings"]] == ["TS407"]
 
 
@@ -83,7 +86,7 @@ def test_a_request_brings_hyperparameters_metrics_and_entry_point(shell: Shell) 
         "HyperParameters": {"sagemaker_program": "go.py", "epochs": "3"},
     }
     write(shell.folder, go_py=script, other_py=GOOD, job_json=json.dumps(request))
-    said = shell("lint", ".", "--request", "job.json", "--json", code=1)
+    said = shell("lint", ".", "--request", "job.json", "-o", "json", code=1)
     found = json.loads(said.out)["findings"]
     assert [(f["code"], f["found"]) for f in found] == [
         ("TS303", "--epochs"),

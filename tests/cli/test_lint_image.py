@@ -63,7 +63,7 @@ def build(tmp_path: Path) -> Iterator[Callable[..., str]]:
 
 
 def found(shell: Shell, *words: str, code: int = 0) -> list[tuple[str, str]]:
-    said: dict[str, Any] = json.loads(shell("lint", *words, "--json", code=code).out)
+    said: dict[str, Any] = json.loads(shell("lint", *words, "-o", "json", code=code).out)
     return [(f["code"], f["found"]) for f in said["findings"]]
 
 

@@ -15,7 +15,8 @@ import typer
 from trainshed.agent.runtimes.docker.engine import Engine, EngineError, find_socket
 from trainshed.cli import exits, lint_image, output, parsing
 from trainshed.cli.lint_folder import entry_point_of, read_folder
-from trainshed.cli.options import spread
+from trainshed.cli.options import Output, spread
+from trainshed.cli.output import Format
 from trainshed.client.errors import ClientError
 from trainshed.client.lint import files, metrics
 from trainshed.client.lint.facts import Asked, asked_by
@@ -54,7 +55,7 @@ class LintOptions:
         typer.Option("--request", metavar="FILE", help="A CreateTrainingJob request, as JSON."),
     ] = None
     strict: Annotated[bool, typer.Option("--strict", help="Warnings fail, too.")] = False
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False
+    shown_as: Output = Format.TABLE
 
 
 @dataclass(slots=True, kw_only=True)
@@ -79,13 +80,24 @@ def lint(options: LintOptions) -> None:
     _look(options.target or asked.image, asked, report)
     _metrics(asked, options.log, report)
     report.findings = worst_first(report.findings)
-    if options.as_json:
-        print(output.dumps(_document(report)))
-    else:
-        _print(report)
+    _show(report, options.shown_as)
     bad = {Severity.ERROR, Severity.WARNING} if options.strict else {Severity.ERROR}
     if any(finding.rule.severity in bad for finding in report.findings):
         raise typer.Exit(exits.ERROR)
+
+
+def _show(report: _Report, shown_as: Format) -> None:
+    match shown_as:
+        case Format.JSON:
+            print(output.dumps(_document(report)))
+        case Format.JSONL:
+            for finding in report.findings:
+                print(output.dumps(_fields(finding), indent=None))
+        case Format.NAME:
+            for code in dict.fromkeys(finding.rule.code for finding in report.findings):
+                print(code)
+        case Format.TABLE | Format.WIDE:
+            _print(report)
 
 
 def _asked(options: LintOptions) -> Asked:
@@ -195,19 +207,7 @@ def _at_most() -> Iterator[None]:
 
 def _document(report: _Report) -> dict[str, object]:
     return {
-        "findings": [
-            {
-                "code": finding.rule.code,
-                "severity": finding.rule.severity,
-                "title": finding.rule.title,
-                "where": finding.where,
-                "found": finding.found,
-                "sagemaker": finding.rule.sagemaker,
-                "here": finding.rule.here or "the same",
-                "mend": finding.rule.mend,
-            }
-            for finding in report.findings
-        ],
+        "findings": [_fields(finding) for finding in report.findings],
         "metrics": [
             {
                 "name": sample.name,
@@ -222,6 +222,19 @@ def _document(report: _Report) -> dict[str, object]:
         ],
         "checked": report.checked,
         "unchecked": report.unchecked,
+    }
+
+
+def _fields(finding: Finding) -> dict[str, str]:
+    return {
+        "code": finding.rule.code,
+        "severity": finding.rule.severity,
+        "title": finding.rule.title,
+        "where": finding.where,
+        "found": finding.found,
+        "sagemaker": finding.rule.sagemaker,
+        "here": finding.rule.here or "the same",
+        "mend": finding.rule.mend,
     }
 
 
