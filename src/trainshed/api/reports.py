@@ -199,18 +199,19 @@ class Reports:
 
     async def _facts(self, request: Request) -> Response:
         async def take() -> int:
-            node = self._node(request)
-            return await self._intake.take_facts(node, await _body(request, MAX_FACTS_BYTES))
+            body = await _body(request, MAX_FACTS_BYTES)
+            return await self._intake.take_facts(self._node(request), body)
 
         return await _answer(take)
 
     async def _log(self, request: Request) -> Response:
         async def take() -> int:
+            # All of it before any refusal: who still sends would see a broken pipe, and no reason.
+            body = await _body(request, MAX_LOG_BYTES)
             node = self._node(request)
             offset = request.query_params.get("offset", "")
             if not (offset.isascii() and offset.isdigit() and len(offset) < 19):
                 raise _malformed(f"a piece of log needs ?offset=, bytes from 0; found {offset!r}")
-            body = await _body(request, MAX_LOG_BYTES)
             return await self._intake.take_log(node, int(offset), body)
 
         return await _answer(take)

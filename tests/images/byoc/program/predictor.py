@@ -12,12 +12,12 @@ app = Flask(__name__)
 
 
 @app.get("/ping")
-def ping():
+def ping() -> Response:
     return Response(status=200 if MODEL.exists() else 404)
 
 
 @app.post("/invocations")
-def invocations():
+def invocations() -> Response:
     if request.mimetype != "text/csv":
         return Response("only text/csv is understood", status=415, mimetype="text/plain")
     rows = np.loadtxt(io.BytesIO(request.data), delimiter=",", ndmin=2)
