@@ -6,10 +6,10 @@ import re
 import threading
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from typing import Any, Final
 
 from trainshed.agent.runtimes.base import Exit, Stream
+from trainshed.agent.runtimes.docker.endings import is_kill, taken_along
 from trainshed.agent.runtimes.docker.engine import (
     PATIENCE_S,
     Engine,
@@ -20,8 +20,6 @@ from trainshed.agent.runtimes.docker.engine import (
 from trainshed.agent.runtimes.docker.following import Following
 
 _AGAIN_S: Final = 1.0
-_TAKEN_ALONG: Final = (137, 143, 255)
-"""How containers end that an engine takes along when it stops, or finds dead when it starts."""
 _KILLED: Final = 137
 _SAID: Final = 1024
 _NOT_RUN: Final = re.compile(
@@ -42,6 +40,7 @@ class DockerContainer:
         stop_signal: str,
         complain: Callable[[str], None],
         settle: Callable[[], None],
+        stopping: bool = False,
     ) -> None:
         """Follow a container.
 
@@ -51,15 +50,17 @@ class DockerContainer:
             stop_signal: what asks its command to end.
             complain: told of troubles with the engine.
             settle: called once it is over, for what is to be done to its files.
+            stopping: whether an agent before us was asked to stop it.
         """
         self._engine = engine
         self._container = container
         self._stop_signal = stop_signal
         self._settle = settle
         self._said = b""
-        self._signalled = False
-        self._restarted = False
-        """Whether the engine was away when the container was over."""
+        self._signalled = stopping
+        """Whether it was to end: however it did is then what was wanted."""
+        self._away_at: float | None = None
+        """When the engine was found away after the end, in seconds since the epoch."""
         self._following = Following(engine, container, patience_s=PATIENCE_S, complain=complain)
         self.outputs: Sequence[int] = (self._following.written.fd,)
         self.events, self._no_events = os.pipe()
@@ -95,19 +96,22 @@ class DockerContainer:
         for fd in (self.events, self._no_events, self.exited):
             os.close(fd)
         if following.trouble:
-            return Exit(exit_code=_KILLED, lost=following.trouble)
+            return self._lost(following.trouble, gone=following.gone)
         try:
             ended = self._exit(self._inspected())
             self._settle()
         except EngineError as error:
             gone = error.status == 404
-            return Exit(exit_code=_KILLED, lost="the container was removed" if gone else str(error))
+            return self._lost("the container was removed" if gone else str(error), gone=gone)
         return ended
+
+    def _lost(self, why: str, *, gone: bool) -> Exit:
+        """Return the end of a container of which nothing more can be learned."""
+        return Exit(exit_code=_KILLED, lost="" if gone and self._signalled else why)
 
     def _exit(self, state: dict[str, Any]) -> Exit:
         code, oom = int(state["ExitCode"]) & 0xFF, bool(state.get("OOMKilled"))
-        unexplained = code in _TAKEN_ALONG and not oom and not self._signalled
-        if unexplained and (lost := self._taken_along(state)):
+        if not oom and not self._signalled and (lost := self._taken_along(state)):
             return Exit(exit_code=code, lost=lost)
         if code in {1, 255}:
             said = _NOT_RUN.fullmatch(self._said.decode(errors="replace").strip())
@@ -121,14 +125,15 @@ class DockerContainer:
         Raises:
             EngineError: the container is being removed.
         """
-        if _moment(state["StartedAt"]) < _booted() <= _moment(state["FinishedAt"]):
-            return "the machine was started anew while the container ran"
-        # A container that is removed, and an engine that stops, are there a little longer.
-        time.sleep(_AGAIN_S)
-        self._inspected()
-        if self._restarted or self._following.restarted:
-            return "the container engine was started anew, and had ended the container"
-        return ""
+        since = max(self._following.away_at or 0.0, self._away_at or 0.0) or None
+        if is_kill(int(state["ExitCode"]) & 0xFF):
+            # A container that is removed, and an engine that stops, are there a little longer.
+            time.sleep(_AGAIN_S)
+            state = self._inspected()
+        elif since is None:
+            return ""
+        since = max(since or 0.0, self._away_at or 0.0) or None
+        return patiently(lambda: taken_along(self._engine, state, since), self._note_away)
 
     def _inspected(self) -> dict[str, Any]:
         path = f"/containers/{self._container}/json"
@@ -136,7 +141,7 @@ class DockerContainer:
         return state
 
     def _note_away(self, _: EngineAway) -> None:
-        self._restarted = True
+        self._away_at = self._away_at or time.time()
 
     def _signal(self, name: str) -> None:
         """Send a signal, as soon as the engine takes it, in a thread: it may take its time."""
@@ -155,16 +160,6 @@ class DockerContainer:
                 self._following.over.wait(_AGAIN_S)
             else:
                 return
-
-
-def _moment(text: str) -> float:
-    """Return seconds since the epoch for an engine's time, such as 2026-01-01T00:00:00.1234Z."""
-    return datetime.fromisoformat(text).timestamp() if not text.startswith("0001") else 0.0
-
-
-def _booted() -> float:
-    """Return when this machine was started, in seconds since the epoch."""
-    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class NeverRan:

@@ -101,8 +101,10 @@ class Following:
         self.written = Written()
         self.trouble = ""
         """Why its end is not known, once it is over."""
-        self.restarted = False
-        """Whether the engine was away meanwhile."""
+        self.gone = False
+        """Whether that is because it was removed."""
+        self.away_at: float | None = None
+        """When the engine was last found away, in seconds since the epoch; None if never."""
         self._engine = engine
         self._container = container
         self._patience_s = patience_s
@@ -140,8 +142,8 @@ class Following:
                 self._note_away(away)
                 ended = bool(self.trouble)
             except EngineError as error:
-                gone = error.status == 404
-                self.trouble = "the container was removed while it ran" if gone else str(error)
+                self.gone = error.status == 404
+                self.trouble = "the container was removed while it ran" if self.gone else str(error)
                 ended = True
             if not ended:
                 self._over.wait(_AGAIN_S)
@@ -157,10 +159,9 @@ class Following:
             return any("StatusCode" in said for said in answer.objects())
 
     def _note_away(self, away: EngineAway) -> None:
-        self.restarted = True
         now = time.monotonic()
         if self._away_since is None:
-            self._away_since = now
+            self._away_since, self.away_at = now, time.time()
             self._complain(f"{away}; what the container says comes when the engine is back")
         if now - self._away_since > self._patience_s:
             self.trouble = f"{away}, and did not for {self._patience_s:.0f} s"
