@@ -47,6 +47,10 @@ class DockerAgent(Agent):
     def wait_for_container(self) -> None:
         until(lambda: docker("ps", "-q", "--filter", f"name=^{self.container}$"))
 
+    def wait_for_container_that_ended(self) -> None:
+        ended = ("--filter", "status=exited", "--filter", f"name=^{self.container}$")
+        until(lambda: docker("ps", "-aq", *ended))
+
     def left(self) -> str:
         """Return what is left in the engine of the node and its attempt."""
         attempt = self.plan.node_id.rpartition(".")[0]

@@ -16,6 +16,8 @@ class Relay:
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._server: socket.socket | None = None
         self.requests = 0
+        self.cut_at = b""
+        """What in a request makes it the last one that gets through, without its answer."""
 
     @property
     def url(self) -> str:
@@ -50,21 +52,24 @@ class Relay:
             far = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             far.connect(self._engine)
             self._pairs.append((near, far))
-            threading.Thread(target=_carry, args=(near, far), daemon=True).start()
+            threading.Thread(target=self._carry, args=(near, far), daemon=True).start()
 
-
-def _carry(near: socket.socket, far: socket.socket) -> None:
-    """Carry bytes both ways until either side ends."""
-    with near, far, selectors.DefaultSelector() as selector:
-        selector.register(near, selectors.EVENT_READ, far)
-        selector.register(far, selectors.EVENT_READ, near)
-        while True:
-            for key, _ in selector.select():
-                try:
-                    data = key.fileobj.recv(65536)  # type: ignore[union-attr]
-                    if data:
-                        key.data.sendall(data)
-                except OSError:
-                    data = b""
-                if not data:
-                    return
+    def _carry(self, near: socket.socket, far: socket.socket) -> None:
+        """Carry bytes both ways until either side ends."""
+        with near, far, selectors.DefaultSelector() as selector:
+            selector.register(near, selectors.EVENT_READ, far)
+            selector.register(far, selectors.EVENT_READ, near)
+            while True:
+                for key, _ in selector.select():
+                    try:
+                        data = key.fileobj.recv(65536)  # type: ignore[union-attr]
+                        if data:
+                            key.data.sendall(data)
+                    except OSError:
+                        data = b""
+                    if data and self.cut_at and self.cut_at in data:
+                        self.cut_at = b""
+                        self.cut()
+                        return
+                    if not data:
+                        return

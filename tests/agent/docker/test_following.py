@@ -1,6 +1,7 @@
 """What a container writes arrives whole and in order, whatever becomes of the engine meanwhile."""
 
 import select
+import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -108,6 +109,23 @@ def test_a_stop_reaches_the_container_once_the_engine_is_back(
     node.wait()
     assert node.ended() == ("stopped", "")
     assert node.lines()[-1] == "saving"
+
+
+def test_a_container_that_started_although_no_answer_came_is_not_started_again(
+    agent: MakeAgent, relay: Relay, tmp_path: Path
+) -> None:
+    node = agent("echo ran; echo 1 >>/opt/ml/model/ran", engine=relay.url)
+    relay.cut_at = b"/start "
+    node.start()
+    node.wait_for_container_that_ended()
+    relay.open()
+    node.wait()
+    assert node.ended() == ("completed", "")
+    assert [line for line in node.lines() if line == "ran"] == ["ran"]
+    with tarfile.open(tmp_path / "out/job-1/output/model.tar.gz") as tar:
+        made = tar.extractfile("ran")
+        assert made is not None
+        assert made.read() == b"1\n"
 
 
 def test_an_engine_that_never_comes_back_ends_the_wait(relay: Relay) -> None:

@@ -7,9 +7,10 @@ again by its name, and goes on where the last one stopped.
 import os
 import shutil
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Any, Final
 
 from trainshed.agent.command import toolkit_secret, variables
 from trainshed.agent.node import Node, NodeOver
@@ -38,6 +39,10 @@ _ARCHIVE: Final = "/opt/trainshed/sourcedir.tar.gz"
 """Where the container finds the code that the agent fetched."""
 _NEVER: Final = "0001-01-01T00:00:00Z"
 """When a container that has not been started was."""
+_CONFLICT: Final = 409
+_CONFLICTS: Final = 20
+_AGAIN_S: Final = 0.5
+"""How often, and how far apart, to try for a name that another request holds."""
 
 
 class DockerRuntime:
@@ -94,6 +99,9 @@ class DockerRuntime:
 
     def find(self, node: Node) -> Container | None:
         """Return the container that an agent before us has started, or was about to."""
+        if (left := Left.read(node.folder)) is not None:
+            # The settings may name another engine by now; the container stays where it is.
+            self._engine = Engine(left.engine)
         engine = self._connected()
         path = f"/containers/{spec.container_name(node.plan)}/json"
         try:
@@ -109,7 +117,7 @@ class DockerRuntime:
             ) from error
         container, image = str(found["Id"]), found["Config"]
         stop_signal = str(image.get("StopSignal") or spec.STOP_SIGNAL)
-        if found["State"]["StartedAt"] != _NEVER:
+        if _is_started(found):
             return self._followed(node, container, stop_signal)
         return None if node.stop.asked else self._started(node, container, stop_signal)
 
@@ -202,13 +210,25 @@ class DockerRuntime:
             remove_containers(engine, plan.node_id)
             used = network.ensure(engine, plan, node.log.say)
             body["HostConfig"]["NetworkMode"] = used
-            made = engine.post("/containers/create", body, name=spec.container_name(plan))
-        return str(made["Id"])
+            return _created(engine, plan, body)
 
     def _started(self, node: Node, container: str, stop_signal: str) -> Container:
         engine = self._connected()
+        tell = self._tell_away(node)
+        unsure: list[EngineAway] = []
+
+        def start() -> None:
+            # An engine that went away over it may have started it, and it may be over by now: an
+            # engine that is asked again then would run it again.
+            if not (unsure and _has_started(engine, container)):
+                engine.post(f"/containers/{container}/start")
+
+        def note(away: EngineAway) -> None:
+            unsure.append(away)
+            tell(away)
+
         try:
-            patiently(lambda: engine.post(f"/containers/{container}/start"), self._tell_away(node))
+            patiently(start, note)
         except EngineError as error:
             if (never_ran := refused_command(error)) is not None:
                 return never_ran
@@ -225,7 +245,12 @@ class DockerRuntime:
                 node.log.say(f"what the container wrote still belongs to its user: {error}")
 
         return DockerContainer(
-            engine, container, stop_signal=stop_signal, complain=node.log.say, settle=settle
+            engine,
+            container,
+            stop_signal=stop_signal,
+            complain=node.log.say,
+            settle=settle,
+            stopping=node.journal.last(Kind.STOPPING) is not None,
         )
 
     def _tell_away(self, node: Node) -> Callable[[EngineAway], None]:
@@ -238,6 +263,30 @@ class DockerRuntime:
             told.append(str(away))
 
         return tell
+
+
+def _created(engine: Engine, plan: NodePlan, body: dict[str, Any]) -> str:
+    """Make a container; what an agent that died had asked for may be made only now, and goes."""
+    tries = 0
+    while True:
+        try:
+            made = engine.post("/containers/create", body, name=spec.container_name(plan))
+        except EngineError as error:
+            tries += 1
+            if error.status != _CONFLICT or tries > _CONFLICTS:
+                raise
+            time.sleep(_AGAIN_S)
+            remove_containers(engine, plan.node_id)
+        else:
+            return str(made["Id"])
+
+
+def _has_started(engine: Engine, container: str) -> bool:
+    return _is_started(engine.get(f"/containers/{container}/json"))
+
+
+def _is_started(found: Mapping[str, Any]) -> bool:
+    return bool(found["State"]["StartedAt"] != _NEVER)
 
 
 def _cache(node: Node) -> Path:
