@@ -1,20 +1,14 @@
-"""Looks into an image through the container engine, without running anything of it.
+"""Gathers what ``trainshed lint`` asks of an image, without running anything of it."""
 
-A container is created, its files are asked about one by one, and it is removed. Nothing is
-exported as a whole: images for GPUs are larger than many disks have room for.
-"""
-
-import base64
-import io
-import json
 import re
-import tarfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from trainshed.agent.runtimes.docker.engine import Engine, EngineError, Stream
+from trainshed.agent.runtimes.docker import files
+from trainshed.agent.runtimes.docker.engine import Engine
+from trainshed.agent.runtimes.docker.files import ImageFiles
 from trainshed.client.errors import ClientError
 from trainshed.client.lint import scripts
 from trainshed.client.lint.command import Line, take_apart
@@ -25,10 +19,6 @@ _READ: Final = 256 * 1024
 """Bytes of a script that are read; a larger file is no script."""
 _LISTED: Final = 512 * 1024 * 1024
 """Bytes of /opt/ml that are passed over to list its files."""
-_DIRECTORY: Final = 1 << 31
-_LINK: Final = 1 << 27
-"""Bits of a file's mode, as the engine's JSON has them (those of Go's FileMode)."""
-_LINKS: Final = 16
 _BUNDLES: Final = (
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -46,57 +36,39 @@ def look(engine: Engine, name: str) -> ImageFacts:
         ClientError: the engine has no such image.
         EngineError: the engine said no.
     """
-    try:
-        found = engine.get(f"/images/{name}/json")
-    except EngineError as error:
-        if error.status != 404:
-            raise
+    found = files.described(engine, name)
+    if found is None:
         raise ClientError(
             f"there is no folder and no image of the name {name}", f"docker pull {name}"
-        ) from error
-    with _created(engine, str(found["Id"])) as container:
-        return _facts(_Files(engine, container), engine, found, name)
+        )
+    image, machine = str(found["Id"]), files.architecture(engine)
+    with files.opened(engine, image, {"trainshed.lint": image}) as inside:
+        return _facts(_Image(inside), found, _config(found.get("Config") or {}, name), machine)
 
 
-@contextmanager
-def _created(engine: Engine, image: str) -> Iterator[str]:
-    body = {
-        "Image": image,
-        "Entrypoint": ["/"],  # never started; an engine makes no container without a command
-        "Labels": {"trainshed.lint": image},
-        "HostConfig": {"NetworkMode": "none"},
-    }
-    container = str(engine.post("/containers/create", body)["Id"])
-    try:
-        yield container
-    finally:
-        engine.delete(f"/containers/{container}", force="true", v="true")
-
-
-def _facts(files: "_Files", engine: Engine, found: Mapping[str, Any], name: str) -> ImageFacts:
-    config = _config(found.get("Config") or {}, name)
+def _facts(image: "_Image", found: Mapping[str, Any], config: Config, machine: str) -> ImageFacts:
     programs = {}
     for program in ("train", "python3", "mpirun", "sshd"):
         extra = ("/usr/sbin",) if program == "sshd" else ()  # it is started by its path
-        if file := files.which(program, (*config.path, *extra)):
+        if file := image.which(program, (*config.path, *extra)):
             programs[program] = file
-    if "python3" not in programs and (file := files.which("python", config.path)):
+    if "python3" not in programs and (file := image.which("python", config.path)):
         programs["python3"] = file
-    start, missing = _start(files, config, programs.get("train"))
+    start, missing = _start(image, config, programs.get("train"))
     python = programs.get("python3")
     version = None if python is None else _version(python.path)
     return ImageFacts(
         config=config,
         architecture=str(found.get("Architecture", "")),
-        machine=str(engine.get("/version").get("Arch", "")),
+        machine=machine,
         size=int(found.get("Size", 0)),
         programs=programs,
         start=start,
         missing=missing,
-        interpreters=_interpreters(files, config, start),
-        under_opt_ml=files.below("/opt/ml"),
-        certificates=any(files.stat(path) for path in _BUNDLES),
-        mpi4py=python is None or version is None or _mpi4py(files, python.path, version),
+        interpreters=_interpreters(image, config, start),
+        under_opt_ml=image.under_opt_ml(),
+        certificates=any(map(image.has, _BUNDLES)),
+        mpi4py=python is None or version is None or _mpi4py(image, python.path, version),
         python=version,
     )
 
@@ -118,19 +90,19 @@ def _config(found: Mapping[str, Any], name: str) -> Config:
     )
 
 
-def _start(files: "_Files", config: Config, train: File | None) -> tuple[File | None, str]:
+def _start(image: "_Image", config: Config, train: File | None) -> tuple[File | None, str]:
     """Return the script that is process 1, and the path at which one is missing."""
     if not config.entrypoint:
-        return (None, "") if train is None else (files.read(train), "")
-    program = files.find(config.entrypoint[0], config)
+        return (None, "") if train is None else (image.read(train), "")
+    program = image.find(config.entrypoint[0], config)
     if program is None:
         return None, config.entrypoint[0]
     line = started(config.entrypoint)
     if not _names_a_file(line):
         return None, ""
-    script = files.find(line.script, config)
+    script = image.find(line.script, config)
     if script is not None:
-        return files.read(script), ""
+        return image.read(script), ""
     # Below /opt/ml lies what the job brings; in a shell's text it may be anything.
     brought = str(PurePosixPath(config.folder, line.script)).startswith("/opt/ml")
     return None, "" if brought or take_apart(config.entrypoint).text else line.script
@@ -140,15 +112,15 @@ def _names_a_file(line: Line) -> bool:
     return bool(line.script) and not line.script.startswith("-")
 
 
-def _interpreters(files: "_Files", config: Config, start: File | None) -> dict[str, bool]:
+def _interpreters(image: "_Image", config: Config, start: File | None) -> dict[str, bool]:
     text = (start.text if start else None) or ""
     path = scripts.interpreter_path(text)
     if not path:
         return {}
-    found = {path: files.stat(path) is not None}
+    found = {path: image.has(path)}
     words = scripts.first_line(text)[2:].split()[1:]
     if PurePosixPath(path).name == "env" and words and not words[0].startswith("-"):
-        found[words[0]] = files.which(words[0], config.path) is not None
+        found[words[0]] = image.which(words[0], config.path) is not None
     return found
 
 
@@ -157,7 +129,7 @@ def _version(path: str) -> tuple[int, int] | None:
     return (int(found[1]), int(found[2])) if found else None
 
 
-def _mpi4py(files: "_Files", python: str, version: tuple[int, int]) -> bool:
+def _mpi4py(image: "_Image", python: str, version: tuple[int, int]) -> bool:
     prefix, name = PurePosixPath(python).parents[1], f"python{version[0]}.{version[1]}"
     folders = (
         f"{prefix}/lib/{name}/site-packages",
@@ -165,32 +137,25 @@ def _mpi4py(files: "_Files", python: str, version: tuple[int, int]) -> bool:
         f"/usr/local/lib/{name}/site-packages",
         "/usr/lib/python3/dist-packages",
     )
-    return any(files.stat(f"{folder}/mpi4py") for folder in folders)
+    return any(image.has(f"{folder}/mpi4py") for folder in folders)
 
 
-class _Files:
-    """The files of a container that was created and never started."""
+class _Image:
+    """Finds files in an image, and reads those that may be scripts."""
 
-    def __init__(self, engine: Engine, container: str) -> None:
-        self._engine = engine
-        self._path = f"/containers/{container}/archive"
+    def __init__(self, files: ImageFiles) -> None:
+        self._files = files
+
+    def has(self, path: str) -> bool:
+        """Tell whether there is anything at a path."""
+        return self._files.find(path) is not None
 
     def stat(self, path: str) -> File | None:
         """Return the file or folder at a path, links followed; None when nothing is there."""
-        for _ in range(_LINKS):
-            try:
-                header = self._engine.head(self._path, path=path)["X-Docker-Container-Path-Stat"]
-            except EngineError as error:
-                if error.status == 404:
-                    return None
-                raise
-            found = json.loads(base64.b64decode(header))
-            if not found["mode"] & _LINK:
-                folder = bool(found["mode"] & _DIRECTORY)
-                executable = bool(found["mode"] & 0o111) and not folder
-                return File(path=path, executable=executable, size=found["size"])
-            path = str(PurePosixPath(path).parent / found["linkTarget"])
-        return None
+        found = self._files.find(path)
+        if found is None:
+            return None
+        return File(path=found.path, executable=found.executable, size=found.size)
 
     def which(self, name: str, folders: tuple[str, ...]) -> File | None:
         """Return the program that ``PATH`` finds; one that is not executable if no other is."""
@@ -207,48 +172,9 @@ class _Files:
         """Return a file with its text, if it is one."""
         if file.size > _READ:
             return file
-        with self._engine.stream("GET", self._path, path=file.path) as stream:
-            data = b"".join(stream)
-        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-            member = archive.next()
-            content = archive.extractfile(member) if member and member.isfile() else None
-            raw = content.read() if content else b""
-        if b"\0" in raw:
-            return file
-        text = raw.decode("utf-8", "replace")
-        return File(path=file.path, executable=file.executable, size=file.size, text=text)
+        raw = self._files.read(file.path)
+        return file if b"\0" in raw else replace(file, text=raw.decode("utf-8", "replace"))
 
-    def below(self, path: str) -> tuple[str, ...]:
-        """Return the files and links below a folder; those of the first 512 MB."""
-        if self.stat(path) is None:
-            return ()
-        names = []
-        with self._engine.stream("GET", self._path, path=path) as stream:
-            reader = _Reader(stream)
-            with tarfile.open(fileobj=reader, mode="r|") as archive:
-                for member in archive:
-                    if not member.isdir():
-                        names.append(str(PurePosixPath(path).parent / member.name))
-                    if reader.count > _LISTED:
-                        break
-        return tuple(names)
-
-
-class _Reader(io.RawIOBase):
-    """A stream as a file that is read forwards."""
-
-    def __init__(self, stream: Stream) -> None:
-        self._pieces = iter(stream)
-        self._rest = b""
-        self.count = 0
-
-    def read(self, size: int = -1) -> bytes:
-        """Return up to ``size`` bytes; fewer only at the end."""
-        parts, length = [self._rest], len(self._rest)
-        while length < size and (piece := next(self._pieces, b"")):
-            parts.append(piece)
-            length += len(piece)
-        data = b"".join(parts)
-        self._rest = data[size:]
-        self.count += min(size, length)
-        return data[:size]
+    def under_opt_ml(self) -> tuple[str, ...]:
+        """Return the files and links below ``/opt/ml``; those of the first 512 MB."""
+        return self._files.below("/opt/ml", _LISTED)

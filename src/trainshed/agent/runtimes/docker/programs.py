@@ -1,26 +1,20 @@
 """Which programs an image has: looked up in its files, without running anything of it.
 
-A container is made of the image and never started; where its files are is asked of the engine.
 What was found is kept by the image's id, so each image is looked into once on a machine.
 """
 
-import base64
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Final
 
-from trainshed.agent.runtimes.docker.engine import Engine, EngineError
+from trainshed.agent.runtimes.docker import files
+from trainshed.agent.runtimes.docker.engine import Engine
 from trainshed.agent.runtimes.docker.spec import Image
 from trainshed.contract.tree import Tree
 
 _PYTHONS: Final = ("python3", "python")
-_EXECUTABLE: Final = 0o111
-_LINKS: Final = 16
-"""How many links may follow one another."""
-_GO_DIR, _GO_LINK = 1 << 31, 1 << 27
-"""Bits of a file mode as the engine tells it. Source: Go's os.FileMode."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,50 +68,19 @@ def _kept_in(file: Path) -> dict[str, Any]:
 def _looked_up(
     engine: Engine, image: Image, folders: Sequence[str], labels: dict[str, str]
 ) -> Programs:
-    body = {
-        "Image": image.id,
-        "Entrypoint": ["/"],  # never started; an engine makes no container without a command
-        "Labels": labels,
-        "HostConfig": {"NetworkMode": "none"},
-    }
-    container = str(engine.post("/containers/create", body)["Id"])
-    try:
+    with files.opened(engine, image.id, labels) as inside:
         return Programs(
-            train=_first(engine, container, folders, ["train"]),
-            python=_first(engine, container, folders, _PYTHONS),
-            code=_about(engine, container, str(Tree().code)) is not None,
+            train=_first(inside, folders, ["train"]),
+            python=_first(inside, folders, _PYTHONS),
+            code=inside.find(str(Tree().code)) is not None,
         )
-    finally:
-        engine.delete(f"/containers/{container}", force="true", v="true")
 
 
-def _first(engine: Engine, container: str, folders: Sequence[str], names: Sequence[str]) -> str:
+def _first(inside: files.ImageFiles, folders: Sequence[str], names: Sequence[str]) -> str:
     for name in names:
         for folder in folders:
             path = f"{folder.rstrip('/')}/{name}"
-            if _is_program(engine, container, path):
+            found = inside.find(path)
+            if found is not None and found.executable:
                 return path
     return ""
-
-
-def _is_program(engine: Engine, container: str, path: str) -> bool:
-    for _ in range(_LINKS):
-        said = _about(engine, container, path)
-        if said is None:
-            return False
-        if not said["mode"] & _GO_LINK:
-            return not said["mode"] & _GO_DIR and bool(said["mode"] & _EXECUTABLE)
-        path = str(PurePosixPath(path).parent / said["linkTarget"])
-    return False
-
-
-def _about(engine: Engine, container: str, path: str) -> dict[str, Any] | None:
-    """Return what the engine tells of a file; None when there is none."""
-    try:
-        headers = engine.head(f"/containers/{container}/archive", path=path)
-    except EngineError as error:
-        if error.status == 404:
-            return None
-        raise
-    said: dict[str, Any] = json.loads(base64.b64decode(headers["X-Docker-Container-Path-Stat"]))
-    return said
