@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from trainshed.agent.runtimes.docker import sockets
+from trainshed.agent.runtimes.docker.engine import find_socket
 from trainshed.app.backends import containers, local
 from trainshed.app.settings import Settings, SettingsError, engine_socket, load
 from trainshed.domain.instances import Instance
@@ -79,3 +81,11 @@ def test_the_engine_is_looked_for_where_it_usually_is(tmp_path: Path) -> None:
         podman.bind(str(place / "podman.sock"))
         found = engine_socket("", {"XDG_RUNTIME_DIR": str(tmp_path)})
     assert found in {f"unix://{place}/podman.sock", "unix:///var/run/docker.sock"}
+
+
+def test_a_server_offers_what_its_agents_will_find(tmp_path: Path) -> None:
+    environment = {"XDG_RUNTIME_DIR": str(tmp_path)}
+    assert sockets.usual(environment)[:2] == ["/var/run/docker.sock", f"{tmp_path}/docker.sock"]
+    with socket.socket(socket.AF_UNIX) as rootless:
+        rootless.bind(str(tmp_path / "docker.sock"))
+        assert engine_socket("", environment) == f"unix://{find_socket('', environment)}"

@@ -30,6 +30,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from trainshed.agent.runtimes.docker import sockets
 from trainshed.domain import sizes
 from trainshed.domain.errors import TrainshedError
 from trainshed.domain.instances import Instance
@@ -190,10 +191,8 @@ def engine_socket(configured: str, environment: Mapping[str, str]) -> str:
     """
     if configured or environment.get("DOCKER_HOST"):
         return configured or environment["DOCKER_HOST"]
-    usual = [Path("/var/run/docker.sock"), Path("/run/podman/podman.sock")]
-    if runtime := environment.get("XDG_RUNTIME_DIR"):
-        usual.insert(1, Path(runtime) / "podman" / "podman.sock")
-    return next((f"unix://{path}" for path in usual if path.is_socket()), "")
+    found = sockets.found(environment)
+    return f"unix://{found}" if found else ""
 
 
 def interpreter(environment: str) -> str:

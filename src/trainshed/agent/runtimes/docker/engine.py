@@ -11,9 +11,10 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlencode
+
+from trainshed.agent.runtimes.docker import sockets
 
 _TIMEOUT_S: Final = 120.0
 """How long an engine may think about a call that waits for nothing."""
@@ -85,21 +86,14 @@ def find_socket(asked: str, environment: Mapping[str, str]) -> str:
                 "(unix:///path/of/its.sock): the job's folders are mounted from here",
             )
         return named.removeprefix(_UNIX)
-    places = _usual_places(environment)
-    for path in places:
-        if Path(path).is_socket():
-            return path
+    if path := sockets.found(environment):
+        return path
+    places = ", ".join(sockets.usual(environment))
     raise EngineError(
         0,
-        f"no container engine was found: there is no socket at {', '.join(places)}; start "
+        f"no container engine was found: there is no socket at {places}; start "
         "Docker or Podman, or name the socket (engine of [backends.docker], or DOCKER_HOST)",
     )
-
-
-def _usual_places(environment: Mapping[str, str]) -> list[str]:
-    own = environment.get("XDG_RUNTIME_DIR", "")
-    rootless = [f"{own}/docker.sock", f"{own}/podman/podman.sock"] if own else []
-    return ["/var/run/docker.sock", *rootless, "/run/podman/podman.sock"]
 
 
 class Engine:
