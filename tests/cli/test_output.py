@@ -89,6 +89,7 @@ def test_how_a_job_ended_is_its_exit_code(status: str, secondary: str, code: int
     [
         ("AlgorithmError: , exit code: 137", "memory"),
         ("AlgorithmError: ModuleNotFoundError: No module named 'x'", "requirements.txt"),
+        ('ErrorMessage "/usr/bin/python3: No module named pip"', "without pip"),
         ("train.py: error: unrecognized arguments: --x 1, exit code: 2", "argparse"),
         ("ClientError: Data download failed: S3 key: s3://b/k matched no files on s3", "--data"),
         ("AlgorithmError: something else, exit code: 1", "trainshed logs j-1"),
@@ -100,4 +101,8 @@ def test_a_failure_comes_with_something_to_do(reason: str, words: str) -> None:
 
 def test_a_reason_that_says_what_to_do_needs_no_hint() -> None:
     assert hint("ClientError: the image cannot be pulled. What to do: log in", "j-1") == ""
+    assert (
+        hint("AlgorithmError: out of memory: the kernel killed the container; use …", "j-1") == ""
+    )
+    assert hint("AlgorithmError: there was no room left on what it wrote to: make …", "j-1") == ""
     assert hint("ClientError: channel train matched no files on s3", "j-1") != ""

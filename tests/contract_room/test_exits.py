@@ -112,12 +112,42 @@ def test_margins_of_ranks_and_groups_are_cut_off() -> None:
             "AlgorithmError: the entrypoint was not found (sh: 1: ./go: not found), exit code: 127",
         ),
         (126, "", "", False, "AlgorithmError: the entrypoint is not executable, exit code: 126"),
+        (
+            127,
+            "",
+            "sh: tra: not found\n",
+            False,
+            "AlgorithmError: the entrypoint was not found (sh: tra: not found), exit code: 127",
+        ),
     ],
 )
 def test_the_reason_reads_as_the_services_with_the_cause_in_it(
     exit_code: int, failure: str, stderr: str, oom: bool, reason: str
 ) -> None:
     assert failure_reason(exit_code, failure, stderr, oom) == reason
+
+
+@pytest.mark.parametrize(
+    ("stderr", "words"),
+    [
+        ('exec: "train": executable file not found in $PATH', "ContainerEntrypoint names another"),
+        ("/w.sh: 3: exec: train: not found", "ContainerEntrypoint names another"),
+        ("exec /usr/local/bin/train: no such file or directory", "ends as on Windows"),
+        (
+            'standard_init_linux.go:228: exec user process caused: "no such file or directory"',
+            "ends as on Windows",
+        ),
+        ("exec /opt/go: exec format error", "cannot be run (exec /opt/go: exec format error); it"),
+    ],
+)
+def test_a_command_that_never_ran_is_said_with_what_to_do(stderr: str, words: str) -> None:
+    assert words in failure_reason(127, "", stderr, False)
+
+
+def test_a_path_that_is_not_there_speaks_for_itself() -> None:
+    said = 'exec: "/nope": stat /nope: no such file or directory'
+    reason = f"AlgorithmError: the entrypoint was not found ({said}), exit code: 127"
+    assert failure_reason(127, "", said, False) == reason
 
 
 def test_a_want_of_memory_is_said_with_what_to_do() -> None:

@@ -4,6 +4,12 @@ import re
 from typing import Final
 
 _HINTS: Final = (
+    # These reasons say what to do themselves.
+    (r"out of memory: the kernel|there was no room left on what it wrote to", ""),
+    (
+        r"No module named '?pip\b",
+        "nothing can be installed without pip: install it, or the requirements, in the image",
+    ),
     (
         r"No module named '?([\w.]+)|ModuleNotFoundError|ImportModuleError",
         "add the package to a requirements.txt beside the script",

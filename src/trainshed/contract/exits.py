@@ -26,6 +26,12 @@ _LAST_LINE: Final = 200
 """Characters of a line of stderr that is no known form of error."""
 _NO_SPACE: Final = "No space left on device"
 """What every program says of a write for which there is no room. Source: ENOSPC of errno(3)."""
+_NO_TRAIN: Final = re.compile(r"""\btrain["']?: (?:executable file )?not found""")
+"""What an engine, or a shell that hands its arguments on, says of an image without ``train``."""
+_NO_INTERPRETER: Final = re.compile(
+    r"(?:standard_init_linux\.go:\d+: )?exec (?:user process caused|[^\s:\"]+): \"?no such file"
+)
+"""What a container says whose command the kernel looked at: it is there, what runs it is not."""
 _RECENT: Final = 4096
 """Characters of stderr in which the reason of an end is looked for."""
 _GAP: Final = " [...] "
@@ -123,9 +129,30 @@ def cause_of(exit_code: int, stderr_tail: str, oom: bool, disk_full: bool = Fals
         return f"{killed}; if nobody stopped it, the machine may have run out of memory"
     if killed or exit_code not in {126, 127}:
         return killed
-    words = "is not executable" if exit_code == 126 else "was not found"
     last = last_line(stderr_tail)[:_LAST_LINE]
-    return f"the entrypoint {words}" + (f" ({last})" if last else "")
+    return _not_run(exit_code, last)
+
+
+def _not_run(exit_code: int, last: str) -> str:
+    """Return why a command never ran, and what to do where its last words leave that open."""
+    words = "is not executable" if exit_code == 126 else "was not found"
+    todo = ""
+    if "exec format error" in last.lower():
+        words = "cannot be run"
+        todo = "it is built for another processor, or is a script that does not begin with #!"
+    elif _NO_INTERPRETER.match(last):
+        todo = (
+            "if it is there: the interpreter that its first line names is not, or the line ends as "
+            "on Windows"
+        )
+    elif _NO_TRAIN.search(last):
+        todo = (
+            "the image is started with the argument train, so its ENTRYPOINT takes that, or train "
+            "is a program on its PATH, or ContainerEntrypoint names another"
+        )
+    return (
+        f"the entrypoint {words}" + (f" ({last})" if last else "") + (f"; {todo}" if todo else "")
+    )
 
 
 def last_line(text: str) -> str:

@@ -21,7 +21,7 @@ MIB = 1024 * 1024
         (("nowhere",), 127, ["the entrypoint was not found", '"nowhere"']),
         (("/etc/passwd",), 126, ["the entrypoint is not executable", "permission denied"]),
         (("/opt/odd",), 127, ["the entrypoint was not found", "no such file or directory"]),
-        (("/opt/junk",), 127, ["the entrypoint was not found", "exec format error"]),
+        (("/opt/junk",), 127, ["the entrypoint cannot be run", "exec format error"]),
     ],
 )
 def test_what_cannot_be_run_is_told_as_a_shell_does(
@@ -105,6 +105,7 @@ def test_an_instance_larger_than_the_machine_is_said_in_the_log(agent: MakeAgent
     ("asked", "words"),
     [
         (Resources(cpus=1, memory=1 << 30, gpus=4), "ml.m5.large has 4 GPUs, this machine's engin"),
+        (Resources(cpus=1, memory=1 << 30, gpus=1), "ml.m5.large has 1 GPU, this machine's engine"),
         (Resources(cpus=1, memory=1 << 30, shm=1 << 50), "a /dev/shm of 1048576.0 GiB was asked"),
     ],
 )
@@ -122,7 +123,8 @@ def test_what_the_machine_has_not_fails_at_once(
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("Not A Name", 'the image "Not A Name": '),
+        ("Not A Name", 'TrainingImage "Not A Name" is no name of an image: '),
+        (f"sha256:{'0' * 64}", "ids cannot be pulled; name the image by its tag"),
         ("", "names no TrainingImage"),
     ],
 )

@@ -86,8 +86,8 @@ def share(plan: NodePlan, machine: Machine, free: int) -> Share:
         found = str(machine.gpus) if machine.gpus else "none"
         raise NodeOver(
             Outcome.FAILED,
-            f"ClientError: instance type {plan.instance_type} has {wanted.gpus} GPUs, this "
-            f"machine's engine offers {found}; use an instance type without, or say what "
+            f"ClientError: instance type {plan.instance_type} has {_counted(wanted.gpus)}, "
+            f"this machine's engine offers {found}; use an instance type without, or say what "
             f'"{plan.instance_type}" means here in [backends.docker.instances] (gpus = 0)',
         )
     if wanted.shm > machine.memory:
@@ -122,6 +122,10 @@ def _notes(instance_type: str, wanted: Resources, machine: Machine, free: int) -
             f"{_gib(free)} free"
         )
     return notes
+
+
+def _counted(gpus: int) -> str:
+    return f"{gpus} GPU" if gpus == 1 else f"{gpus} GPUs"
 
 
 def _gib(size: int) -> str:

@@ -61,8 +61,7 @@ def authorization(name: str) -> dict[str, str]:
     except _NoAccount as error:
         raise NodeOver(
             Outcome.FAILED,
-            f'ClientError: no access to the image "{name}": {error}. '
-            f"What to do: {_advice(name)}",
+            f'ClientError: no access to the image "{name}": {error}. What to do: {_advice(name)}',
         ) from error
     if account is None:
         return {}
