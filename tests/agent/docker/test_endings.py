@@ -99,7 +99,7 @@ def test_a_container_that_is_being_removed_was(
     assert taken_along(engine(BEFORE), _state(code, **changes), None) == lost
 
 
-def _ended(engine: Engine, *, stopping: bool) -> Exit:
+def _ended(engine: Engine, *, stopping: bool, asked: bool = False) -> Exit:
     container = DockerContainer(
         engine,
         "c",
@@ -108,13 +108,19 @@ def _ended(engine: Engine, *, stopping: bool) -> Exit:
         settle=lambda: None,
         stopping=stopping,
     )
+    if asked:
+        container.terminate()
     while container.read(container.outputs[0]) is not None:
         select.select([container.outputs[0]], [], [], 60)
     return container.collect()
 
 
-def test_what_was_to_be_stopped_is_not_lost_when_the_engine_did_it(engine: MakeEngine) -> None:
-    assert _ended(engine(AFTER, state=_state(137)), stopping=True) == Exit(exit_code=137)
+@pytest.mark.parametrize("stopping", [True, False])
+def test_what_was_to_be_stopped_is_not_lost_when_the_engine_did_it(
+    engine: MakeEngine, *, stopping: bool
+) -> None:
+    ended = _ended(engine(AFTER, state=_state(137)), stopping=stopping, asked=not stopping)
+    assert ended == Exit(exit_code=137)
 
 
 def test_what_was_to_be_stopped_is_not_lost_when_somebody_removed_it(engine: MakeEngine) -> None:

@@ -145,6 +145,7 @@ class DockerContainer:
 
     def _signal(self, name: str) -> None:
         """Send a signal, as soon as the engine takes it, in a thread: it may take its time."""
+        self._signalled = True
         threading.Thread(
             target=self._send, args=(name,), name=f"docker-{name}", daemon=True
         ).start()
