@@ -7,9 +7,10 @@ import pytest
 
 from trainshed.agent.runtimes.docker import sockets
 from trainshed.agent.runtimes.docker.engine import find_socket
-from trainshed.app.backends import containers, local
+from trainshed.app.backends import containers, has_nodes, local
 from trainshed.app.settings import Settings, SettingsError, engine_socket, load
 from trainshed.domain.instances import Instance
+from trainshed.testing.plans import node_plan
 
 
 def settings(folder: Path, text: str) -> Settings:
@@ -89,3 +90,17 @@ def test_a_server_offers_what_its_agents_will_find(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as rootless:
         rootless.bind(str(tmp_path / "docker.sock"))
         assert engine_socket("", environment) == f"unix://{find_socket('', environment)}"
+
+
+def test_the_nodes_that_a_former_start_left_are_seen(tmp_path: Path) -> None:
+    assert not has_nodes(tmp_path, "docker")
+    torn = tmp_path / "nodes" / "torn"
+    torn.mkdir(parents=True)
+    (torn / "plan.json").write_text("{")
+    assert not has_nodes(tmp_path, "docker")
+    plan = node_plan(tmp_path, server_url="http://127.0.0.1:1", token="t", runtime="docker")
+    folder = tmp_path / "nodes" / plan.node_id
+    folder.mkdir()
+    (folder / "plan.json").write_text(plan.to_json())
+    assert has_nodes(tmp_path, "docker")
+    assert not has_nodes(tmp_path, "process")

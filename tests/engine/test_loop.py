@@ -38,20 +38,21 @@ class House:
         return NOON + timedelta(seconds=self.seconds)
 
     @asynccontextmanager
-    async def engine(self, **members: float) -> AsyncIterator[None]:
+    async def engine(self, name: str = "local", **members: float) -> AsyncIterator[None]:
+        """Run an engine whose one backend has a name."""
         site = Site(
             server_url="http://127.0.0.1:1",
             secret="secret",
             objects={},
-            capabilities={"local": self.driver.capabilities},
+            capabilities={name: self.driver.capabilities},
         )
         engine = Engine(
             records=self.records,
             changes=self.changes,
-            drivers={"local": self.driver},
+            drivers={name: self.driver},
             site=site,
             clock=self.now,
-            backend="local",
+            backend=name,
             **members,
         )
         running = asyncio.create_task(engine.run())
@@ -222,6 +223,24 @@ async def test_a_lost_node_is_noticed_although_another_job_changes_all_the_time(
         )
         changing.cancel()
     assert again.secondary is SecondaryStatus.STARTING
+
+
+@pytest.mark.parametrize("stopping", [False, True])
+async def test_a_job_whose_backend_is_not_configured_any_more_fails_and_says_what_is_left(
+    house: House, caplog: pytest.LogCaptureFixture, *, stopping: bool
+) -> None:
+    one = job()
+    await house.records.add(one, {})
+    async with house.engine():
+        found = await house.until(one.arn, launched)
+    if stopping:
+        await house.records.swap(found, replace(found, stop_wish=NOON))
+    async with house.engine("other"):
+        done = await house.until(one.arn, lambda found: found.cleaned)
+    assert done.failure_reason == (
+        "ClientError: the backend 'local' is not configured; known: other"
+    )
+    assert f"nodes is left: {one.id}.1.algo-1" in caplog.text
 
 
 async def test_a_driver_that_can_not_launch_fails_the_job_and_leaves_nothing(house: House) -> None:

@@ -11,6 +11,7 @@ from trainshed.app.settings import (
     inherited_environment,
     interpreter,
 )
+from trainshed.domain.plan import NodePlan
 from trainshed.drivers import registry
 from trainshed.drivers.base import Capabilities, Driver
 
@@ -24,14 +25,16 @@ _SPARE: Final = {"process": ("--wait",), "docker": ("--wait", "docker")}
 def drivers(settings: Settings, data: Path) -> dict[str, Driver]:
     """Return a driver for each backend that this server offers.
 
-    ``docker`` is offered when it is configured, and when an engine's socket is on this machine.
+    ``docker`` is offered when it is configured, when an engine's socket is on this machine, and
+    while there are nodes of it: an engine that is started later than we are still has them.
     Without an engine its jobs fail, each with that reason.
     """
     found = {"local": local(settings.backends.local)}
     environment = inherited_environment()
     docker = settings.backends.docker
     engine = engine_socket(docker.engine if docker else "", environment)
-    if docker is not None or engine or settings.backend == "docker":
+    wanted = docker is not None or engine or settings.backend == "docker"
+    if wanted or has_nodes(data, "docker"):
         found["docker"] = containers(docker or DockerBackend(), engine)
     return {
         name: registry.find("local")(
@@ -43,6 +46,17 @@ def drivers(settings: Settings, data: Path) -> dict[str, Driver]:
         )
         for name, capabilities in found.items()
     }
+
+
+def has_nodes(data: Path, runtime: str) -> bool:
+    """Tell whether a former start of this server has left nodes of a runtime."""
+    for path in (data / "nodes").glob("*/plan.json"):
+        try:
+            if NodePlan.from_json(path.read_text()).runtime == runtime:
+                return True
+        except (OSError, ValueError, TypeError):  # it goes just now, or is of another version
+            continue
+    return False
 
 
 def local(settings: LocalBackend) -> Capabilities:

@@ -213,7 +213,7 @@ class Engine:
     async def _gone(self, job: TrainingJob, attempt: Attempt) -> frozenset[str]:
         driver = self._drivers.get(attempt.backend)
         if driver is None:
-            return frozenset()
+            return frozenset(attempt.handles)  # and planning says why they can't be had back
         gone = set()
         for host, state in attempt.handles.items():
             try:
@@ -278,7 +278,9 @@ class Engine:
         attempt = job.attempt
         if attempt is None:
             return job
-        driver = self._drivers[attempt.backend]
+        driver = self._drivers.get(attempt.backend)
+        if driver is None:
+            return job
         stops = dict(attempt.stops)
         for host, times in wanted.items():
             if stops.get(host, 0) < times:
@@ -290,6 +292,13 @@ class Engine:
     async def _remove(self, attempt: Attempt) -> None:
         driver = self._drivers.get(attempt.backend)
         if driver is None:
+            if attempt.handles:
+                log.error(
+                    "the backend %r is not configured any more, so what it still has of these "
+                    "nodes is left: %s",
+                    attempt.backend,
+                    ", ".join(attempt.handles.values()),
+                )
             return
         for state in attempt.handles.values():
             await driver.remove(Handle(attempt.backend, state))
