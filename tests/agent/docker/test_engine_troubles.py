@@ -11,10 +11,11 @@ from tests.agent.conftest import until
 from tests.agent.docker.scripted import BROKEN, Answer, ScriptedEngine
 
 from trainshed.agent.node import NodeOver
-from trainshed.agent.runtimes.docker import ownership, programs, registry
+from trainshed.agent.runtimes.docker import ownership, preparing, programs, registry
 from trainshed.agent.runtimes.docker.container import DockerContainer
 from trainshed.agent.runtimes.docker.engine import Engine, EngineAway
 from trainshed.agent.runtimes.docker.following import Following
+from trainshed.agent.runtimes.docker.machine import described
 from trainshed.agent.runtimes.docker.spec import Image
 
 MakeEngine = Callable[[Callable[[str], Answer]], ScriptedEngine]
@@ -108,18 +109,32 @@ def test_an_answer_that_ends_too_early_is_the_engines_end(
         _engine(tmp_path).get("/containers/c/json")
 
 
+INFO = {"NCPU": 2, "MemTotal": 1 << 30, "ServerVersion": "20.10"}
+
+
 @pytest.mark.parametrize(
     ("security", "owner"),
     [
         (["name=seccomp,profile=default", "name=rootless"], "0:0"),
         (["name=seccomp,profile=default", "name=userns"], f"{os.geteuid()}:{os.getegid()}"),
-        ([], f"{os.geteuid()}:{os.getegid()}"),
+        (None, f"{os.geteuid()}:{os.getegid()}"),
     ],
 )
 def test_an_engine_of_the_agents_own_user_calls_that_user_root(
-    security: list[str], owner: str
+    security: list[str] | None, owner: str
 ) -> None:
-    assert ownership.owner(security) == owner
+    assert ownership.owner(described({**INFO, "SecurityOptions": security}, 0)) == owner
+
+
+def test_an_engine_without_root_has_no_address_for_containers(
+    scripted: MakeEngine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    info = json.dumps({**INFO, "SecurityOptions": ["name=rootless"]}).encode()
+    scripted(lambda _: (200, info))
+    assert preparing.main(f"unix://{tmp_path}/engine.sock") == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["address"] == ""
+    assert "runs without root" in said.err
 
 
 def test_a_login_that_cannot_be_read_fails_the_job_and_shows_nothing_of_it(

@@ -26,6 +26,9 @@ class Machine:
     """GPUs that containers can be given."""
     gpu_driver: str = ""
     """How they are asked for: ``nvidia`` or ``cdi``."""
+    rootless: bool = False
+    """Whether the engine runs as a plain user: who is root in its containers, and its networks
+    are none of the machine's."""
 
 
 def look(engine: Engine) -> Machine:
@@ -50,6 +53,7 @@ def described(info: dict[str, Any], gpus: int) -> Machine:
         memory=int(info["MemTotal"]),
         gpus=gpus if driver else 0,
         gpu_driver=driver,
+        rootless=any("name=rootless" in each.split(",") for each in _security(info)),
     )
 
 
@@ -134,6 +138,10 @@ def _gib(size: int) -> str:
 
 def _devices(info: dict[str, Any]) -> list[dict[str, Any]]:
     return list(info.get("DiscoveredDevices") or [])
+
+
+def _security(info: dict[str, Any]) -> list[str]:
+    return list(info.get("SecurityOptions") or [])
 
 
 def _gpus_here() -> int:

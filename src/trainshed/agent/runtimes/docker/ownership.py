@@ -12,11 +12,11 @@ Root there must be root here, or nobody could be given anything: where an engine
 import io
 import os
 import tarfile
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 from trainshed.agent.runtimes.docker.engine import Engine, EngineError
+from trainshed.agent.runtimes.docker.machine import Machine, look
 
 _EMPTY: Final = "trainshed/empty"
 _PROGRAMS: Final = ("/usr", "/bin", "/lib", "/lib64")
@@ -36,14 +36,14 @@ def take_back(engine: Engine, folder: Path, labels: dict[str, str]) -> None:
     if os.geteuid() == 0 or _is_ours(folder):
         return
     _ensure_empty(engine)
-    kinds = engine.get("/info").get("SecurityOptions") or ()
+    machine = look(engine)
     mounts = [{"Type": "bind", "Source": each, "Target": each, "ReadOnly": True}
               for each in _PROGRAMS if Path(each).exists()]  # fmt: skip
     mounts.append({"Type": "bind", "Source": str(folder), "Target": "/node", "ReadOnly": False})
     body = {
         "Image": _EMPTY,
         "User": "0:0",
-        "Entrypoint": ["/usr/bin/chown", "-Rh", owner(kinds), "/node"],
+        "Entrypoint": ["/usr/bin/chown", "-Rh", owner(machine), "/node"],
         "Labels": labels,
         "HostConfig": {"NetworkMode": "none", "Mounts": mounts, "UsernsMode": "host"},
     }
@@ -57,15 +57,9 @@ def take_back(engine: Engine, folder: Path, labels: dict[str, str]) -> None:
         raise EngineError(0, f"the files in {folder} cannot be given back: chown exits with {code}")
 
 
-def owner(security: Iterable[str]) -> str:
-    """Return ``user:group`` for the agent's own, as root of an engine's container writes it.
-
-    Args:
-        security: the engine's ``SecurityOptions``, such as ``name=rootless``.
-    """
-    if any("name=rootless" in each.split(",") for each in security):
-        return "0:0"
-    return f"{os.geteuid()}:{os.getegid()}"
+def owner(machine: Machine) -> str:
+    """Return ``user:group`` for the agent's own, as root in a container of the engine names it."""
+    return "0:0" if machine.rootless else f"{os.geteuid()}:{os.getegid()}"
 
 
 def _is_ours(folder: Path) -> bool:
