@@ -32,7 +32,7 @@ async def test_a_tag_asks_for_shared_memory(shed: Shed) -> None:
     assert (await shed.job(arn)).shm == 4 << 30
 
 
-@pytest.mark.parametrize("size", ["", "0", "-1g", "much", "1gg"])
+@pytest.mark.parametrize("size", ["", "0", "-1g", "much", "1gg", "9" * 250 + "t"])
 async def test_a_size_that_is_none_is_refused(shed: Shed, size: str) -> None:
     with pytest.raises(RequestRejected) as refused:
         await shed.create(**tag("trainshed:shm-size", size))
