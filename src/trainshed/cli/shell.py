@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -109,10 +108,7 @@ def _docker(node: Node) -> int:
         own=_own_command(node, tool, name),
         kind=f"{node.plan.image} (container {name})",
     )
-    try:
-        return _run(node, opened)
-    finally:
-        _take_over(node, tool, name)
+    return _run(node, opened)
 
 
 def _own_command(node: Node, tool: engines.EngineCommand, name: str) -> list[str]:
@@ -123,17 +119,6 @@ def _own_command(node: Node, tool: engines.EngineCommand, name: str) -> list[str
     image = tool.ask("container", "inspect", "--format", "{{.Image}}", name)
     entrypoint = tool.ask("image", "inspect", "--format", "{{json .Config.Entrypoint}}", image)
     return [*(json.loads(entrypoint) or ()), *(plan.arguments or ["train"])]
-
-
-def _take_over(node: Node, tool: engines.EngineCommand, name: str) -> None:
-    """Make ours what the container's user wrote: it could not be removed otherwise."""
-    if os.geteuid() == 0:
-        return
-    folders = [each.target for each in spec.tree_mounts(node.plan, node.tree)]
-    folders += [str(node.seen.code)] if node.tree.code.is_dir() else []
-    with suppress(ClientError):
-        owner = f"{os.geteuid()}:{os.getegid()}"
-        tool.ask("exec", "--user", "0", name, "chown", "-R", owner, *folders)
 
 
 def _run(node: Node, opened: Opened) -> int:

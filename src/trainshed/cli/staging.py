@@ -112,8 +112,7 @@ def staged(server: Server, wanted: NodePlan) -> Iterator[Node]:
     root = server.data_dir / _FOLDER
     root.mkdir(mode=0o700, exist_ok=True)
     _sweep(root)
-    folder = Path(tempfile.mkdtemp(prefix=f"{wanted.job_name}-", dir=root))
-    lock = _locked(folder)
+    folder, lock = _made(root, wanted.job_name)
     try:
         (folder / "plan.json").write_text(wanted.to_json())
         (folder / "plan.json").chmod(0o600)
@@ -122,8 +121,17 @@ def staged(server: Server, wanted: NodePlan) -> Iterator[Node]:
         yield node
     finally:
         _remove(folder)
+        os.close(lock)
+
+
+def _made(root: Path, name: str) -> tuple[Path, int]:
+    """Return a new folder, and its lock, held."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=root))
+        lock = _locked(folder)
         if lock is not None:
-            os.close(lock)
+            return folder, lock
+        # Another shell swept it away before it was locked.
 
 
 def _planned(
