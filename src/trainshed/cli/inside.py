@@ -156,13 +156,16 @@ def _followed(folder: Path) -> int:
         log.seek(0, os.SEEK_END)
         lines, facts = _Lines(log), _Lines(journal)
         while True:
-            code = _exit_code(facts)  # asked first: what it wrote is in the log before its end
+            # In this order: the folder is removed after the end is told, what it wrote is in the
+            # log before.
+            gone = not folder.exists()
+            code = _exit_code(facts)
             for line in lines.new():
                 print(decode(line)[1])
             sys.stdout.flush()
             if code is not None:
                 return code
-            if not folder.exists():
+            if gone:
                 return exits.ERROR
             time.sleep(_LOOK_S)
 
