@@ -48,6 +48,8 @@ def give_up(node: Node, why: str) -> None:
     if node.journal.last(Kind.ENDED) is None:
         reason = f"InternalServerError: {why}"
         node.journal.append(Kind.ENDED, outcome=Outcome.LOST.value, reason=reason)
+        with contextlib.suppress(OSError, ValueError, TypeError):  # whoever removes the node does
+            node.runtime.clear(node)
     node.reporter.finish()
 
 

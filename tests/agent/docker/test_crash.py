@@ -1,6 +1,7 @@
 """An agent that is killed while its container goes on, and started again over its journal."""
 
 import json
+import resource
 import signal
 import threading
 import time
@@ -56,13 +57,40 @@ def test_a_killed_agent_leaves_its_container_running_and_the_next_one_goes_on(
     assert (tmp_path / "out/job-1/output/model.tar.gz").exists()
 
 
+def test_a_disk_that_was_full_for_a_while_costs_no_line(agent: MakeAgent) -> None:
+    node = agent(COUNTING).start()
+    node.wait_for_line("out 20")
+    size = (node.folder / "journal.jsonl").stat().st_size
+    resource.prlimit(node.pid, resource.RLIMIT_FSIZE, (size, size))
+    assert node.process is not None
+    assert node.process.wait(60) != 0
+    assert node.inspect()["State"]["Running"]
+    node.start().wait()
+    assert node.ended() == ("failed", "AlgorithmError: err 400, exit code: 7")
+    assert _lines_of(node, "out") == list(range(1, 401))
+
+
+def test_a_disk_that_has_room_for_the_reason_only_ends_the_container_and_says_why(
+    agent: MakeAgent,
+) -> None:
+    node = agent("while :; do seq 1 1000; done").start()
+    node.wait_for_line("1000")
+    size = (node.folder / "journal.jsonl").stat().st_size + 4096
+    resource.prlimit(node.pid, resource.RLIMIT_FSIZE, (size, size))
+    node.wait()
+    outcome, reason = node.ended()
+    assert outcome == "lost"
+    assert "File too large" in reason
+    assert node.left() == ""
+
+
 def test_a_container_that_ended_while_nobody_watched_is_accounted_for(agent: MakeAgent) -> None:
     node = agent("echo up; sleep 1; echo late; exit 5").start()
     node.wait_for_line("up")
     node.kill()
     docker("wait", node.container)
     node.start().wait()
-    assert node.ended() == ("failed", "AlgorithmError: , exit code: 5")
+    assert node.ended() == ("failed", "AlgorithmError: late, exit code: 5")
     assert node.lines()[-2:] == ["up", "late"]
 
 

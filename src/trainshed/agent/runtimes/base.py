@@ -77,6 +77,10 @@ class Container(Protocol):
         """Kill every process of the container. What is over already is no error."""
         ...
 
+    def abandon(self) -> None:
+        """Leave it to the next agent; kill it where that could not find it again."""
+        ...
+
     def collect(self) -> Exit:
         """Wait for the end and return it; frees everything. Call once."""
         ...

@@ -225,6 +225,10 @@ class ProcessContainer:
         self._signal(signal.SIGTERM)
         return True
 
+    def abandon(self) -> None:
+        """Kill it: nobody reads what it writes any more, so it would hang."""
+        self.kill()
+
     def kill(self) -> None:
         """Kill every process of the container."""
         if self._degree is Degree.NAMESPACES:

@@ -40,7 +40,7 @@ def run_container(node: Node) -> None:
     try:
         watch.run()
     except BaseException:
-        container.kill()  # nobody reads what it writes any more: it would hang
+        container.abandon()
         raise
     ended = container.collect()
     if ended.lost:

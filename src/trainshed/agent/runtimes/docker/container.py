@@ -89,6 +89,9 @@ class DockerContainer:
         """Kill every process of the container."""
         self._signal("SIGKILL")
 
+    def abandon(self) -> None:
+        """Do nothing: the engine keeps what it says, for whoever finds it."""
+
     def collect(self) -> Exit:
         """Return how it ended."""
         following = self._following
@@ -188,6 +191,9 @@ class NeverRan:
         return True
 
     def kill(self) -> None:
+        """Do nothing: it is over."""
+
+    def abandon(self) -> None:
         """Do nothing: it is over."""
 
     def collect(self) -> Exit:
