@@ -65,9 +65,11 @@ class ImageFiles:
         Raises:
             EngineError: the engine does not give it.
         """
-        with self._engine.stream("GET", self._path, path=path) as stream:
-            data = b"".join(stream)
-        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        with (
+            self._engine.stream("GET", self._path, path=path) as stream,
+            # Piece by piece: of a folder all that is in it would come.
+            tarfile.open(fileobj=_Reader(stream), mode="r|") as archive,
+        ):
             member = archive.next()
             content = archive.extractfile(member) if member and member.isfile() else None
             return content.read() if content else b""

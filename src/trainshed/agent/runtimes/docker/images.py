@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from trainshed.agent.node import Node, NodeOver
-from trainshed.agent.runtimes.docker import registry
+from trainshed.agent.runtimes.docker import files, registry
 from trainshed.agent.runtimes.docker.engine import Engine, EngineAway, EngineError, Stream
 from trainshed.agent.runtimes.docker.spec import Image
 from trainshed.domain.facts import Kind, Outcome
@@ -25,7 +25,7 @@ def fetch(node: Node, engine: Engine) -> Image:
 
     Raises:
         NodeOver: it can't be had, or the node was asked to stop.
-        EngineAway: the engine does not answer.
+        EngineError: the engine does not answer, or is in trouble itself.
     """
     name = node.plan.image
     if not name:
@@ -51,17 +51,15 @@ def fetch(node: Node, engine: Engine) -> Image:
 
 def _inspected(engine: Engine, name: str, asked: str) -> Image | None:
     try:
-        return Image.of(engine.get(f"/images/{name}/json"), asked)
-    except EngineAway:
-        raise
+        found = files.described(engine, name)
     except EngineError as error:
-        if error.status == 404:
-            return None
-        # 400: "no such image: X: invalid reference format: repository name must be lowercase"
-        what = "is no name of an image" if error.status == 400 else "cannot be looked up"
+        if error.status != 400 and "invalid reference format" not in str(error):
+            raise  # the engine's own trouble
         raise NodeOver(
-            Outcome.FAILED, f'ClientError: TrainingImage "{asked}" {what}: {error}'
+            Outcome.FAILED,
+            f'ClientError: TrainingImage "{asked}" is no name of an image: {error}',
         ) from error
+    return None if found is None else Image.of(found, asked)
 
 
 def _refuse_id(name: str) -> None:
