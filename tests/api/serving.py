@@ -15,9 +15,10 @@ from botocore.config import Config
 from starlette.types import ASGIApp
 
 from trainshed.api.operations import Operation
+from trainshed.testing.keys import FixedKeys
 from trainshed.wire.connection import Connection
 from trainshed.wire.front import Front
-from trainshed.wire.keys import FixedKeys, Keys
+from trainshed.wire.keys import Keys
 
 KEYS = {"AKIASHED": "secret"}
 

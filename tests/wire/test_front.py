@@ -12,8 +12,8 @@ import pytest
 from botocore.exceptions import ClientError
 from tests.wire.toy_server import KEYS, NOON, Server, serving
 
+from trainshed.testing.keys import FixedKeys
 from trainshed.wire.front import MOST_BODY, Front
-from trainshed.wire.keys import FixedKeys
 from trainshed.wire.signer import Signer
 
 

@@ -15,9 +15,9 @@ import uvicorn
 from botocore.config import Config
 
 from trainshed.domain.errors import RequestRejected, StoreError
+from trainshed.testing.keys import FixedKeys
 from trainshed.wire.connection import Connection
 from trainshed.wire.front import Front
-from trainshed.wire.keys import FixedKeys
 from trainshed.wire.message import Call, File, Reply
 
 KEYS = {"AKIATOY": "a-secret"}

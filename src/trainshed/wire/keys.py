@@ -5,7 +5,6 @@ session token which temporary keys come with.
 """
 
 import hmac
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -33,18 +32,6 @@ class Keys(Protocol):
             StoreError: nobody can tell now.
         """
         ...
-
-
-class FixedKeys:
-    """``Keys`` that never change."""
-
-    def __init__(self, secrets: Mapping[str, str]) -> None:
-        """Take each secret by its access key."""
-        self._keys = {access_key: AccessKey(secret) for access_key, secret in secrets.items()}
-
-    async def find(self, access_key: str) -> AccessKey | None:
-        """Return what belongs to the key, or None."""
-        return self._keys.get(access_key)
 
 
 def secret_of(key: AccessKey | None, token: str, service: str) -> str:

@@ -20,8 +20,8 @@ from botocore.config import Config
 from trainshed.api.logs.operations import LogOperations
 from trainshed.stores.logs.format import encode
 from trainshed.stores.logs.segments import Logs
+from trainshed.testing.keys import FixedKeys
 from trainshed.wire.front import Front
-from trainshed.wire.keys import FixedKeys
 
 KEYS = {"AKIALOGS": "a-secret"}
 REGION = "eu-west-1"

@@ -16,8 +16,8 @@ from botocore.config import Config
 from trainshed.api.s3.operations import operations
 from trainshed.stores.objects.embedded import EmbeddedObjects
 from trainshed.stores.records.database import Database
+from trainshed.testing.keys import FixedKeys
 from trainshed.wire.front import Front
-from trainshed.wire.keys import FixedKeys
 
 ACCESS, SECRET = "AKIATEST", "a-secret"
 

@@ -12,7 +12,7 @@ from trainshed.api.sts.identity import Identity
 from trainshed.domain import keys, names
 from trainshed.domain.training import Attempt, TrainingJob
 from trainshed.testing.jobs import NOON, job
-from trainshed.wire.keys import FixedKeys
+from trainshed.testing.keys import FixedKeys
 
 ACCOUNT = "123456789012"
 
