@@ -52,9 +52,9 @@ def plan(job: TrainingJob, attempt: Attempt, site: Site) -> LaunchPlan | Unplann
     """
     capabilities = site.capabilities.get(attempt.backend)
     if capabilities is None:
-        known = ", ".join(sorted(site.capabilities)) or "none"
+        offered = ", ".join(sorted(site.capabilities)) or "none"
         return Unplannable(
-            f"ClientError: the backend '{attempt.backend}' is not configured; known: {known}"
+            f"ClientError: the backend '{attempt.backend}' is not configured; known: {offered}"
         )
     algorithm = job.request.get("AlgorithmSpecification", {})
     image = str(algorithm.get("TrainingImage") or algorithm.get("AlgorithmName") or "")
