@@ -40,7 +40,7 @@ def test_a_job_runs_and_delivers(
     assert started is not None
     assert started.detail["runtime"] == f"process ({degree[0]})"
     assert node.lines()[-1] == "hello"
-    assert node.ended() == ("failed", "AlgorithmError: , exit code: 4")
+    assert node.ended() == ("failed", "AlgorithmError: hello, exit code: 4")
     assert (tmp_path / "out/job-1/output/model.tar.gz").exists()
 
 
@@ -83,7 +83,8 @@ def test_a_stop_reaches_the_script_and_the_grace_ends_it(
     node.wait_for_line("up")
     node.signal(signal.SIGTERM)
     node.wait()
-    assert node.lines()[-2:] == ["up", "heard"]
+    assert node.lines()[-3:-1] == ["up", "heard"]
+    assert node.lines()[-1].startswith("[trainshed] it did not end within")
     assert node.ended() == ("stopped", "")
     exited = node.fact(Kind.EXITED)
     assert exited is not None

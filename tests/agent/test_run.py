@@ -66,6 +66,22 @@ def test_without_a_failure_file_the_traceback_is_the_reason(
     assert node.ended()[1] == "AlgorithmError: ValueError: bad seed, exit code: 1"
 
 
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("echo no data; exit 3", "no data"),
+        ("echo no data; echo too late >&2; exit 3", "too late"),
+        ("echo no data; echo >&2; exit 3", "no data"),
+    ],
+)
+def test_what_a_program_said_last_is_the_reason_and_stderr_goes_first(
+    agent: MakeAgent, script: str, said: str
+) -> None:
+    node = agent(script)
+    node.start().wait()
+    assert node.ended()[1] == f"AlgorithmError: {said}, exit code: 3"
+
+
 def test_a_failure_file_that_is_a_link_is_not_read(agent: MakeAgent) -> None:
     node = agent("ln -s /etc/passwd /opt/ml/output/failure; exit 1")
     node.start().wait()

@@ -43,6 +43,8 @@ def test_a_script_that_ignores_the_signal_is_killed_after_the_grace(
     exited = node.fact(Kind.EXITED)
     assert exited is not None
     assert (exited.detail["exit_code"], exited.detail["oom"]) == (137, False)
+    assert node.lines()[0] == "up"
+    assert node.lines()[1].startswith("[trainshed] it did not end within 0.3 s of the signal")
     assert (tmp_path / "out/job-1/output/model.tar.gz").exists()
 
 

@@ -61,9 +61,10 @@ class Watch:
         self._tell_metrics()
         self._selector.close()
 
-    def stderr_tail(self) -> str:
-        """Return the last of what the container wrote to stderr."""
-        return self._streams[Stream.STDERR].tail()
+    def tail(self) -> str:
+        """Return the last of what the container wrote to stderr; of stdout, if that is nothing."""
+        said = self._streams[Stream.STDERR].tail()
+        return said if said.strip() else self._streams[Stream.STDOUT].tail()
 
     def _over(self) -> bool:
         if self._exited_at is None:
@@ -114,6 +115,11 @@ class Watch:
             self._terminated = self._container.terminate()
         if not self.killed and (now >= self._kill_at or self._node.stop.impatient):
             self.killed = True
+            if not self._node.stop.impatient:
+                self._node.log.say(
+                    f"it did not end within {self._node.plan.grace:g} s of the signal to stop, and "
+                    "is killed; a process 1 that does not handle SIGTERM ignores it"
+                )
             self._container.kill()
 
     def _reason_to_stop(self, now: float) -> str:

@@ -79,7 +79,7 @@ def test_an_engine_that_is_away_for_a_while_costs_neither_line_nor_job(
         relay.cut()
         relay.open()
     node.wait()
-    assert node.ended() == ("failed", "AlgorithmError: , exit code: 4")
+    assert node.ended() == ("failed", "AlgorithmError: n 300, exit code: 4")
     numbers = [int(line.split()[1]) for line in node.lines() if line.startswith("n ")]
     assert numbers == list(range(1, 301))
 

@@ -45,7 +45,7 @@ def run_container(node: Node) -> None:
     ended = container.collect()
     if ended.lost:
         raise NodeOver(Outcome.LOST, f"InternalServerError: {ended.lost}")
-    tail = watch.stderr_tail()
+    tail = watch.tail()
     if ended.trouble and not watch.killed:
         ended = _never_ran(ended, tail)
     _note_exit(node, ended, tail, ended.oom and not watch.killed)
