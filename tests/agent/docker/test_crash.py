@@ -2,10 +2,12 @@
 
 import json
 import resource
+import shutil
 import signal
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +96,17 @@ def test_a_container_that_ended_while_nobody_watched_is_accounted_for(agent: Mak
     assert node.lines()[-2:] == ["up", "late"]
 
 
+def test_a_container_is_found_where_it_is_although_the_settings_name_another_engine(
+    agent: MakeAgent,
+) -> None:
+    node = agent("echo up; sleep 1; exit 5").start()
+    node.wait_for_line("up")
+    node.kill()
+    node.plan = replace(node.plan, engine="unix:///nowhere/docker.sock")
+    node.start().wait()
+    assert node.ended() == ("failed", "AlgorithmError: , exit code: 5")
+
+
 def test_a_killed_agent_is_stopping_still(agent: MakeAgent, tmp_path: Path) -> None:
     script = "trap '' TERM; echo 1 >/opt/ml/model/w; echo up; while :; do sleep 0.1; done"
     node = agent(script, grace=3.0).start()
@@ -165,6 +178,14 @@ def test_an_agent_killed_anywhere_ends_its_node_well(agent: MakeAgent, step: int
     assert node.ended() == ("completed", "")
     assert [line for line in node.lines() if line in {"one", "two"}] == ["one", "two"]
     assert node.kinds().count("training") == 1
+
+
+def test_a_container_whose_folder_is_deleted_is_ended_and_removed(agent: MakeAgent) -> None:
+    node = agent("echo up; sleep 600").start()
+    node.wait_for_line("up")
+    shutil.rmtree(node.folder)
+    node.wait()
+    assert node.left() == ""
 
 
 def test_a_container_that_somebody_removes_is_lost(agent: MakeAgent) -> None:

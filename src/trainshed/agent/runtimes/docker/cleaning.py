@@ -54,13 +54,17 @@ class Left:
         unfinished.replace(folder / NAME)
 
 
-def clean(folder: Path) -> None:
+def clean(folder: Path, known: Left | None = None) -> None:
     """Remove the containers, their volumes and the network of a node; again is no error.
+
+    ``known`` is what to go by where somebody has deleted the node's folder.
 
     Raises:
         EngineError: something may still be there.
     """
     left = Left.read(folder)
+    if left is None and not folder.exists():
+        left = known
     if left is None:
         return
     engine = Engine(left.engine)

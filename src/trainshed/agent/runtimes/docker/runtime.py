@@ -51,6 +51,7 @@ class DockerRuntime:
     def __init__(self, plan: NodePlan) -> None:
         self._plan = plan
         self._engine: Engine | None = None
+        self._left: Left | None = None
         self._image: Image | None = None
         self._machine: Machine | None = None
         self._programs: Programs | None = None
@@ -99,9 +100,10 @@ class DockerRuntime:
 
     def find(self, node: Node) -> Container | None:
         """Return the container that an agent before us has started, or was about to."""
-        if (left := Left.read(node.folder)) is not None:
+        self._left = Left.read(node.folder)
+        if self._left is not None:
             # The settings may name another engine by now; the container stays where it is.
-            self._engine = Engine(left.engine)
+            self._engine = Engine(self._left.engine)
         engine = self._connected()
         path = f"/containers/{spec.container_name(node.plan)}/json"
         try:
@@ -124,7 +126,7 @@ class DockerRuntime:
     def clear(self, node: Node) -> None:
         """Remove the container and its network; whoever removes the node tries again."""
         try:
-            clean(node.folder)
+            clean(node.folder, self._left)
         except EngineError as error:
             print(f"cannot clean up: {error}", file=sys.stderr, flush=True)  # noqa: T201
 
@@ -204,9 +206,9 @@ class DockerRuntime:
             folder=node.folder,
         )
         _open_up(node)
-        left = Left.of(plan, engine, node.folder)
-        left.write(node.folder)
-        with locked(Path(left.lock)):
+        self._left = Left.of(plan, engine, node.folder)
+        self._left.write(node.folder)
+        with locked(Path(self._left.lock)):
             remove_containers(engine, plan.node_id)
             used = network.ensure(engine, plan, node.log.say)
             body["HostConfig"]["NetworkMode"] = used
