@@ -127,6 +127,18 @@ def test_jobs_are_stopped_and_deleted_by_reference(shell: Shell, fake: FakeServe
     assert set(fake.jobs) == {"one"}
 
 
+def test_references_mean_the_jobs_that_there_were_before_any_was_deleted(
+    shell: Shell, fake: FakeServer
+) -> None:
+    for name in ("one", "two", "three"):
+        finished(fake, name)
+    said = shell("rm", "@last", "@-2", "three")
+    assert said.out == "deleted three\ndeleted two\n"
+    assert set(fake.jobs) == {"one"}
+    shell("rm", "one", "@-2", code=7)
+    assert set(fake.jobs) == {"one"}
+
+
 def test_a_model_is_pulled_into_a_folder(shell: Shell, fake: FakeServer) -> None:
     finished(fake, "one")
     fake.objects["out/one/output/model.tar.gz"] = archive(("model.bin", b"m"))

@@ -62,8 +62,9 @@ def stop(
 def rm(jobs: Jobs, data_dir: DataDir = None) -> None:
     """Delete jobs that are over. What they made stays in its bucket."""
     api = session.connect(data_dir)
-    for job in jobs:
-        name = references.resolve(api, job)["TrainingJobName"]
+    # All before any is gone: @-2 would mean another job after @last was deleted.
+    names = [references.resolve(api, job)["TrainingJobName"] for job in jobs]
+    for name in dict.fromkeys(names):
         api.call("sagemaker", "DeleteTrainingJob", {"TrainingJobName": name})
         print(f"deleted {name}")
 
