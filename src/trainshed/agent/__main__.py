@@ -46,7 +46,6 @@ _LOCK_TRIES: Final = 5
 _LOCK_PAUSE_S: Final = 0.02
 
 
-# A runtime is loaded when a plan asks for it: each would slow the other's start down.
 MakeRuntime = Callable[[NodePlan], Runtime]
 
 
@@ -59,8 +58,10 @@ def main(arguments: list[str]) -> int:
             return _wait("docker")
         case ["--clean", folder]:
             return _clean(Path(folder))
-        case ["--prepare", "docker", *engine] if len(engine) <= 1:
-            return _prepare("".join(engine))
+        case ["--prepare", "docker"]:
+            return _prepare("")
+        case ["--prepare", "docker", engine]:
+            return _prepare(engine)
         case [folder] if not folder.startswith("--"):
             return serve(Path(folder), _runtime)
     sys.stderr.write(_USAGE)
@@ -105,6 +106,7 @@ def _wait(kind: str) -> int:
 
 def _runtime(plan: NodePlan, process: Runtime | None = None) -> Runtime:
     """Return what runs a plan; ``process`` is the process runtime, if it has been made already."""
+    # Loaded when a plan asks for it: each would slow the other's start down.
     if plan.runtime == "docker":
         from trainshed.agent.runtimes.docker.runtime import DockerRuntime  # noqa: PLC0415
 
