@@ -86,6 +86,21 @@ def test_an_engine_that_keeps_its_containers_takes_none_along(
 
 
 @pytest.mark.parametrize(
+    ("away", "lost"),
+    [
+        (None, ""),  # the script's own
+        (AFTER, ""),
+        (WHILE, "the container engine was started anew, and does not know how the container ended"),
+    ],
+)
+def test_an_engine_that_lost_sight_of_a_container_it_kept_says_255(
+    engine: MakeEngine, away: str | None, lost: str
+) -> None:
+    since = moment(away) if away else None
+    assert taken_along(engine(BEFORE, keeps=True), _state(255), since) == lost
+
+
+@pytest.mark.parametrize(
     ("code", "changes", "lost"),
     [
         (137, {"Status": "removing"}, REMOVED),

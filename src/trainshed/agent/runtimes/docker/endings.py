@@ -14,6 +14,8 @@ from trainshed.agent.runtimes.docker.engine import Engine, EngineAway, EngineErr
 
 _KILLS: Final = (137, 143, 255)
 """How containers end that are killed, or that an engine finds dead when it starts."""
+_UNKNOWN: Final = 255
+"""What an engine tells that kept its containers, of one that ended meanwhile without a trace."""
 _NEVER: Final = "0001"
 _STOPPING_S: Final = 15.0
 """An engine that stops refuses callers first, so this is only how late that may be noticed."""
@@ -44,11 +46,13 @@ def taken_along(engine: Engine, state: Mapping[str, Any], away_since: float | No
     started, finished = moment(state["StartedAt"]), moment(state["FinishedAt"])
     if is_kill(exit_code) and started < _booted() <= finished:
         return "the machine was started anew while the container ran"
+    noticed = away_since is not None and finished > away_since - _STOPPING_S
     began = _began(engine)
+    if began == 0 and noticed and exit_code == _UNKNOWN:
+        return "the container engine was started anew, and does not know how the container ended"
     if began is None:
         with_it = is_kill(exit_code) and away_since is not None
     else:
-        noticed = away_since is not None and finished > away_since - _STOPPING_S
         with_it = started < began and finished <= began + _STARTING_S
         with_it = with_it and (is_kill(exit_code) or noticed)
     return "the container engine was started anew, and had ended the container" if with_it else ""
