@@ -13,6 +13,7 @@ class Relay:
     def __init__(self, path: Path, engine: str) -> None:
         self._path = path
         self._engine = engine
+        self._lock = threading.Lock()
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._server: socket.socket | None = None
         self.requests = 0
@@ -33,14 +34,16 @@ class Relay:
     def cut(self) -> None:
         """Let nobody in any more, and cut off who is."""
         self._path.unlink(missing_ok=True)
-        if self._server is not None:
+        with self._lock:
+            server, self._server = self._server, None
+            pairs, self._pairs = self._pairs, []
+        if server is not None:
             with contextlib.suppress(OSError):
-                self._server.shutdown(socket.SHUT_RDWR)
-            self._server.close()
-        for each in [line for pair in self._pairs for line in pair]:
+                server.shutdown(socket.SHUT_RDWR)
+            server.close()
+        for each in [line for pair in pairs for line in pair]:
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
-        self._pairs.clear()
 
     def _accept(self, server: socket.socket) -> None:
         while True:
@@ -51,7 +54,12 @@ class Relay:
             self.requests += 1
             far = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             far.connect(self._engine)
-            self._pairs.append((near, far))
+            with self._lock:
+                if self._server is not server:  # cut while this one came in
+                    near.close()
+                    far.close()
+                    return
+                self._pairs.append((near, far))
             threading.Thread(target=self._carry, args=(near, far), daemon=True).start()
 
     def _carry(self, near: socket.socket, far: socket.socket) -> None:
