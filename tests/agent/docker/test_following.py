@@ -133,10 +133,12 @@ def test_an_engine_that_never_comes_back_ends_the_wait(relay: Relay) -> None:
     told: list[str] = []
     following = Following(Engine(relay.url.removeprefix("unix://")), made, patience_s=1.0,
                           complain=told.append)  # fmt: skip
-    relay.cut()
-    while following.written.take() is not None:
-        select.select([following.written.fd], [], [], 60)
-    docker("rm", "-f", made)
+    try:
+        relay.cut()
+        while following.written.take() is not None:
+            select.select([following.written.fd], [], [], 60)
+    finally:
+        docker("rm", "-f", made)
     assert "does not answer" in following.trouble
     assert len(told) == 1
     following.close()
@@ -147,11 +149,13 @@ def test_a_container_that_is_read_by_nobody_holds_no_memory() -> None:
     following = Following(Engine(ENGINE), made, patience_s=1.0, complain=lambda _: None)
     docker("wait", made)
     size = 0
-    while (pieces := following.written.take()) is not None:
-        assert sum(len(data) for _, data in pieces) < 5 * 1024 * 1024
-        assert {stream for stream, _ in pieces} <= {Stream.STDOUT}
-        size += sum(len(data) for _, data in pieces)
-        select.select([following.written.fd], [], [], 60)
+    try:
+        while (pieces := following.written.take()) is not None:
+            assert sum(len(data) for _, data in pieces) < 5 * 1024 * 1024
+            assert {stream for stream, _ in pieces} <= {Stream.STDOUT}
+            size += sum(len(data) for _, data in pieces)
+            select.select([following.written.fd], [], [], 60)
+    finally:
+        docker("rm", "-f", made)
     following.close()
-    docker("rm", "-f", made)
     assert size == 30000000
