@@ -66,8 +66,9 @@ test-docker: $(VENV)/.dev $(VENV)-sdk2/.ready  ## Images on a Docker engine: bui
 bench: $(VENV)/.dev  ## Measure against yardsticks, side by side in one run
 	@$(BIN)/python -m bench
 
-docs: $(VENV)/.dev  ## Write the generated pages anew (API coverage)
+docs: $(VENV)/.dev  ## Write what is generated anew: API coverage, instance types
 	@$(BIN)/python tools/api_coverage.py
+	@$(BIN)/python -m tools.instance_types
 
 lock: $(VENV)/bin/uv  ## Resolve the lock files anew
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
