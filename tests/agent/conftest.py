@@ -28,11 +28,12 @@ class Agent:
         self.reports = reports
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, **environment: str) -> "Agent":
+    def start(self, *starter: str, **environment: str) -> "Agent":
+        """Start it, by the program ``starter`` if one is named."""
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "plan.json").write_text(self.plan.to_json())
         self.process = subprocess.Popen(
-            [sys.executable, "-I", "-m", "trainshed.agent", str(self.folder)],
+            [*starter, sys.executable, "-I", "-m", "trainshed.agent", str(self.folder)],
             stdin=subprocess.DEVNULL,
             start_new_session=True,
             env={**os.environ, **environment},

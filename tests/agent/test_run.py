@@ -266,3 +266,16 @@ def test_names_that_are_no_text_are_delivered_and_spoken_of(
     assert node.lines() == [r"[trainshed] model/b\udcff is not a plain file: it was left out"]
     with tarfile.open(tmp_path / "out/job-1/output/model.tar.gz") as tar:
         assert tar.getnames() == ["a\udcff"]
+
+
+def test_a_program_ignores_no_signal_because_the_server_did(
+    agent: MakeAgent, python: Callable[[str], tuple[str, ...]]
+) -> None:
+    script = """
+import signal
+ignored = {each for each in signal.valid_signals() if signal.getsignal(each) is signal.SIG_IGN}
+print(sorted(ignored - {signal.SIGPIPE, signal.SIGXFSZ}))
+"""
+    node = agent(entrypoint=python(script)).start("nohup")
+    node.wait()
+    assert node.lines() == ["[]"]

@@ -68,11 +68,19 @@ def main(arguments: list[str]) -> int:
     return 2
 
 
+def _heed_signals() -> None:
+    """Ignore no signal that our starter ignored (nohup): the user's program would inherit that."""
+    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+
+
 def serve(folder: Path, make: MakeRuntime) -> int:
     """Work on a node's folder until its end is reported; at once 0 when another agent does."""
     folder = folder.absolute()
     stop = Stop(folder / "stop")
     signal.signal(signal.SIGTERM, stop.hear)
+    _heed_signals()
     with contextlib.ExitStack() as held:
         lock = _locked(folder / "agent.lock")
         if lock is None:
