@@ -85,7 +85,8 @@ def test_logs_tail_shows_what_was_and_follows_what_comes(
     assert "first" in before
     assert "second" not in before
     # Into a pipe it writes only when its buffer is full, unless Python is told otherwise.
-    unbuffered = ("/usr/bin/env", "PYTHONUNBUFFERED=1", AWS)
+    # And whoever started these tests may have told them to ignore Ctrl-C.
+    unbuffered = ("/usr/bin/env", "--default-signal=INT", "PYTHONUNBUFFERED=1", AWS)
     following = shell.begin(*unbuffered, *here(shed), *tail, "--follow")
     try:
         until_printed(following, "first")
