@@ -12,6 +12,7 @@ from typing import Any
 import boto3
 
 from bench import servers
+from bench.jobs import printed_time
 from bench.load import Target
 
 IMAGE = "trainshed-test/python:base"
@@ -48,22 +49,7 @@ def submitted(target: Target, name: str) -> float:
         ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
         StoppingCondition={"MaxRuntimeInSeconds": 600},
     )
-    while (told := sagemaker.describe_training_job(TrainingJobName=name))[
-        "TrainingJobStatus"
-    ] == "InProgress":
-        time.sleep(0.05)
-    if told["TrainingJobStatus"] != "Completed":
-        raise RuntimeError(told.get("FailureReason", told["TrainingJobStatus"]))
-    streams = logs.describe_log_streams(
-        logGroupName="/aws/sagemaker/TrainingJobs", logStreamNamePrefix=f"{name}/"
-    )["logStreams"]
-    events = logs.get_log_events(
-        logGroupName="/aws/sagemaker/TrainingJobs",
-        logStreamName=streams[0]["logStreamName"],
-        startFromHead=True,
-    )["events"]
-    said = [event["message"] for event in events]
-    return next(float(line) for line in said if line.replace(".", "", 1).isdigit()) - began
+    return printed_time(sagemaker, logs, name) - began
 
 
 def measure() -> dict[str, float]:

@@ -14,6 +14,7 @@ import boto3
 from botocore.config import Config
 
 from bench import servers
+from bench.jobs import printed_time
 from bench.load import Target
 
 ROUNDS = 15
@@ -53,21 +54,7 @@ def submitted(target: Target, name: str) -> float:
             "sagemaker_submit_directory": json.dumps("s3://bench/sourcedir.tar.gz"),
         },
     )
-    while (
-        sagemaker.describe_training_job(TrainingJobName=name)["TrainingJobStatus"] == "InProgress"
-    ):
-        time.sleep(0.05)
-    streams = logs.describe_log_streams(
-        logGroupName="/aws/sagemaker/TrainingJobs", logStreamNamePrefix=f"{name}/"
-    )["logStreams"]
-    events = logs.get_log_events(
-        logGroupName="/aws/sagemaker/TrainingJobs",
-        logStreamName=streams[0]["logStreamName"],
-        startFromHead=True,
-    )["events"]
-    said = [event["message"] for event in events]
-    printed = next(float(line) for line in said if line.replace(".", "", 1).isdigit())
-    return printed - began
+    return printed_time(sagemaker, logs, name) - began
 
 
 def measure() -> dict[str, float]:
