@@ -117,9 +117,16 @@ def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datet
     site = Site(
         server_url=url,
         secret=keys.report_secret,
-        objects={"endpoint": url, "region": settings.region},
+        objects={
+            "endpoint": url,
+            "region": settings.region,
+            "folder": str((data / "objects").absolute()),
+        },
+        stores=tuple(store.access() for store in settings.stores),
         file_roots=settings.file_roots,
+        file_systems=settings.file_systems,
         cache=str(data / "cache"),
+        cache_limit=settings.cache_bytes(),
         capabilities={name: driver.capabilities for name, driver in drivers.items()},
     )
     front = Front(

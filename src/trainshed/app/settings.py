@@ -5,6 +5,20 @@ account = "123456789012"
 region = "eu-central-1"
 file_roots = ["/data"]
 
+cache = "50g"
+
+[objects]
+limit = "500g"
+
+[[stores]]
+prefix = "s3://datasets/"
+endpoint = "https://minio.example.com"
+access_key = "AKEXAMPLE"
+secret_key = "…"
+
+[file_systems]
+"fs-0123456789abcdef0" = "/mnt/shared"
+
 [backends.local]
 max_nodes = 8
 
@@ -129,6 +143,43 @@ class DockerBackend(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             raise ValueError(f"backends.docker.shm: {error}") from error
 
 
+class ObjectStore(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The server's own object store."""
+
+    limit: str = ""
+    """Bytes that all its objects may take, such as ``500g``; by default what the disk has."""
+    reserve: str = "1g"
+    """Bytes of the disk that it leaves free: beyond them uploads are refused."""
+
+    def limit_bytes(self) -> int:
+        """Return ``limit`` in bytes; 0 when there is none; raise ``ValueError`` when it is none."""
+        return _bytes("objects.limit", self.limit)
+
+    def reserve_bytes(self) -> int:
+        """Return ``reserve`` in bytes; raise ``ValueError`` when it is none."""
+        return _bytes("objects.reserve", self.reserve)
+
+
+class Store(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An object store beside the server's own: which addresses lie there, and how it is reached."""
+
+    prefix: Annotated[str, msgspec.Meta(pattern=r"^(s3|gs|az)://[^/]+/.*$")]
+    """``s3://bucket/``, ``gs://bucket/`` or ``az://container/``, or a longer prefix. The longest
+    that fits an address wins."""
+    endpoint: str = ""
+    """``http(s)://host[:port]``; by default the cloud's own."""
+    region: str = ""
+    access_key: str = ""
+    """S3: the key's id. Azure: the storage account's name."""
+    secret_key: str = ""
+    """S3: the secret. Azure: the account's key. Google: the path of a service account's file.
+    Without keys, what the machine has is used (environment, instance role, workload identity)."""
+
+    def access(self) -> dict[str, str]:
+        """Return it as a node's plan has it."""
+        return {name: value for name, value in msgspec.structs.asdict(self).items() if value}
+
+
 class Backends(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Configured places, by name."""
 
@@ -146,9 +197,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The region that ``trainshed aws-env`` exports; requests for any other are served too."""
     file_roots: tuple[str, ...] = ()
     """Folders below which jobs may read and write ``file://`` addresses; none by default."""
+    stores: tuple[Store, ...] = ()
+    """Object stores beside the server's own."""
+    objects: ObjectStore = ObjectStore()
+    """The server's own object store."""
+    cache: str = "20g"
+    """What staged objects may take on each machine, so that the next job need not fetch them; ``0``
+    keeps none."""
+    file_systems: dict[str, str] = msgspec.field(default_factory=dict)
+    """What stands for the FileSystemId of an EFS or FSx file system: a folder of the machine where
+    nodes run, or ``nfs://host/export``."""
     backend: Literal["local", "docker"] = "local"
     """Where jobs go that name no backend themselves."""
     backends: Backends = Backends()
+
+    def cache_bytes(self) -> int:
+        """Return ``cache`` in bytes; raise ``ValueError`` when it is no size."""
+        return _bytes("cache", self.cache)
 
 
 def load(path: Path | None) -> Settings:
@@ -172,6 +237,9 @@ def load(path: Path | None) -> Settings:
 def _check(settings: Settings, path: Path) -> None:
     docker = settings.backends.docker
     try:
+        settings.objects.limit_bytes()
+        settings.objects.reserve_bytes()
+        settings.cache_bytes()
         if docker is not None:
             docker.sizes()
             docker.shm_bytes()
@@ -180,6 +248,22 @@ def _check(settings: Settings, path: Path) -> None:
     for root in settings.file_roots:
         if not Path(root).is_absolute():
             raise SettingsError(f"settings file {path}: file_roots: {root!r} is not absolute")
+
+
+    for name, place in settings.file_systems.items():
+        if not place.startswith(("/", "nfs://")):
+            raise SettingsError(
+                f"settings file {path}: file_systems: {name!r} is {place!r}; it must be an absolute "
+                "path, or nfs://host/export"
+            )
+
+
+def _bytes(name: str, text: str) -> int:
+    """Return a size in bytes, 0 for none; raise ``ValueError``, with the setting's name."""
+    try:
+        return sizes.parse(text) if text not in {"", "0"} else 0
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
 
 
 def engine_socket(configured: str, environment: Mapping[str, str]) -> str:

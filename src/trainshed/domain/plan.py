@@ -77,7 +77,11 @@ class NodePlan:
     token: str
     """Bearer token for this node's reports."""
     objects: Mapping[str, str]
-    """How the agent reaches ``s3://``: ``endpoint``, ``access_key``, ``secret_key``, ``region``."""
+    """How the agent reaches ``s3://``: ``endpoint``, ``access_key``, ``secret_key``, ``region``; and
+    ``folder``, where the bytes lie when the store is the server's own and on this machine."""
+    stores: tuple[Mapping[str, str], ...] = ()
+    """Object stores beside that one, each with the ``prefix`` of the addresses that lie there
+    (``s3://bucket/``, ``gs://bucket/``, …), and how it is reached. The longest prefix wins."""
     file_roots: tuple[str, ...] = ()
     """Folders below which ``file://`` addresses are allowed; none when empty."""
     runtime: str = "process"
@@ -99,8 +103,12 @@ class NodePlan:
     ``session_token``; empty for all others."""
     attempt_secret: str = ""
     """What the nodes of the attempt know and nobody else: by it their toolkits trust each other."""
+    file_systems: Mapping[str, str] = field(default_factory=dict)
+    """What stands for a ``FileSystemId``: a folder of this machine, or ``nfs://host/export``."""
     cache: str = ""
     """Folder shared by the nodes of a machine, for what is worth keeping between jobs."""
+    cache_limit: int = 0
+    """Bytes that staged objects may take there; 0 keeps none."""
     request: Mapping[str, Any] = field(default_factory=dict)
     """CreateTrainingJob as it came, for trainingjobconfig.json."""
     notes: tuple[str, ...] = ()
@@ -117,7 +125,7 @@ class NodePlan:
         for key in ("hosts", "entrypoint", "arguments", "notes", "file_roots"):
             if members.get(key) is not None:
                 members[key] = tuple(members[key])
-        for key in ("instance_groups", "channels", "metrics"):
+        for key in ("instance_groups", "channels", "metrics", "stores"):
             members[key] = tuple(members[key])
         if members.get("resources") is not None:
             members["resources"] = Resources(**members["resources"])

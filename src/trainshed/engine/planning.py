@@ -33,7 +33,13 @@ class Site:
     objects: Mapping[str, str]
     """See ``NodePlan.objects``. Without ``access_key``, each node has a key of its own."""
     file_roots: tuple[str, ...] = ()
+    stores: tuple[Mapping[str, str], ...] = ()
+    """See ``NodePlan.stores``."""
+    file_systems: Mapping[str, str] = field(default_factory=dict)
+    """See ``NodePlan.file_systems``."""
     cache: str = ""
+    cache_limit: int = 0
+    """See ``NodePlan.cache_limit``."""
     capabilities: Mapping[str, Capabilities] = field(default_factory=dict)
     """By backend name."""
 
@@ -144,7 +150,10 @@ def _shared(
         token="",
         objects={},
         file_roots=site.file_roots,
+        stores=site.stores,
+        file_systems=site.file_systems,
         cache=site.cache,
+        cache_limit=site.cache_limit,
         request=dict(request),
     )
 
