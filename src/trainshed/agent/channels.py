@@ -111,7 +111,7 @@ def _all(source: Mapping[str, Any], objects: RemoteObjects) -> Iterator[Item]:
 
 
 def _of_prefix(prefix: Address, objects: RemoteObjects) -> Iterator[Item]:
-    for key, size in objects.list(prefix):
+    for key, size, _ in objects.list(prefix):
         address = prefix.at(key)
         path = _safe(address, local_path(prefix.key, key))
         if path and not (key.endswith("/") and size):

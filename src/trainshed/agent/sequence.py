@@ -71,6 +71,6 @@ def _leave_early(node: Node, outcome: Outcome) -> None:
     # 15 ms of tarfile, paid by nodes that fail.
     from trainshed.agent.delivery import Delivery  # noqa: PLC0415
 
-    objects = RemoteObjects(node.plan.objects, node.plan.file_roots, patience_s=_GOODBYE_S)
+    objects = RemoteObjects.for_node(node.plan, patience_s=_GOODBYE_S)
     with contextlib.suppress(StoreError, ValueError):
         Delivery(node, objects).put_nothing()

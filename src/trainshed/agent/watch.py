@@ -3,9 +3,10 @@
 import os
 import selectors
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
+from trainshed.agent.companions import Companion
 from trainshed.agent.lines import Lines
 from trainshed.agent.metrics import Metrics
 from trainshed.agent.node import Node
@@ -25,9 +26,12 @@ _BEGIN_S: Final = 0.01
 class Watch:
     """One container's run. Used from the main thread, where signals arrive."""
 
-    def __init__(self, node: Node, container: Container) -> None:
+    def __init__(
+        self, node: Node, container: Container, companions: Sequence[Companion] = ()
+    ) -> None:
         self._node = node
         self._container = container
+        self._companions = {one.fd: one for one in companions if one.fd >= 0}
         self._streams = {stream: Lines() for stream in Stream}
         self._metrics = Metrics(node.plan.metrics, node.log.say)
         self._selector = selectors.DefaultSelector()
@@ -43,6 +47,8 @@ class Watch:
         self._kill_at = now + node.plan.grace - _since(stopping) if stopping else None
         self.killed = False
         """Whether the container had to be killed."""
+        self.trouble = ""
+        """Why it could not go on, as a companion said it; "" when it could."""
 
     def run(self) -> None:
         """Return when the container is over and everything it wrote is in the log."""
@@ -51,6 +57,8 @@ class Watch:
         self._selector.register(self._container.events, selectors.EVENT_READ, self._hear)
         self._selector.register(self._container.exited, selectors.EVENT_READ, self._note_end)
         self._selector.register(self._node.stop.fd, selectors.EVENT_READ, self._wake)
+        for fd in self._companions:
+            self._selector.register(fd, selectors.EVENT_READ, self._heed)
         while not self._over():
             self._mind_the_time()
             for key, _ in self._selector.select(self._wait()):
@@ -94,6 +102,14 @@ class Watch:
     def _note_end(self, fd: int) -> None:
         self._exited_at = time.monotonic()
         self._selector.unregister(fd)
+
+    def _heed(self, fd: int) -> None:
+        """Kill a container that a companion says can't go on: what it computes now is wrong."""
+        self._selector.unregister(fd)
+        self.trouble = self.trouble or self._companions[fd].trouble()
+        if self.trouble and not self.killed and self._exited_at is None:
+            self.killed = True
+            self._container.kill()
 
     def _wake(self, fd: int) -> None:
         os.read(fd, 4096)

@@ -249,12 +249,11 @@ def _check(settings: Settings, path: Path) -> None:
         if not Path(root).is_absolute():
             raise SettingsError(f"settings file {path}: file_roots: {root!r} is not absolute")
 
-
     for name, place in settings.file_systems.items():
         if not place.startswith(("/", "nfs://")):
             raise SettingsError(
-                f"settings file {path}: file_systems: {name!r} is {place!r}; it must be an absolute "
-                "path, or nfs://host/export"
+                f"settings file {path}: file_systems: {name!r} is {place!r}; it must be an "
+                "absolute path, or nfs://host/export"
             )
 
 

@@ -77,8 +77,8 @@ class NodePlan:
     token: str
     """Bearer token for this node's reports."""
     objects: Mapping[str, str]
-    """How the agent reaches ``s3://``: ``endpoint``, ``access_key``, ``secret_key``, ``region``; and
-    ``folder``, where the bytes lie when the store is the server's own and on this machine."""
+    """How the agent reaches ``s3://``: ``endpoint``, ``access_key``, ``secret_key``, ``region``;
+    and ``folder``, where the bytes lie when the store is the server's own and on this machine."""
     stores: tuple[Mapping[str, str], ...] = ()
     """Object stores beside that one, each with the ``prefix`` of the addresses that lie there
     (``s3://bucket/``, ``gs://bucket/``, …), and how it is reached. The longest prefix wins."""

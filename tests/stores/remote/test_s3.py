@@ -28,7 +28,7 @@ def test_keys_are_listed_as_they_are_by_plain_prefix(s3: Server) -> None:
     s3.put(**dict.fromkeys(HARD_KEYS, b"x"))
     objects = RemoteObjects(s3.access)
     assert list(objects.list(parse("s3://bkt"))) == [(key, 1) for key in HARD_KEYS]
-    found = [key for key, _ in objects.list(parse("s3://bkt/train"))]
+    found = [key for key, *_ in objects.list(parse("s3://bkt/train"))]
     assert found == ["train", "train.csv", "train/x", "train2/y"]
     assert [key for key, _ in objects.list(parse("s3://bkt/train/"))] == ["train/x"]
     assert list(objects.list(parse("s3://bkt/none"))) == []

@@ -3,9 +3,11 @@
 import os
 import signal
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from trainshed.agent.companions import Companion, beside, companions_of
 from trainshed.agent.node import Node, NodeOver
 from trainshed.agent.runtimes.base import Container, Exit
 from trainshed.agent.watch import Watch
@@ -27,28 +29,41 @@ def run_container(node: Node) -> None:
     """
     if node.journal.last(Kind.EXITED) is not None:
         return
-    if node.journal.last(Kind.TRAINING) is not None:
-        container = node.runtime.find(node)
-        if container is None:
-            _account_for_lost(node)
-            return
-    else:
-        container = _started(node)
-    node.reporter.start()
-    node.journal.settle()
-    watch = Watch(node, container)
-    try:
-        watch.run()
-    except BaseException:
-        container.abandon()
-        raise
-    ended = container.collect()
+    companions = companions_of(node)
+    with beside(companions):
+        ran = _ran(node, companions)
+    if ran is None:
+        _account_for_lost(node)
+        return
+    watch, ended = ran
+    if watch.trouble:
+        lost = watch.trouble.startswith("InternalServerError")
+        raise NodeOver(Outcome.LOST if lost else Outcome.FAILED, watch.trouble)
     if ended.lost:
         raise NodeOver(Outcome.LOST, f"InternalServerError: {ended.lost}")
     tail = watch.tail()
     if ended.trouble and not watch.killed:
         ended = _never_ran(ended, tail)
     _note_exit(node, ended, tail, ended.oom and not watch.killed)
+
+
+def _ran(node: Node, companions: Sequence[Companion]) -> tuple[Watch, Exit] | None:
+    """Return how the container's run went; None when it ended with an agent before us."""
+    if node.journal.last(Kind.TRAINING) is None:
+        container = _started(node)
+    elif (found := node.runtime.find(node)) is not None:
+        container = found
+    else:
+        return None
+    node.reporter.start()
+    node.journal.settle()
+    watch = Watch(node, container, companions)
+    try:
+        watch.run()
+    except BaseException:
+        container.abandon()
+        raise
+    return watch, container.collect()
 
 
 def _started(node: Node) -> Container:

@@ -37,11 +37,8 @@ def bring_inputs(node: Node) -> None:
         return
     node.journal.once(Kind.DOWNLOADING)
     node.reporter.start()
-    objects = RemoteObjects(
-        node.plan.objects,
-        node.plan.file_roots,
-        # Data may lie around the place where nodes work; it must not be copied into itself.
-        not_with="agent.lock",
+    objects = RemoteObjects.for_node(
+        node.plan,
         cancelled=lambda: node.stop.asked,
         patience_s=_PATIENCE_S,
         complain=node.log.say,

@@ -19,9 +19,8 @@ def carry_out(node: Node) -> None:
     node.journal.once(Kind.UPLOADING)
     # The container will not run twice, so what it made is held on to for as long as it takes: the
     # store may be a server that is down for the night.
-    objects = RemoteObjects(
-        node.plan.objects,
-        node.plan.file_roots,
+    objects = RemoteObjects.for_node(
+        node.plan,
         cancelled=lambda: node.stop.forgotten,
         hurried=lambda: node.stop.impatient,
         complain=node.log.say,

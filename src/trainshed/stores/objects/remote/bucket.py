@@ -10,13 +10,13 @@ from datetime import timedelta
 from typing import Any, Final, cast
 
 import obstore
-from obstore.exceptions import BaseError
+from obstore.exceptions import BaseError, PreconditionError
 from obstore.store import S3Store
 
 from trainshed.domain.errors import ObjectMissing, StoreError
 from trainshed.stores.objects.remote.access import Access
 from trainshed.stores.objects.remote.sinks import Sink
-from trainshed.stores.objects.remote.troubles import StoreAway, refusal
+from trainshed.stores.objects.remote.troubles import ObjectChanged, StoreAway, refusal
 
 _READ_CHUNK: Final = 1 << 20
 _PART: Final = 8 << 20
@@ -56,6 +56,28 @@ class Bucket:
         try:
             for chunk in obstore.get(self._store, key).stream(_READ_CHUNK):
                 yield memoryview(chunk)
+        except (BaseError, OSError, ValueError) as error:
+            raise self._sorted_out(key, error) from error
+
+    def stretch(self, key: str, offset: int, end: int | None, etag: str) -> Iterator[memoryview]:
+        """Yield the bytes from ``offset`` to ``end`` (None: to the last) of the object ``etag``.
+
+        Raises:
+            ObjectChanged: the object is another.
+        """
+        options: dict[str, Any] = {"if_match": f'"{etag}"'} if etag else {}
+        if end is not None:
+            options["range"] = (offset, end)
+        elif offset:
+            options["range"] = {"offset": offset}
+        try:
+            found = obstore.get(self._store, key, options=cast("obstore.GetOptions", options))
+            if offset >= found.meta["size"]:
+                return
+            for chunk in found.stream(_READ_CHUNK):
+                yield memoryview(chunk)
+        except PreconditionError as error:
+            raise ObjectChanged(f"s3://{self._name}/{key} was replaced meanwhile") from error
         except (BaseError, OSError, ValueError) as error:
             raise self._sorted_out(key, error) from error
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from trainshed.domain.errors import ObjectMissing, StoreError
-from trainshed.stores.objects.remote.troubles import Cancelled
+from trainshed.stores.objects.remote.entries import Entry
+from trainshed.stores.objects.remote.troubles import Cancelled, ObjectChanged
 
 _CHUNK = 4 << 20
 
@@ -37,8 +38,8 @@ class Folders:
         places = ", ".join(self._roots) or "none"
         raise StoreError(f"file://{path} is outside the folders that jobs may use ({places})")
 
-    def walk(self, prefix: str) -> Iterator[tuple[str, int]]:
-        """Yield (path, size) of the files that ``prefix`` names, sorted by path.
+    def walk(self, prefix: str) -> Iterator[Entry]:
+        """Yield the files that ``prefix`` names, sorted by path.
 
         A folder names what is below it, a file itself. Unlike a key's prefix in a bucket, half a
         name names nothing: a slip in a path must not bring its neighbours in.
@@ -47,7 +48,7 @@ class Folders:
         if whole.is_dir():
             yield from self._below(prefix.rstrip("/"))
         elif whole.is_file():
-            yield prefix, whole.stat().st_size
+            yield _entry(prefix, whole)
 
     def fetch(self, path: str, target: Path, cancelled: Callable[[], bool]) -> None:
         """Copy a file to ``target``, which must not exist.
@@ -71,6 +72,30 @@ class Folders:
                         raise Cancelled(f"file://{path}: reading was cancelled")
         finally:
             os.close(source)
+
+    def stretch(self, path: str, offset: int, end: int | None, etag: str) -> Iterator[memoryview]:
+        """Yield the bytes from ``offset`` to ``end`` (None: to the last) of the file ``etag``.
+
+        Raises:
+            ObjectMissing: no such file.
+            ObjectChanged: it is another, or was written to.
+            StoreError: it is outside the allowed folders, or cannot be read.
+        """
+        try:
+            with self.allowed(path).open("rb") as source:
+                if etag and _entry(path, source.fileno()).etag != etag:
+                    raise ObjectChanged(f"file://{path} was changed meanwhile")
+                source.seek(offset)
+                while end is None or offset < end:
+                    most = _CHUNK if end is None else min(end - offset, _CHUNK)
+                    if not (piece := source.read(most)):
+                        return
+                    yield memoryview(piece)
+                    offset += len(piece)
+        except (FileNotFoundError, NotADirectoryError) as missing:
+            raise ObjectMissing(f"file://{path} does not exist") from missing
+        except OSError as error:
+            raise StoreError(f"file://{path} cannot be read: {error.strerror}") from error
 
     def read(self, path: str, limit: int) -> bytes:
         """Return up to ``limit`` bytes of a file.
@@ -117,7 +142,7 @@ class Folders:
             target.parent.rmdir()
             target.parent.parent.rmdir()
 
-    def _below(self, folder: str) -> Iterator[tuple[str, int]]:
+    def _below(self, folder: str) -> Iterator[Entry]:
         """Yield the files below a folder in the order of their whole paths, as a bucket would."""
         with os.scandir(folder or "/") as entries:
             names = sorted(entry.name + "/" * entry.is_dir() for entry in entries)
@@ -131,7 +156,12 @@ class Folders:
                     raise StoreError(f"file://{path} is a link to a folder that holds it")
                 yield from self._below(path)
             elif entry.is_file():
-                yield path, entry.stat().st_size
+                yield _entry(path, entry)
+
+
+def _entry(key: str, file: Path | int) -> Entry:
+    status = os.stat(file)  # noqa: PTH116 - also of an open file
+    return Entry(key, status.st_size, f"{status.st_mtime_ns:x}-{status.st_size:x}")
 
 
 def _is_loop(path: str) -> bool:

@@ -17,6 +17,7 @@ from urllib.parse import quote, unquote_plus, urlsplit
 from trainshed.domain.errors import StoreError
 from trainshed.stores.objects.addresses import Address
 from trainshed.stores.objects.remote.access import Access
+from trainshed.stores.objects.remote.entries import Entry
 from trainshed.stores.objects.remote.troubles import StoreAway, refusal
 
 _EMPTY = hashlib.sha256(b"").hexdigest()
@@ -25,8 +26,8 @@ _TIMEOUT_S = 60.0
 
 def page(
     access: Access, prefix: Address, after: str, now: datetime.datetime
-) -> tuple[list[tuple[str, int]], bool]:
-    """Return a page of (key, size) behind the key ``after``, in key order, and whether more follow.
+) -> tuple[list[Entry], bool]:
+    """Return a page of objects behind the key ``after``, in key order, and whether more follow.
 
     Raises:
         ObjectMissing: no such bucket.
@@ -81,8 +82,8 @@ def _signed(
     return headers
 
 
-def _parsed(body: bytes) -> tuple[list[tuple[str, int]], bool]:
-    found: list[tuple[str, int]] = []
+def _parsed(body: bytes) -> tuple[list[Entry], bool]:
+    found: list[Entry] = []
     more = False
     for node in ET.fromstring(body):  # noqa: S314 - from the store that our credentials belong to
         tag = node.tag.rpartition("}")[2]
@@ -90,7 +91,8 @@ def _parsed(body: bytes) -> tuple[list[tuple[str, int]], bool]:
             more = node.text == "true"
         elif tag == "Contents":
             members = {child.tag.rpartition("}")[2]: child.text or "" for child in node}
-            found.append((unquote_plus(members["Key"]), int(members.get("Size") or 0)))
+            etag = members.get("ETag", "").strip('"')
+            found.append(Entry(unquote_plus(members["Key"]), int(members.get("Size") or 0), etag))
     return found, more
 
 

@@ -6,6 +6,7 @@ Synchronous, because agents move data in threads. Requests that fail because the
 
 import datetime
 import importlib
+import itertools
 import math
 import threading
 import time
@@ -14,8 +15,10 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from trainshed.domain.errors import ObjectMissing
+from trainshed.domain.plan import NodePlan
 from trainshed.stores.objects.addresses import Address
 from trainshed.stores.objects.remote.access import Access
+from trainshed.stores.objects.remote.entries import Entry
 from trainshed.stores.objects.remote.folders import Folders
 from trainshed.stores.objects.remote.sinks import Sink
 from trainshed.stores.objects.remote.troubles import Cancelled, StoreAway
@@ -70,8 +73,30 @@ class RemoteObjects:
         self._lock = threading.Lock()
         self._complained = False
 
-    def list(self, prefix: Address) -> Iterator[tuple[str, int]]:
-        """Yield (key, size) of all objects whose key begins with the prefix, in key order.
+    @classmethod
+    def for_node(
+        cls,
+        plan: NodePlan,
+        *,
+        cancelled: Callable[[], bool] = _never,
+        hurried: Callable[[], bool] = _never,
+        patience_s: float = math.inf,
+        complain: Callable[[str], None] = _unheard,
+    ) -> "RemoteObjects":
+        """Return the objects that a node reaches, as its plan says; see the constructor."""
+        return cls(
+            plan.objects,
+            plan.file_roots,
+            # Data may lie around the place where nodes work; it must not be copied into itself.
+            not_with="agent.lock",
+            cancelled=cancelled,
+            hurried=hurried,
+            patience_s=patience_s,
+            complain=complain,
+        )
+
+    def list(self, prefix: Address) -> Iterator[Entry]:
+        """Yield all objects whose key begins with the prefix, in key order; a page in memory.
 
         A ``file://`` folder names the files below it, and a file itself.
 
@@ -87,19 +112,68 @@ class RemoteObjects:
         after, more = "", True
         while more:
 
-            def ask(start: str = after) -> tuple[Sequence[tuple[str, int]], bool]:
+            def ask(start: str = after) -> tuple[Sequence[Entry], bool]:
                 now = datetime.datetime.now(datetime.UTC)
-                page: tuple[Sequence[tuple[str, int]], bool] = listing.page(
-                    self._access, prefix, start, now
-                )
+                page: tuple[Sequence[Entry], bool] = listing.page(self._access, prefix, start, now)
                 return page
 
             page, more = self._patiently(prefix, ask)
             yield from page
-            after, more = (page[-1][0], more) if page else ("", False)
+            after, more = (page[-1].key, more) if page else ("", False)
 
-    def fetch(self, address: Address, target: Path) -> None:
+    def stat(self, address: Address) -> Entry:
+        """Return what a list would tell of one object.
+
+        Raises:
+            ObjectMissing: no such object.
+            StoreError: access denied, or the store stayed away.
+        """
+        if address.scheme == "file":
+            found = next(self._folders.walk(address.key), None)
+        else:
+            found = next(self.list(address), None)
+        if found is None or found.key != address.key:
+            raise ObjectMissing(f"{address} does not exist")
+        return found
+
+    def stream(
+        self, address: Address, *, offset: int = 0, length: int | None = None, etag: str = ""
+    ) -> Iterator[memoryview]:
+        """Yield an object's bytes from ``offset``, about a mebibyte at a time.
+
+        A stream that breaks is gone on with where it broke, as long as the object is the same.
+
+        Args:
+            address: which object.
+            offset: the first byte, from 0.
+            length: how many bytes at most; None for all that follow.
+            etag: what a list told of it; "" takes the object that is there at the first byte.
+
+        Raises:
+            ObjectMissing: no such object.
+            ObjectChanged: it is not the one of that ``etag``, or not any more.
+            StoreError: access denied, or the store stayed away.
+            Cancelled: the caller wanted no more.
+        """
+        end = None if length is None else offset + length
+        while end is None or offset < end:
+            pieces = self._patiently(address, lambda at=offset: self._begun(address, at, end, etag))  # type: ignore[misc]
+            if pieces is None:
+                return
+            try:
+                for piece in pieces:
+                    if self._cancelled():
+                        raise Cancelled(f"{address}: reading was cancelled")
+                    yield piece
+                    offset += len(piece)
+            except StoreAway:
+                continue
+            return
+
+    def fetch(self, address: Address, target: Path, entry: Entry | None = None) -> None:
         """Stream an object into ``target``, which must not exist.
+
+        ``entry`` is what a list told of the object, so that nobody need ask again.
 
         Raises:
             ObjectMissing: no such object.
@@ -137,7 +211,9 @@ class RemoteObjects:
 
         return self._patiently(address, download)
 
-    def put_file(self, address: Address, source: Path) -> None:
+    def put_file(
+        self, address: Address, source: Path, headers: Mapping[str, str] | None = None
+    ) -> None:
         """Store a file's bytes under ``address``, streamed; raises as ``put`` does."""
 
         def write(sink: Sink) -> None:
@@ -145,12 +221,23 @@ class RemoteObjects:
                 while chunk := file.read(_CHUNK):
                     sink.write(chunk)
 
-        self.put(address, write)
+        self.put(address, write, headers)
 
-    def put(self, address: Address, write: Callable[[Sink], None]) -> None:
+    def put(
+        self,
+        address: Address,
+        write: Callable[[Sink], None],
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         """Store what ``write`` writes, streamed; the object appears whole or not at all.
 
-        ``write`` is called again from the start when the store went away in between.
+        An error that ``write`` raises is raised here, and no object appears. ``write`` is called
+        again from the start when the store went away in between.
+
+        Args:
+            address: where.
+            write: writes the bytes.
+            headers: what the object is stored with, such as ``x-amz-server-side-encryption``.
 
         Raises:
             StoreError: access denied, no such bucket, or the store stayed away.
@@ -175,6 +262,17 @@ class RemoteObjects:
             self._folders.delete(address.key)
             return
         self._patiently(address, lambda: self._bucket(address).delete(address.key))
+
+    def _begun(
+        self, address: Address, offset: int, end: int | None, etag: str
+    ) -> Iterator[memoryview] | None:
+        """Return a stretch of an object as a stream that has begun; None when it is empty."""
+        if address.scheme == "file":
+            pieces = self._folders.stretch(address.key, offset, end, etag)
+        else:
+            pieces = self._bucket(address).stretch(address.key, offset, end, etag)
+        first = next(pieces, None)
+        return None if first is None else itertools.chain([first], pieces)
 
     def _bucket(self, address: Address) -> Any:  # noqa: ANN401 - its module is loaded late
         with self._lock:

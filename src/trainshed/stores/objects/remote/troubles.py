@@ -7,6 +7,10 @@ class StoreAway(StoreError):
     """The store could not be reached, or failed inside: the same request may work later."""
 
 
+class ObjectChanged(StoreError):
+    """The object was replaced while it was being read."""
+
+
 class Cancelled(StoreError):
     """The caller wanted no more."""
 

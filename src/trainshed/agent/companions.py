@@ -1,0 +1,65 @@
+"""What works beside a container while it runs: channels that are fed, checkpoints that are kept."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+from trainshed.agent.node import Node
+
+
+class Companion(Protocol):
+    """Begins just before the container, and is finished just after its end."""
+
+    @property
+    def fd(self) -> int:
+        """Becomes readable when there is trouble; -1 when there never is."""
+        ...
+
+    def begin(self) -> None:
+        """Begin, or take up again what an agent before us began.
+
+        Raises:
+            NodeOver: the container can't run without it.
+        """
+        ...
+
+    def trouble(self) -> str:
+        """Return why the container can't go on, as a FailureReason; "" while it can."""
+        ...
+
+    def finish(self) -> None:
+        """Do what is left after the container's end, however it ended; then let go of all.
+
+        Raises:
+            NodeOver: it can't be done, and the job's result is not what it seems without it.
+        """
+        ...
+
+
+def companions_of(node: Node) -> Sequence[Companion]:
+    """Return what the node's request asks for, in the order of beginning."""
+    found: list[Companion] = []
+    return found
+
+
+@contextmanager
+def beside(companions: Sequence[Companion]) -> Iterator[None]:
+    """Have them begun within the block; at its end they are finished, last first.
+
+    All are finished even when one of them fails; the first failure is raised.
+    """
+    begun: list[Companion] = []
+    try:
+        for companion in companions:
+            begun.append(companion)
+            companion.begin()
+        yield
+    finally:
+        failures: list[BaseException] = []
+        for companion in reversed(begun):
+            try:
+                companion.finish()
+            except BaseException as error:  # noqa: BLE001 - raised again, when all are finished
+                failures.append(error)
+        if failures:
+            raise failures[0]

@@ -1,0 +1,1 @@
+"""Hands channels to a container while it runs: Pipe and FastFile."""
