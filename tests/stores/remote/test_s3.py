@@ -1,5 +1,6 @@
 """Objects in a bucket: exact keys, streams, and servers that are away."""
 
+import hashlib
 import threading
 from pathlib import Path
 
@@ -27,18 +28,20 @@ HARD_KEYS = [
 def test_keys_are_listed_as_they_are_by_plain_prefix(s3: Server) -> None:
     s3.put(**dict.fromkeys(HARD_KEYS, b"x"))
     objects = RemoteObjects(s3.access)
-    assert list(objects.list(parse("s3://bkt"))) == [(key, 1) for key in HARD_KEYS]
-    found = [key for key, *_ in objects.list(parse("s3://bkt/train"))]
+    listed = list(objects.list(parse("s3://bkt")))
+    assert [(entry.key, entry.size) for entry in listed] == [(key, 1) for key in HARD_KEYS]
+    assert {entry.etag for entry in listed} == {hashlib.md5(b"x").hexdigest()}
+    found = [entry.key for entry in objects.list(parse("s3://bkt/train"))]
     assert found == ["train", "train.csv", "train/x", "train2/y"]
-    assert [key for key, _ in objects.list(parse("s3://bkt/train/"))] == ["train/x"]
+    assert [entry.key for entry in objects.list(parse("s3://bkt/train/"))] == ["train/x"]
     assert list(objects.list(parse("s3://bkt/none"))) == []
-    assert [key for key, _ in objects.list(parse("s3://bkt/sp ace+"))] == [HARD_KEYS[3]]
+    assert [entry.key for entry in objects.list(parse("s3://bkt/sp ace+"))] == [HARD_KEYS[3]]
 
 
 def test_a_long_list_comes_page_by_page(s3: Server) -> None:
     for i in range(1005):
         s3.client.put_object(Bucket="bkt", Key=f"k{i:05}", Body=b"")
-    found = [key for key, _ in RemoteObjects(s3.access).list(parse("s3://bkt/k"))]
+    found = [entry.key for entry in RemoteObjects(s3.access).list(parse("s3://bkt/k"))]
     assert found == [f"k{i:05}" for i in range(1005)]
     for i in range(1005):
         s3.client.delete_object(Bucket="bkt", Key=f"k{i:05}")
@@ -91,7 +94,7 @@ def test_a_server_that_is_away_is_waited_for(s3: Server, tmp_path: Path) -> None
     s3.stop()
     back = threading.Timer(1.0, s3.start)
     back.start()
-    assert list(objects.list(parse("s3://bkt/x"))) == [("x", 1)]
+    assert [(entry.key, entry.size) for entry in objects.list(parse("s3://bkt/x"))] == [("x", 1)]
     back.join()
     s3.stop()
     back = threading.Timer(1.0, s3.start)
