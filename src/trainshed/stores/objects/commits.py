@@ -17,9 +17,11 @@ from trainshed.stores.records.database import Database
 class Commits:
     """Writes rows; afterwards a file that no row names is removed."""
 
-    def __init__(self, database: Database, files: Files) -> None:
+    def __init__(self, database: Database, files: Files, ring: Callable[[], None]) -> None:
+        """``ring`` is called after each change."""
         self._database = database
         self._files = files
+        self._ring = ring
 
     async def change(
         self,
@@ -47,3 +49,4 @@ class Commits:
         if staged is not None:
             self._files.claim(staged)
         self._files.remove_later(released)
+        self._ring()

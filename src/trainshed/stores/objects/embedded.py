@@ -11,8 +11,9 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from trainshed.stores.objects import index
+from trainshed.stores.objects import events, index
 from trainshed.stores.objects.commits import Commits
+from trainshed.stores.objects.events import EventLog
 from trainshed.stores.objects.files import Files
 from trainshed.stores.objects.info import (
     ALWAYS,
@@ -54,7 +55,9 @@ class EmbeddedObjects:
         self._database = database
         self._files = Files(folder, linger=linger)
         self._clock = clock
-        self._commits = Commits(database, self._files)
+        self.events = EventLog(database)
+        """What is to be told of changes."""
+        self._commits = Commits(database, self._files, self.events.ring)
         self.uploads = Uploads(database, self._files, self._commits, clock)
         """Multipart uploads."""
 
@@ -133,6 +136,7 @@ class EmbeddedObjects:
         *,
         attributes: Attributes | Callable[[Staged], Attributes] | None = None,
         condition: Condition = ALWAYS,
+        event: str = events.PUT,
     ) -> ObjectInfo:
         """Write an object; its ETag is the MD5 of its bytes. Memory stays within a few MiB.
 
@@ -143,6 +147,7 @@ class EmbeddedObjects:
             attributes: what it will carry. A function is asked once all bytes are on disk and
                 may still refuse by raising.
             condition: what must hold at the moment of writing.
+            event: how it came, for those who are told of it.
 
         Raises:
             BucketMissing, ObjectMissing, ConditionFailed: nothing was written.
@@ -161,7 +166,9 @@ class EmbeddedObjects:
             attributes=carried or Attributes(),
             file=staged.file,
         )
-        await self._commits.change(lambda c: index.put_object(c, info, condition), staged)
+        await self._commits.change(
+            lambda c: index.put_object(c, info, condition, event=event), staged
+        )
         return info
 
     async def copy(
@@ -195,7 +202,7 @@ class EmbeddedObjects:
             copies.append(
                 replace(original, bucket=bucket, key=key, modified=modified, attributes=carried)
             )
-            return index.put_object(connection, copies[-1], condition)
+            return index.put_object(connection, copies[-1], condition, event=events.COPY)
 
         await self._commits.change(work)
         return copies[-1]
@@ -206,11 +213,13 @@ class EmbeddedObjects:
         Raises:
             BucketMissing, ObjectMissing: nothing was changed.
         """
+        now = self._clock()
 
         def work(connection: sqlite3.Connection) -> list[str]:
             info = index.get_object(connection, bucket, key)
             tagged = replace(info, attributes=replace(info.attributes, tags=tags))
-            return index.put_object(connection, tagged, ALWAYS)
+            event = events.TAGGED if tags else events.UNTAGGED
+            return index.put_object(connection, tagged, ALWAYS, event=event, at=now)
 
         await self._commits.change(work)
 
@@ -230,12 +239,13 @@ class EmbeddedObjects:
         Raises:
             BucketMissing, ObjectMissing, ConditionFailed: nothing was removed.
         """
+        now = self._clock()
 
         def work(connection: sqlite3.Connection) -> list[str]:
             index.need_bucket(connection, bucket)
             released: list[str] = []
             for key in keys:
-                released += index.delete_object(connection, bucket, key, condition)
+                released += index.delete_object(connection, bucket, key, condition, now)
             return released
 
         await self._commits.change(work)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from trainshed.domain.errors import ObjectMissing
+from trainshed.stores.objects import events
 from trainshed.stores.objects.info import (
     Attributes,
     Bucket,
@@ -126,8 +127,22 @@ def get_object(connection: sqlite3.Connection, bucket: str, key: str) -> ObjectI
     return _object(row)
 
 
-def put_object(connection: sqlite3.Connection, info: ObjectInfo, condition: Condition) -> list[str]:
-    """Write an object's row; return the files that nothing names any more.
+def put_object(
+    connection: sqlite3.Connection,
+    info: ObjectInfo,
+    condition: Condition,
+    *,
+    event: str = events.PUT,
+    at: datetime | None = None,
+) -> list[str]:
+    """Write an object's row, and what happened; return the files that nothing names any more.
+
+    Args:
+        connection: the transaction's.
+        info: the object.
+        condition: what must hold before.
+        event: what happens to it, for those who are told.
+        at: when; None for when it was modified.
 
     Raises:
         BucketMissing, ObjectMissing, ConditionFailed: nothing was written.
@@ -146,11 +161,20 @@ def put_object(connection: sqlite3.Connection, info: ObjectInfo, condition: Cond
             attributes_text(info.attributes),
         ),
     )
+    change = events.Change(
+        name=event,
+        at=at or info.modified,
+        bucket=info.bucket,
+        key=info.key,
+        size=info.size,
+        etag=info.etag,
+    )
+    events.note(connection, change)
     return unnamed(connection, old)
 
 
 def delete_object(
-    connection: sqlite3.Connection, bucket: str, key: str, condition: Condition
+    connection: sqlite3.Connection, bucket: str, key: str, condition: Condition, at: datetime
 ) -> list[str]:
     """Remove an object's row, if there is one; return the files that nothing names any more.
 
@@ -159,6 +183,9 @@ def delete_object(
     """
     old = _checked(connection, bucket, key, condition)
     connection.execute("DELETE FROM objects WHERE bucket = ? AND key = ?", (bucket, stored(key)))
+    if old:
+        gone = events.Change(name=events.DELETE, at=at, bucket=bucket, key=key)
+        events.note(connection, gone)
     return unnamed(connection, old)
 
 

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from trainshed.stores.objects import index
+from trainshed.stores.objects import events, index
 from trainshed.stores.objects.commits import Commits
 from trainshed.stores.objects.files import Files
 from trainshed.stores.objects.info import (
@@ -160,7 +160,7 @@ class Uploads:
             held = _parts(connection, upload)
             if any(held.get(part.number) != part.file for part in parts):
                 raise PartsChanged(f"a part of the upload {upload.id} was replaced")
-            replaced = index.put_object(connection, info, condition)
+            replaced = index.put_object(connection, info, condition, event=events.MULTIPART)
             connection.execute("DELETE FROM uploads WHERE id = ?", (upload.id,))
             return replaced + index.unnamed(connection, held.values())
 
