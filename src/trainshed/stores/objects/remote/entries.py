@@ -11,3 +11,5 @@ class Entry(NamedTuple):
     """Bytes."""
     etag: str
     """What changes whenever the bytes do, without quotes; "" where a store does not say."""
+    modified: float = 0.0
+    """Seconds since the epoch; 0 where a store does not say."""

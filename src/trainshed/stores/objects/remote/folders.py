@@ -161,7 +161,8 @@ class Folders:
 
 def _entry(key: str, file: Path | int) -> Entry:
     status = os.stat(file)  # noqa: PTH116 - also of an open file
-    return Entry(key, status.st_size, f"{status.st_mtime_ns:x}-{status.st_size:x}")
+    etag = f"{status.st_mtime_ns:x}-{status.st_size:x}"
+    return Entry(key, status.st_size, etag, status.st_mtime)
 
 
 def _is_loop(path: str) -> bool:

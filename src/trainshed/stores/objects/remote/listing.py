@@ -92,8 +92,18 @@ def _parsed(body: bytes) -> tuple[list[Entry], bool]:
         elif tag == "Contents":
             members = {child.tag.rpartition("}")[2]: child.text or "" for child in node}
             etag = members.get("ETag", "").strip('"')
-            found.append(Entry(unquote_plus(members["Key"]), int(members.get("Size") or 0), etag))
+            size = int(members.get("Size") or 0)
+            modified = _seconds(members.get("LastModified", ""))
+            found.append(Entry(unquote_plus(members["Key"]), size, etag, modified))
     return found, more
+
+
+def _seconds(moment: str) -> float:
+    """Return an ISO 8601 moment in seconds since the epoch; 0 for what is none."""
+    try:
+        return datetime.datetime.fromisoformat(moment).timestamp()
+    except ValueError:
+        return 0.0
 
 
 def _error_text(status: int, body: bytes) -> str:
