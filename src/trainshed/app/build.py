@@ -26,7 +26,9 @@ from trainshed.app import backends
 from trainshed.app.settings import Settings
 from trainshed.domain.errors import TrainshedError
 from trainshed.drivers.base import Driver
+from trainshed.engine import webhooks
 from trainshed.engine.loop import Engine
+from trainshed.engine.notifying import Notifier
 from trainshed.engine.planning import Site
 from trainshed.stores.logs.segments import Logs
 from trainshed.stores.objects.embedded import EmbeddedObjects
@@ -60,6 +62,7 @@ class Parts:
     reports: Reports
     credentials: ContainerCredentials
     engine: Engine
+    notifier: Notifier
     drivers: Mapping[str, Driver]
     """By backend name."""
     backend: str
@@ -155,6 +158,7 @@ def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datet
             records=stores.records, secret=keys.report_secret, clock=clock
         ),
         engine=engine,
+        notifier=Notifier(stores.objects.events, settings.notified(), clock, webhooks.post),
         drivers=drivers,
         backend=settings.backend,
         objects=stores.objects,
@@ -185,7 +189,7 @@ def operations(
         SearchTraining(records=records, tags=stores.tags).operations(),
         ResourceTags(records=records, tags=stores.tags).operations(),
         LogOperations(stores.logs, account=account, clock=clock).operations(),
-        s3.operations(stores.objects),
+        s3.operations(stores.objects, clock, settings.webhooks),
         Identity(account=account, records=records).operations(),
         Roles(account=account).operations(),
     )

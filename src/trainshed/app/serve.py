@@ -135,6 +135,7 @@ async def _serve(
     # A fault that the engine can't go on with ends the server, loudly.
     async with asyncio.TaskGroup() as group:
         engine = group.create_task(parts.engine.run())
+        notifier = group.create_task(parts.notifier.run())
         serving = group.create_task(server.serve(sockets=listeners))
         while not server.started and not serving.done():
             await asyncio.sleep(0.002)
@@ -144,6 +145,7 @@ async def _serve(
         on_ready()
         await serving
         engine.cancel()
+        notifier.cancel()
 
 
 def _announce(data_dir: Path, url: str, config: Path | None) -> None:

@@ -16,6 +16,9 @@ endpoint = "https://minio.example.com"
 access_key = "AKEXAMPLE"
 secret_key = "…"
 
+[webhooks.models]
+url = "https://example.com/models"
+
 [file_systems]
 "fs-0123456789abcdef0" = "/mnt/shared"
 
@@ -49,6 +52,7 @@ from trainshed.domain import sizes
 from trainshed.domain.errors import TrainshedError
 from trainshed.domain.instances import Instance
 from trainshed.domain.names import CONTAINER_ADDRESS
+from trainshed.engine.webhooks import Webhook
 
 DEFAULT_PORT: Final = 7070
 
@@ -180,6 +184,14 @@ class Store(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return {name: value for name, value in msgspec.structs.asdict(self).items() if value}
 
 
+class WebhookTarget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who is told of what happens to objects, in Amazon S3's event messages."""
+
+    url: Annotated[str, msgspec.Meta(pattern=r"^https?://[^/]+")]
+    token: str = ""
+    """Sent as ``Authorization: Bearer …``."""
+
+
 class Backends(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Configured places, by name."""
 
@@ -204,12 +216,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     cache: str = "20g"
     """What staged objects may take on each machine, so that the next job need not fetch them; ``0``
     keeps none."""
+    webhooks: dict[str, WebhookTarget] = msgspec.field(default_factory=dict)
+    """Who may be told of what happens to objects, by the name that ends the ARN in a bucket's
+    notification configuration."""
     file_systems: dict[str, str] = msgspec.field(default_factory=dict)
     """What stands for the FileSystemId of an EFS or FSx file system: a folder of the machine where
     nodes run, or ``nfs://host/export``."""
     backend: Literal["local", "docker"] = "local"
     """Where jobs go that name no backend themselves."""
     backends: Backends = Backends()
+
+    def notified(self) -> dict[str, Webhook]:
+        """Return who may be told of what happens to objects, by name."""
+        return {
+            name: Webhook(name=name, url=target.url, token=target.token)
+            for name, target in self.webhooks.items()
+        }
 
     def cache_bytes(self) -> int:
         """Return ``cache`` in bytes; raise ``ValueError`` when it is no size."""

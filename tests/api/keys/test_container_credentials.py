@@ -46,7 +46,7 @@ class Shed:
         objects = EmbeddedObjects(self.database, folder / "objects", self.now)
         identity = Identity(account="123456789012", records=self.jobs)
         known = Keyring(own={"ROOT": "s"}, records=self.jobs, secret=SECRET, clock=self.now)
-        table = offered(s3.operations(objects), identity.operations())
+        table = offered(s3.operations(objects, self.now), identity.operations())
         self.front = Front(table, known, self.now, "us-east-1")
         self.credentials = ContainerCredentials(
             records=self.jobs, secret=SECRET, clock=self.now, lifetime=MINUTE

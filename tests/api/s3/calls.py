@@ -1,6 +1,8 @@
 """Calls as the wire makes them, without the wire."""
 
 from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from trainshed.api.s3.operations import operations
@@ -29,7 +31,7 @@ class Caller:
 
     def __init__(self, store: EmbeddedObjects) -> None:
         self.store = store
-        self._table = operations(store)
+        self._table = operations(store, partial(datetime.now, UTC))
 
     async def reply(self, operation: str, region: str = "us-east-1", **params: Any) -> Reply:
         """Carry out an operation; a plain answer becomes a ``Reply``."""

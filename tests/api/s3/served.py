@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +56,9 @@ class Served:
 def serving(folder: Path) -> Iterator[Served]:
     """Serve the store of a data folder on a free loopback port."""
     database = Database(folder / "records.db")
-    store = EmbeddedObjects(database, folder / "objects", lambda: datetime.now(UTC))
-    front = Front(
-        operations(store), FixedKeys({ACCESS: SECRET}), lambda: datetime.now(UTC), "us-east-1"
-    )
+    now = partial(datetime.now, UTC)
+    store = EmbeddedObjects(database, folder / "objects", now)
+    front = Front(operations(store, now), FixedKeys({ACCESS: SECRET}), now, "us-east-1")
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(
         uvicorn.Config(front, loop="uvloop", http="httptools", lifespan="off", log_config=None)

@@ -1,5 +1,7 @@
 """The table of S3's operations."""
 
+from collections.abc import Callable, Collection
+from datetime import datetime
 from typing import Any
 
 from trainshed.api.operations import Operation
@@ -7,6 +9,7 @@ from trainshed.api.s3.buckets import BucketOperations
 from trainshed.api.s3.copies import CopyOperations
 from trainshed.api.s3.listings import ListingOperations
 from trainshed.api.s3.multipart import MultipartOperations
+from trainshed.api.s3.notifications import NotificationOperations
 from trainshed.api.s3.objects import ObjectOperations
 from trainshed.api.s3.refusals import refusal
 from trainshed.api.s3.upload_listings import UploadListingOperations
@@ -15,14 +18,17 @@ from trainshed.stores.objects.embedded import EmbeddedObjects
 from trainshed.wire.message import Call, Reply
 
 
-def operations(store: EmbeddedObjects) -> dict[tuple[str, str], Operation]:
-    """Return S3's operations on a store, by ``("s3", name)``."""
+def operations(
+    store: EmbeddedObjects, clock: Callable[[], datetime], webhooks: Collection[str] = ()
+) -> dict[tuple[str, str], Operation]:
+    """Return S3's operations on a store, by ``("s3", name)``; ``webhooks`` may be told of it."""
     buckets = BucketOperations(store)
     objects = ObjectOperations(store)
     copies = CopyOperations(store)
     listings = ListingOperations(store)
     multipart = MultipartOperations(store)
     uploads = UploadListingOperations(store)
+    notifications = NotificationOperations(store, webhooks, clock)
     table: dict[str, Operation] = {
         "ListBuckets": buckets.list_buckets,
         "CreateBucket": buckets.create_bucket,
@@ -30,6 +36,8 @@ def operations(store: EmbeddedObjects) -> dict[tuple[str, str], Operation]:
         "DeleteBucket": buckets.delete_bucket,
         "GetBucketLocation": buckets.get_bucket_location,
         "GetBucketVersioning": buckets.get_bucket_versioning,
+        "GetBucketNotificationConfiguration": notifications.get,
+        "PutBucketNotificationConfiguration": notifications.put,
         "PutObject": objects.put_object,
         "GetObject": objects.get_object,
         "HeadObject": objects.head_object,

@@ -1,0 +1,164 @@
+"""Tells webhooks what happened to objects: look, decide, act, once for each webhook.
+
+Each event is told at least once, in order as long as all goes well, and goes when its webhook has
+answered 2xx. A webhook that is away holds up its own events only; one event that is refused
+holds up none.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Final, Protocol
+
+from trainshed.engine.webhooks import Refused, Unreachable, Webhook
+from trainshed.stores.objects.events import Event
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE: Final = 50
+_FIRST_PAUSE: Final = timedelta(seconds=1)
+_LONGEST_PAUSE: Final = timedelta(minutes=5)
+_KEPT: Final = timedelta(days=7)
+"""How long a webhook may be away before its events are given up."""
+_LOOK_SECONDS: Final = 30.0
+"""How often to look although nothing told of a change: the safety net."""
+
+
+class Events(Protocol):
+    """The slice of ``EventLog`` that is told from."""
+
+    def watch(self) -> asyncio.Event:
+        """Return what is set whenever there may be new events."""
+        ...
+
+    def due(self, webhook: str, now: datetime, limit: int) -> Sequence[Event]:
+        """Return the first events that a webhook may be told now, in order."""
+        ...
+
+    def next_due(self, webhook: str) -> float | None:
+        """Return when the next event is due, in seconds since the epoch; None without events."""
+        ...
+
+    def waiting(self) -> Mapping[str, int]:
+        """Return how many events wait, by webhook."""
+        ...
+
+    async def forget(self, event: Event) -> None:
+        """Remove an event."""
+        ...
+
+    async def postpone(self, event: Event, until: datetime) -> None:
+        """Note that telling an event failed, and when it may be tried again."""
+        ...
+
+
+class Fate(Enum):
+    """What becomes of an event after a try to tell it."""
+
+    TOLD = "told"
+    LATER = "later"
+    GIVEN_UP = "given up"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What to do about an event, and whether the webhook is to be left alone meanwhile."""
+
+    fate: Fate
+    pause: timedelta = timedelta()
+    whole: bool = False
+    """Whether all of the webhook's events wait, because nobody answered."""
+
+
+def decide(event: Event, trouble: Exception | None, now: datetime) -> Verdict:
+    """Return what becomes of an event after a try; pure."""
+    if trouble is None:
+        return Verdict(Fate.TOLD)
+    if now.timestamp() - event.at > _KEPT.total_seconds():
+        return Verdict(Fate.GIVEN_UP)
+    pause = min(_FIRST_PAUSE * 2 ** min(event.tries, 20), _LONGEST_PAUSE)
+    return Verdict(Fate.LATER, pause, whole=isinstance(trouble, Unreachable))
+
+
+class Notifier:
+    """Tells the webhooks of the settings."""
+
+    def __init__(
+        self,
+        events: Events,
+        webhooks: Mapping[str, Webhook],
+        clock: Callable[[], datetime],
+        post: Callable[[Webhook, Event], None],
+    ) -> None:
+        """``post`` tells one event; it blocks, and raises ``Unreachable`` or ``Refused``."""
+        self._events = events
+        self._webhooks = webhooks
+        self._clock = clock
+        self._post = post
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        for name, count in self._events.waiting().items():
+            if name not in self._webhooks:
+                log.warning(
+                    "%d events wait for the webhook %r, which no setting names", count, name
+                )
+        async with asyncio.TaskGroup() as group:
+            for webhook in self._webhooks.values():
+                group.create_task(self._serve(webhook))
+
+    async def _serve(self, webhook: Webhook) -> None:
+        news = self._events.watch()
+        while True:
+            news.clear()
+            pause = await self._look(webhook)
+            if pause:
+                await asyncio.sleep(pause.total_seconds())
+            else:
+                await self._await(news, webhook)
+
+    async def _look(self, webhook: Webhook) -> timedelta:
+        """Tell what is due; return how long the webhook is to be left alone."""
+        while found := self._events.due(webhook.name, self._clock(), _AT_ONCE):
+            for event in found:
+                verdict = decide(event, await self._told(webhook, event), self._clock())
+                if verdict.fate is Fate.LATER:
+                    await self._events.postpone(event, self._clock() + verdict.pause)
+                    if verdict.whole:
+                        return verdict.pause
+                    continue
+                if verdict.fate is Fate.GIVEN_UP:
+                    log.error(
+                        "webhook %s: an event of a week ago is given up: %s", webhook.name, event
+                    )
+                await self._events.forget(event)
+        return timedelta()
+
+    async def _told(self, webhook: Webhook, event: Event) -> Exception | None:
+        try:
+            await asyncio.to_thread(self._post, webhook, event)
+        except (Unreachable, Refused) as trouble:
+            log.warning(
+                "webhook %s was not told of %s %s/%s (try %d): %s",
+                webhook.name,
+                event.name,
+                event.bucket,
+                event.key,
+                event.tries + 1,
+                trouble,
+            )
+            return trouble
+        return None
+
+    async def _await(self, news: asyncio.Event, webhook: Webhook) -> None:
+        """Wait for a change of objects, or until an event that was put off is due."""
+        due = self._events.next_due(webhook.name)
+        until = _LOOK_SECONDS if due is None else due - self._clock().timestamp()
+        try:
+            async with asyncio.timeout(min(max(until, 0.0), _LOOK_SECONDS)):
+                await news.wait()
+        except TimeoutError:
+            return
