@@ -6,20 +6,22 @@ Every node but the first puts its files, as plain tars, beside the job's output,
                                             /output.tar
                                             /done          {"node": …, "parts": ["model"]}
 
-The first node waits for the markers, makes one archive of all, and deletes the parts.
+The first node waits for the markers, makes one archive of all, and deletes the parts. It may die
+at any line: what it has stored stands in ``sent`` in its folder, and is not stored again.
 """
 
-import contextlib
 import json
+import re
+import tarfile
 import time
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from trainshed.agent import archive
-from trainshed.agent.archive import Piece
+from trainshed.agent.archive import Piece, shown
 from trainshed.agent.node import Node
-from trainshed.domain.errors import ObjectMissing
+from trainshed.agent.sending import Sent, encryption, put_all
+from trainshed.domain.errors import ObjectMissing, StoreError
 from trainshed.stores.objects.addresses import Address, parse
 from trainshed.stores.objects.remote.sinks import Sink
 from trainshed.stores.objects.remote.store import RemoteObjects
@@ -31,6 +33,11 @@ _PLAIN: Final = {"model": "model", "output": "data"}
 _FIRST_LOOK_S: Final = 0.05
 _SLOWEST_LOOK_S: Final = 2.0
 _MARKER_BYTES: Final = 4096
+_LONGEST_KEY: Final = 1024
+"""Bytes; S3's limit."""
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f]")
+_CLASHES_SAID: Final = 20
+"""Files of one name that are told one by one; of more, only how many there are."""
 
 
 class Delivery:
@@ -41,9 +48,17 @@ class Delivery:
         self._node = node
         self._objects = objects
         self._output = parse(node.plan.output_path).joined(node.plan.job_name, "output")
+        self._headers = encryption(node.plan.request)
+        self.clashes: list[str] = []
+        """Files that more than one host made, each with the host whose file is kept."""
 
     def run(self) -> None:
-        """Deliver what is in model/ and output/data; raise as ``RemoteObjects`` does."""
+        """Deliver what is in model/ and output/data.
+
+        Raises:
+            StoreError: as ``RemoteObjects`` does, or a file has a name that no object can have.
+            OSError: a file cannot be read.
+        """
         plan = self._node.plan
         found = {"model": self._collected("model"), "output": self._collected("output")}
         if plan.host != plan.hosts[0]:
@@ -57,58 +72,64 @@ class Delivery:
         for host in plan.hosts[1:]:
             self._drop_part(host)
 
-    def _put_all(self, found: Mapping[str, dict[str, Piece]]) -> None:
-        """Store what all hosts made, as soon as each has brought its part."""
-        with contextlib.ExitStack() as opened:
-            for host in self._node.plan.hosts[1:]:
-                for kind in self._await_part(host):
-                    part = opened.enter_context(archive.read_tar(self._fetched(host, kind)))
-                    self._merge(found[kind], part, host)
-            for kind, pieces in found.items():
-                self._put(kind, pieces)
-
     def put_nothing(self) -> None:
         """Tell the first node not to wait for this one."""
         plan = self._node.plan
         if plan.host != plan.hosts[0]:
             self._put_part({})
 
+    def _put_all(self, found: Mapping[str, dict[str, Piece]]) -> None:
+        """Store what all hosts made, as soon as each has brought its part."""
+        for host in self._node.plan.hosts[1:]:
+            for kind in self._await_part(host):
+                self._merge(found[kind], self._part_of(host, kind), host)
+        if len(self.clashes) > _CLASHES_SAID:
+            self._node.log.say(
+                f"{len(self.clashes)} files in all were made by more than one host; give each host "
+                "names of its own"
+            )
+        with Sent(self._node.folder / "sent", self._objects) as sent:
+            for kind, pieces in found.items():
+                self._put(kind, pieces, sent)
+
     def _collected(self, kind: str) -> dict[str, Piece]:
         tree = self._node.tree
         root = tree.model if kind == "model" else tree.output_data
         return archive.collect(root, tree.base, self._node.log.say)
 
-    def _put(self, kind: str, pieces: Mapping[str, Piece]) -> None:
+    def _put(self, kind: str, pieces: Mapping[str, Piece], sent: Sent) -> None:
         """Store one kind of result; nothing is stored when there is nothing."""
         if not pieces:
             return
-        if self._node.plan.compression == "NONE":
-            for name in sorted(pieces):
-                piece = pieces[name]
-                address = self._output.joined(_PLAIN[kind], name)
-                self._objects.put(address, lambda sink, piece=piece: archive.copy(piece, sink))  # type: ignore[misc]
+        if self._node.plan.compression != "NONE":
+            write = self._packing(pieces, compress=True)
+            sent.put(self._output.joined(KINDS[kind]), write, self._headers, sure=True)
             return
+        folder = self._output.joined(_PLAIN[kind])
+        addressed = {_below(folder, name): pieces[name] for name in sorted(pieces)}
+        put_all(addressed, self._headers, sent, self._tell_of_deleted)
 
+    def _tell_of_deleted(self, address: Address) -> None:
+        self._node.log.say(f"what belongs to {shown(str(address))} was deleted before it was kept")
+
+    def _packing(self, pieces: Mapping[str, Piece], *, compress: bool) -> Callable[[Sink], None]:
         def write(sink: Sink) -> None:
-            archive.write_tar(pieces, sink, compress=True)
+            archive.write_tar(pieces, sink, self._node.log.say, compress=compress)
 
-        self._objects.put(self._output.joined(KINDS[kind]), write)
+        return write
 
     def _put_part(self, found: Mapping[str, Mapping[str, Piece]]) -> None:
         place = self._part(self._node.plan.host)
         kinds = [kind for kind, pieces in found.items() if pieces]
         for kind in kinds:
-
-            def write(sink: Sink, pieces: Mapping[str, Piece] = found[kind]) -> None:
-                archive.write_tar(pieces, sink, compress=False)
-
-            self._objects.put(place.joined(f"{kind}.tar"), write)
+            write = self._packing(found[kind], compress=False)
+            self._objects.put(place.joined(f"{kind}.tar"), write, self._headers)
         marker = json.dumps({"node": self._node.plan.node_id, "parts": kinds}).encode()
 
         def mark(sink: Sink) -> None:
             sink.write(marker)
 
-        self._objects.put(place.joined("done"), mark)
+        self._objects.put(place.joined("done"), mark, self._headers)
 
     def _await_part(self, host: str) -> tuple[str, ...]:
         """Return the kinds that a peer has put, as soon as its marker says so."""
@@ -129,21 +150,36 @@ class Delivery:
             text = self._objects.read(self._part(host).joined("done"), _MARKER_BYTES)
         except ObjectMissing:
             return None
-        marker = json.loads(text)
+        try:
+            marker = json.loads(text)
+            node, parts = marker["node"], marker["parts"]
+        except (ValueError, TypeError, KeyError) as error:
+            raise StoreError(
+                f"{self._part(host)}/done is no marker of a node: {error!r}"
+            ) from error
         attempt = self._node.plan.node_id.rpartition(".")[0]
-        if marker["node"] != f"{attempt}.{host}":
+        if node != f"{attempt}.{host}":
             return None
-        return tuple(kind for kind in KINDS if kind in marker["parts"])
+        return tuple(kind for kind in KINDS if kind in parts)
 
-    def _fetched(self, host: str, kind: str) -> Path:
+    def _part_of(self, host: str, kind: str) -> dict[str, Piece]:
+        """Fetch a peer's files, and return them."""
         target = self._node.folder / f"{host}-{kind}.tar"
         target.unlink(missing_ok=True)
-        self._objects.fetch(self._part(host).joined(f"{kind}.tar"), target)
-        return target
+        address = self._part(host).joined(f"{kind}.tar")
+        self._objects.fetch(address, target)
+        try:
+            return archive.read_tar(target)
+        except tarfile.TarError as error:
+            raise StoreError(f"{address} is not as {host} put it: {error}") from error
 
     def _merge(self, into: dict[str, Piece], pieces: Mapping[str, Piece], host: str) -> None:
         for name in sorted(into.keys() & pieces.keys()):
-            self._node.log.say(f"{name} was made by more than one host: the one of {host} is kept")
+            self.clashes.append(f"{shown(name)} ({host})")
+            if len(self.clashes) <= _CLASHES_SAID:
+                self._node.log.say(
+                    f"{shown(name)} was made by more than one host: the one of {host} is kept"
+                )
         into.update(pieces)
 
     def _drop_part(self, host: str) -> None:
@@ -153,3 +189,30 @@ class Delivery:
 
     def _part(self, host: str) -> Address:
         return self._output.joined(".parts", host)
+
+
+def _below(folder: Address, name: str) -> Address:
+    """Return where a file goes that is stored as it is.
+
+    Raises:
+        StoreError: no object can have its name.
+    """
+    address = folder.joined(name)
+    if address.scheme == "file":
+        return address
+    try:
+        size = len(address.key.encode())
+    except UnicodeEncodeError:
+        raise _unnameable(folder, name, "it is not UTF-8") from None
+    if _CONTROLS.search(name):
+        raise _unnameable(folder, name, "it has control characters")
+    if size > _LONGEST_KEY:
+        raise _unnameable(folder, name, f"the key would have {size} bytes of {_LONGEST_KEY}")
+    return address
+
+
+def _unnameable(folder: Address, name: str, why: str) -> StoreError:
+    return StoreError(
+        f"no object below {folder} can have the name of the file {shown(name)}: {why}; rename it, "
+        "or leave CompressionType NONE out"
+    )
