@@ -2,12 +2,13 @@
 
 import sys
 
-from bench import api, containers, footprint, start
+from bench import api, containers, footprint, staging, start
 
 SUITES = {
     "start": [start.measure, start.first_answer],
     "api": [api.measure],
     "docker": [containers.measure, containers.local_mode],
+    "staging": [staging.measure],
     "footprint": [footprint.server, footprint.command_line],
 }
 

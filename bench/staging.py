@@ -1,0 +1,220 @@
+"""Bringing data in and carrying results out, beside s5cmd, the aws CLI and cp."""
+
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import boto3
+from boto3.s3.transfer import TransferConfig
+
+from bench import servers
+from bench.load import Target
+from bench.measured import Cost, run
+from trainshed.agent.journal import Journal
+from trainshed.agent.node import Node
+from trainshed.agent.output import OutputLog
+from trainshed.agent.report import Reporter
+from trainshed.agent.runtimes.process import Degree, ProcessRuntime
+from trainshed.agent.steps.inputs import bring_inputs
+from trainshed.agent.steps.layout import lay_out
+from trainshed.agent.steps.outputs import carry_out
+from trainshed.agent.stopping import Stop
+from trainshed.testing.plans import node_plan
+
+ROUNDS: Final = 3
+MIB: Final = 1 << 20
+SETS: Final = {"5,000 x 100 KiB": (5000, 100 << 10), "2 GiB": (1, 2 << 30)}
+"""Label to how many files of how many bytes."""
+BIN: Final = Path(sys.executable).parent
+BUCKET: Final = "bench"
+SETTINGS: Final = 'cache = "0"\n'
+
+
+def measure() -> dict[str, float]:
+    """Return medians over rounds, in MiB/s and processor seconds, and the ratios with bounds."""
+    found: dict[str, float] = {}
+    with servers.trainshed(SETTINGS) as (target, _, data), _scratch() as scratch:
+        boto3.client("s3", **_keys(target)).create_bucket(Bucket=BUCKET)
+        for label, (count, size) in SETS.items():
+            source = scratch / f"source-{count}"
+            _generate(source, count, size)
+            _upload(target, source)
+            megabytes = count * size / MIB
+            for way in ("down", "up"):
+                found |= _rated(
+                    f"{label} {way}", megabytes, _compared(target, scratch, source, way)
+                )
+            found |= _beside_cp(label, target, data, scratch, source)
+    return found
+
+
+def _compared(target: Target, scratch: Path, source: Path, way: str) -> dict[str, Cost]:
+    """Return the median cost of each program, run in turn."""
+    name = source.name
+    remote, there = f"s3://{BUCKET}/{name}/", f"s3://{BUCKET}/{way}"
+    s5cmd = [BIN / "s5cmd", "--endpoint-url", _url(target), "--log", "error", "cp"]
+    aws = [BIN / "aws", "--endpoint-url", _url(target), "s3", "cp", "--recursive", "--quiet"]
+    ours = [sys.executable, "-m", "bench.staging"]
+    programs: dict[str, Callable[[Path], Sequence[str | Path]]] = {
+        "ours": lambda into: [*ours, way, into, _url(target), remote if way == "down" else source],
+        "s5cmd": lambda into: (
+            [*s5cmd, f"{remote}*", f"{into}/"]
+            if way == "down"
+            else [*s5cmd, f"{source}/", f"{there}/s5cmd/{name}/"]
+        ),
+        "aws CLI": lambda into: (
+            [*aws, remote, into] if way == "down" else [*aws, source, f"{there}/aws/{name}/"]
+        ),
+    }
+    costs: dict[str, list[Cost]] = {program: [] for program in programs}
+    for _ in range(ROUNDS):
+        for program, command in programs.items():
+            into = scratch / "into"
+            into.mkdir()
+            costs[program].append(run(command(into), _environment(target)))
+            shutil.rmtree(into)
+            os.sync()
+    return {program: _median(many) for program, many in costs.items()}
+
+
+def _beside_cp(
+    label: str, target: Target, data: Path, scratch: Path, source: Path
+) -> dict[str, float]:
+    """Return how staging without HTTP compares to ``cp -r``: a ratio of throughputs."""
+    ours, plain = [], []
+    folder = str(data / "objects")
+    for _ in range(ROUNDS):
+        for costs, command in (
+            (
+                ours,
+                [
+                    *(sys.executable, "-m", "bench.staging", "near", scratch / "into"),
+                    *(_url(target), f"s3://{BUCKET}/{source.name}/", folder),
+                ],
+            ),
+            (plain, ["cp", "-r", source, scratch / "into"]),
+        ):
+            costs.append(run(command, _environment(target)))
+            shutil.rmtree(scratch / "into")
+            os.sync()
+    return {
+        f"{label}: same host, throughput / cp -r (bound 0.8)": _median(plain).seconds
+        / _median(ours).seconds
+    }
+
+
+def _rated(label: str, megabytes: float, costs: dict[str, Cost]) -> dict[str, float]:
+    ours, s5cmd, aws = costs["ours"], costs["s5cmd"], costs["aws CLI"]
+    found = {f"{label}: {name}, MiB/s": megabytes / cost.seconds for name, cost in costs.items()}
+    found |= {f"{label}: {name}, CPU seconds": cost.cpu for name, cost in costs.items()}
+    found[f"{label}: ours, MB of memory"] = ours.rss
+    found[f"{label}: throughput / s5cmd (bound 1)"] = s5cmd.seconds / ours.seconds
+    found[f"{label}: throughput / aws CLI (bound 3)"] = aws.seconds / ours.seconds
+    found[f"{label}: CPU / s5cmd (bound 1, less is better)"] = ours.cpu / s5cmd.cpu
+    return found
+
+
+def _median(costs: list[Cost]) -> Cost:
+    return Cost(
+        statistics.median(cost.seconds for cost in costs),
+        statistics.median(cost.cpu for cost in costs),
+        max(cost.rss for cost in costs),
+    )
+
+
+def _generate(folder: Path, count: int, size: int) -> None:
+    """Write files of random bytes, in folders of a thousand."""
+    for n in range(count):
+        path = folder / f"{n // 1000:03d}" / f"{n:05d}.bin"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            for at in range(0, size, MIB):
+                file.write(os.urandom(min(MIB, size - at)))
+
+
+def _upload(target: Target, source: Path) -> None:
+    s3 = boto3.client("s3", **_keys(target))
+    config = TransferConfig(multipart_chunksize=64 * MIB)
+    for path in sorted(source.rglob("*.bin")):
+        key = f"{source.name}/{path.relative_to(source)}"
+        s3.upload_file(str(path), BUCKET, key, Config=config)
+
+
+def _url(target: Target) -> str:
+    return f"http://{target.host}:{target.port}"
+
+
+def _keys(target: Target) -> dict[str, str]:
+    return {
+        "endpoint_url": _url(target),
+        "aws_access_key_id": target.access_key,
+        "aws_secret_access_key": target.secret_key,
+        "region_name": "us-east-1",
+    }
+
+
+def _environment(target: Target) -> dict[str, str]:
+    return {
+        "AWS_ACCESS_KEY_ID": target.access_key,
+        "AWS_SECRET_ACCESS_KEY": target.secret_key,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="trainshed-bench-") as folder:
+        yield Path(folder)
+
+
+def stage(way: str, into: Path, endpoint: str, what: str, folder: str = "") -> None:
+    """Do as an agent does: bring a channel in (``down``, ``near``), or carry files out (``up``)."""
+    objects = {
+        "endpoint": endpoint,
+        "access_key": os.environ["AWS_ACCESS_KEY_ID"],
+        "secret_key": os.environ["AWS_SECRET_ACCESS_KEY"],
+        "region": "us-east-1",
+    }
+    if folder:
+        objects["folder"] = folder
+    source = {"S3DataType": "S3Prefix", "S3Uri": what}
+    channels = [{"ChannelName": "train", "DataSource": {"S3DataSource": source}}]
+    plan = node_plan(
+        into,
+        server_url="http://127.0.0.1:9",  # nobody listens there: what is reported costs nothing
+        token="none",
+        objects=objects,
+        channels=tuple(channels) if way != "up" else (),
+        output_path=f"s3://{BUCKET}/up/ours",
+        compression="NONE",
+    )
+    into.mkdir(exist_ok=True)
+    journal, log = Journal(into / "journal.jsonl"), OutputLog(into / "output.log")
+    node = Node(
+        folder=into,
+        plan=plan,
+        journal=journal,
+        log=log,
+        stop=Stop(into / "stop"),
+        reporter=Reporter(plan, journal, log, lambda: None),
+        runtime=ProcessRuntime(python=sys.executable, most=Degree.BARE),
+        python=sys.executable,
+    )
+    lay_out(node)
+    if way == "up":
+        node.tree.model.rmdir()
+        node.tree.model.symlink_to(what)
+        carry_out(node)
+    else:
+        bring_inputs(node)
+
+
+if __name__ == "__main__":
+    stage(sys.argv[1], Path(sys.argv[2]), *sys.argv[3:])
