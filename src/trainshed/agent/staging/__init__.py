@@ -1,0 +1,1 @@
+"""Brings channels in as files, before the container starts."""

@@ -1,0 +1,227 @@
+"""Brings channels in as files: lists them, has a crew fetch them, and keeps a record."""
+
+import os
+import shutil
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+from trainshed.agent.channels import BadInput, Item, gone, items, source_of
+from trainshed.agent.node import Node
+from trainshed.agent.staging import space
+from trainshed.agent.staging.crew import Crew
+from trainshed.agent.staging.record import Record
+from trainshed.domain.errors import ObjectMissing
+from trainshed.stores.objects.remote.entries import Entry
+from trainshed.stores.objects.remote.store import RemoteObjects
+from trainshed.stores.objects.remote.troubles import ObjectChanged
+
+_WORKERS: Final = 16
+_TRIES: Final = 3
+"""How often an object may be replaced just while it is read."""
+_PREFIX: Final = "ClientError: Data download failed:"
+
+
+class Staging:
+    """Brings a node's channels, one after the other."""
+
+    def __init__(self, node: Node, *, patience_s: float) -> None:
+        """Bring to ``node``; wait ``patience_s`` seconds for a store that is away."""
+        self.node = node
+        self.objects = RemoteObjects.for_node(
+            node.plan,
+            cancelled=lambda: node.stop.asked or self._failed(),
+            patience_s=patience_s,
+            complain=node.log.say,
+        )
+        self._channel: _Channel | None = None
+        (node.folder / "staged").mkdir(exist_ok=True)
+
+    def bring(self, channel: Mapping[str, Any]) -> None:
+        """Have all files of a channel in its folder, and the list of them beside it.
+
+        What an agent before us brought is kept where the store still has the same. When this
+        raises, nothing is left that might be taken for the channel.
+
+        Raises:
+            BadInput: the channel, or this machine's disk, is at fault.
+            StoreError: the store refused, or stayed away.
+        """
+        self._channel = _Channel(self, channel)
+        try:
+            self._channel.bring()
+        except BaseException:
+            self._channel.remove()
+            raise
+        finally:
+            self._channel = None
+
+    def _failed(self) -> bool:
+        return self._channel is not None and self._channel.failed
+
+
+class _Unlike(Exception):
+    """What an agent before us brought is not what is there now."""
+
+
+class _Channel:
+    """One channel on its way."""
+
+    def __init__(self, staging: Staging, channel: Mapping[str, Any]) -> None:
+        node = staging.node
+        self._name = str(channel["ChannelName"])
+        self._source = source_of(channel)
+        self._node, self._objects = node, staging.objects
+        self._folder = node.tree.channel(self._name)
+        self._record_path = node.folder / "staged" / f"{self._name}.record"
+        self._list_path = node.folder / "staged" / f"{self._name}.list"
+        self._record: Record | None = None
+        self._crew: Crew[Item] | None = None
+        self._lock = threading.Lock()
+        self._listed = self._under_way = self._done = 0
+        """Bytes: known to come, being fetched, fetched."""
+        self._free = 0
+
+    @property
+    def failed(self) -> bool:
+        """Whether there was trouble: what is under way is of no use then."""
+        return self._crew is not None and self._crew.failed
+
+    def bring(self) -> None:
+        self._record = Record(self._record_path, self._folder)
+        resumed = bool(self._record)
+        try:
+            self._run(self._record)
+        except (BadInput, _Unlike):
+            if not resumed:
+                raise
+            # Two versions of the data, one over the other, are no reason yet.
+            self._record_path.unlink(missing_ok=True)
+            self._record = Record(self._record_path, self._folder)
+            self._run(self._record)
+
+    def remove(self) -> None:
+        """Leave nothing of it that might be taken for the whole."""
+        for path in (self._record_path, self._list_path):
+            path.unlink(missing_ok=True)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _run(self, record: Record) -> None:
+        self._listed = self._under_way = self._done = 0
+        self._free = space.free(self._folder)
+        try:
+            with record, self._list_path.open("w", errors="surrogateescape") as listed:
+                kept = self._hand_out(record, listed)
+            if kept != len(record):
+                raise _Unlike
+            if (final := self._list()) is not None:
+                self._list_path.replace(final)
+        except OSError as error:
+            raise self._unwritten(error, f"{self._folder} cannot be written to") from error
+
+    def _hand_out(self, record: Record, listed: TextIO) -> int:
+        """Have everything fetched; return how many files were there already."""
+        plan, kept, folder_of_last = self._node.plan, 0, ""
+        wanted = items(self._source, self._objects, plan.hosts.index(plan.host), len(plan.hosts))
+        with Crew(self._fetch, _WORKERS) as crew:
+            self._crew = crew
+            for item in wanted:
+                folder = item.path.rpartition("/")[0]
+                if folder != folder_of_last:
+                    self._make_folder(item, folder)
+                    folder_of_last = folder
+                if item.path.endswith("/"):
+                    continue
+                listed.write(f"{item.path}\n")
+                if record.has(item):
+                    kept += 1
+                    continue
+                self._claim(item)
+                crew.take(item)
+        return kept
+
+    def _claim(self, item: Item) -> None:
+        """Count an object in; find out early that not all will fit."""
+        self._listed += max(item.size, 0)
+        if self._listed <= self._free:
+            return
+        with self._lock:
+            to_come = self._listed - self._done - self._under_way
+        if to_come > space.free(self._folder) and not space.clones(self._folder):
+            raise space.no_room(self._name, self._folder, self._listed)
+
+    def _make_folder(self, item: Item, folder: str) -> None:
+        try:
+            (self._folder / folder).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._unwritten(error, _unfit(item, error)) from error
+
+    def _fetch(self, item: Item) -> None:
+        size = max(item.size, 0)
+        with self._lock:
+            self._under_way += size
+        try:
+            got = self._fetched(item, self._folder / item.path)
+        except ObjectMissing as error:
+            raise gone(item.address, self._source) from error
+        except OSError as error:
+            raise self._unwritten(error, _unfit(item, error)) from error
+        with self._lock:
+            self._under_way -= size
+            self._done += got
+
+    def _fetched(self, item: Item, target: Path) -> int:
+        """Fetch an object, whichever version of it stays long enough; return its size."""
+        entry = item.entry
+        for _ in range(_TRIES - 1):
+            try:
+                return self._made(item, target, entry)
+            except ObjectChanged:
+                target.unlink(missing_ok=True)
+                entry = self._objects.stat(item.address)
+        return self._made(item, target, entry)
+
+    def _made(self, item: Item, target: Path, entry: Entry | None) -> int:
+        self._objects.fetch(item.address, target, entry)
+        size = _checked(item, target, entry)
+        target.chmod(0o644)
+        if self._record is not None:
+            self._record.add(item, size)
+        return size
+
+    def _unwritten(self, error: OSError, otherwise: str) -> BadInput:
+        """Return the reason for something that could not be written."""
+        if space.is_full(error):
+            return space.no_room(self._name, self._folder, self._listed)
+        return BadInput(f"{_PREFIX}{otherwise}: {error.strerror}")
+
+    def _list(self) -> Path | None:
+        """Return where the list of the files goes; nowhere if another channel is called so."""
+        found = self._folder.with_name(f"{self._folder.name}-manifest")
+        taken = any(channel["ChannelName"] == found.name for channel in self._node.plan.channels)
+        return None if taken else found
+
+
+def _checked(item: Item, target: Path, entry: Entry | None) -> int:
+    """Return the size of what was fetched.
+
+    Raises:
+        ObjectChanged: it is not what was listed.
+    """
+    got = os.stat(target).st_size  # noqa: PTH116 - for each of a million
+    if entry is not None and got != entry.size:
+        raise ObjectChanged(
+            f"{item.address} came with {got} bytes; it was listed with {entry.size}"
+        )
+    return got
+
+
+def _unfit(item: Item, error: OSError) -> str:
+    """Return what is wrong with a key that the channel's folder does not take, without an end."""
+    if isinstance(error, FileExistsError | NotADirectoryError | IsADirectoryError):
+        return (
+            f"S3 key: {item.address} would be written to {item.path!r}, where another object of "
+            "the channel lies"
+        )
+    return f"S3 key: {item.address} cannot be written to {item.path!r}"
