@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
+from trainshed.agent.ending import Ending
 from trainshed.agent.node import Node
 
 
@@ -36,9 +37,17 @@ class Companion(Protocol):
         ...
 
 
-def companions_of(node: Node) -> Sequence[Companion]:
-    """Return what the node's request asks for, in the order of beginning."""
+def companions_of(node: Node, ending: Ending) -> Sequence[Companion]:
+    """Return what the node's request asks for, in the order of beginning.
+
+    ``ending`` tells them how the container ended.
+    """
     found: list[Companion] = []
+    if node.plan.request.get("CheckpointConfig"):
+        # 15 ms of loading, which a job without checkpoints never pays.
+        from trainshed.agent.checkpoints.companion import Checkpoints  # noqa: PLC0415
+
+        found.append(Checkpoints(node, ending))
     return found
 
 

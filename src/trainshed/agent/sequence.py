@@ -1,6 +1,7 @@
 """The life of a node, step by step.
 
-    lay out -> fetch image -> bring inputs -> run container -> carry out -> end
+    lay out -> fetch image -> bring inputs -> restore checkpoints -> run container -> carry out
+    -> end
 
 Each step looks into the journal and returns at once when it was done by an agent that died, so the
 list is simply walked again from its start.
@@ -11,6 +12,7 @@ from typing import Final
 
 from trainshed.agent.journal import Journal
 from trainshed.agent.node import Node, NodeOver, Step
+from trainshed.agent.steps.checkpoints import restore_checkpoints
 from trainshed.agent.steps.container import run_container
 from trainshed.agent.steps.image import fetch_image
 from trainshed.agent.steps.inputs import bring_inputs
@@ -20,7 +22,14 @@ from trainshed.domain.errors import StoreError
 from trainshed.domain.facts import Kind, Outcome
 from trainshed.stores.objects.remote.store import RemoteObjects
 
-STEPS: Final[tuple[Step, ...]] = (lay_out, fetch_image, bring_inputs, run_container, carry_out)
+STEPS: Final[tuple[Step, ...]] = (
+    lay_out,
+    fetch_image,
+    bring_inputs,
+    restore_checkpoints,
+    run_container,
+    carry_out,
+)
 _GOODBYE_S: Final = 10.0
 """How long to try to tell the first node that it need not wait for this one."""
 

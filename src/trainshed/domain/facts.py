@@ -19,7 +19,10 @@ metrics       ``points``: list of [name, value, seconds since the epoch]
 stopping      ``reason``: "asked" or "max_runtime"
 exited        ``exit_code`` 0-255 (128 + n for death by signal n); ``oom`` bool;
               ``reason``: why it failed, FailureReason's wording, "" when it did not
-uploading
+checkpoint    ``files`` and ``bytes`` that the node has stored of its checkpoints; ``kept_at``
+              when it last did (epoch); ``since`` when the oldest change was made that waits
+              too long to be kept, 0 when none does; ``trouble`` why, "" when nothing is wrong
+uploading     ``message``: what the status should tell of it, "" or missing for nothing
 ended         ``outcome``: an ``Outcome``; ``reason``: why it failed, "" when it did not
 ============  =====================================================================
 
@@ -44,6 +47,7 @@ class Kind(StrEnum):
     METRICS = "metrics"
     STOPPING = "stopping"
     EXITED = "exited"
+    CHECKPOINT = "checkpoint"
     UPLOADING = "uploading"
     ENDED = "ended"
 

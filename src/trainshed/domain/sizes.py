@@ -20,3 +20,18 @@ def parse(text: str) -> int:
     if not 1 <= size < _MOST:
         raise ValueError(f"{text!r} is no size; write one such as 512m or 4g")
     return int(size)
+
+
+def written(count: int) -> str:
+    """Return bytes as people read them, in decimal units: ``12.3 MB``."""
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 999.95:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
+
+
+def files(count: int, size: int) -> str:
+    """Return how many files, of how many bytes in all: ``3 files (12.3 MB)``."""
+    return f"{count} {'file' if count == 1 else 'files'} ({written(size)})"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from trainshed.agent.companions import Companion, beside, companions_of
+from trainshed.agent.ending import Ending
 from trainshed.agent.node import Node, NodeOver
 from trainshed.agent.runtimes.base import Container, Exit
 from trainshed.agent.watch import Watch
@@ -29,9 +30,10 @@ def run_container(node: Node) -> None:
     """
     if node.journal.last(Kind.EXITED) is not None:
         return
-    companions = companions_of(node)
+    ending = Ending()
+    companions = companions_of(node, ending)
     with beside(companions):
-        ran = _ran(node, companions)
+        ran = _ran(node, companions, ending)
     if ran is None:
         _account_for_lost(node)
         return
@@ -47,7 +49,7 @@ def run_container(node: Node) -> None:
     _note_exit(node, ended, tail, ended.oom and not watch.killed)
 
 
-def _ran(node: Node, companions: Sequence[Companion]) -> tuple[Watch, Exit] | None:
+def _ran(node: Node, companions: Sequence[Companion], ending: Ending) -> tuple[Watch, Exit] | None:
     """Return how the container's run went; None when it ended with an agent before us."""
     if node.journal.last(Kind.TRAINING) is None:
         container = _started(node)
@@ -57,13 +59,18 @@ def _ran(node: Node, companions: Sequence[Companion]) -> tuple[Watch, Exit] | No
         return None
     node.reporter.start()
     node.journal.settle()
+    ending.follow(container.exited)
     watch = Watch(node, container, companions)
     try:
         watch.run()
     except BaseException:
+        ending.note_over()
         container.abandon()
         raise
-    return watch, container.collect()
+    ending.note_over()
+    ended = container.collect()
+    ending.note_exit(ended, killed=watch.killed)
+    return watch, ended
 
 
 def _started(node: Node) -> Container:
@@ -111,11 +118,6 @@ def _introduce(node: Node) -> None:
     """Write what the user should know before the first line."""
     for note in node.plan.notes:
         node.log.say(note)
-    if node.plan.request.get("CheckpointConfig"):
-        node.log.say(
-            f"CheckpointConfig is not offered here yet: what is written to {node.seen.checkpoints} "
-            "is neither kept nor brought back"
-        )
     for note in node.runtime.notes(node):
         node.log.say(note)
 

@@ -1,0 +1,1 @@
+"""Checkpoints: brought back before the container starts, kept while it runs."""

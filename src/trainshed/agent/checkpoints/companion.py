@@ -1,0 +1,147 @@
+"""Keeps checkpoints while the container runs, and once more after its end; tells how it goes."""
+
+import sys
+import threading
+import time
+import traceback
+from typing import Final
+
+from trainshed.agent.checkpoints.kept import Kept
+from trainshed.agent.checkpoints.manifest import attempt_of
+from trainshed.agent.checkpoints.place import local_path, place_of
+from trainshed.agent.checkpoints.sync import Pass, Sync, Trust, Whose
+from trainshed.agent.checkpoints.telling import Telling
+from trainshed.agent.ending import Ending
+from trainshed.agent.node import Node
+from trainshed.domain.facts import Kind
+from trainshed.stores.objects.remote.store import RemoteObjects
+
+_LOOK_S: Final = 1.0
+"""How often to look."""
+_SHARE: Final = 30.0
+"""Looking may take this part of the time, or less: huge folders are looked at less often."""
+_FIRST_WAIT_S: Final = 1.0
+_LONGEST_WAIT_S: Final = 20.0
+"""How long to wait after a pass that failed."""
+_PATIENCE_S: Final = 15.0
+"""How long one request goes on asking a store that is away; the next pass asks again."""
+_REFUSALS: Final = 3
+"""How often to try what the store refuses."""
+_NAMED: Final = 5
+_SIGNALS: Final = 128
+"""Exit codes above it tell of a signal, though perhaps of one that another process died by."""
+
+
+class Checkpoints:
+    """The companion that keeps checkpoints."""
+
+    fd = -1
+
+    def __init__(self, node: Node, ending: Ending) -> None:
+        self._node = node
+        self._ending = ending
+        self._taken_up = node.journal.last(Kind.TRAINING) is not None
+        config = node.plan.request["CheckpointConfig"]
+        self._place = place_of(config)
+        self._kept = Kept(node.folder / "checkpoints.jsonl")
+        plan = node.plan
+        objects = RemoteObjects.for_node(
+            plan,
+            cancelled=lambda: node.stop.forgotten,
+            hurried=lambda: node.stop.impatient,
+            patience_s=_PATIENCE_S,
+        )
+        whose = Whose(
+            job=plan.job_name, attempt=attempt_of(plan), host=plan.host, hosts=tuple(plan.hosts)
+        )
+        self._sync = Sync(
+            root=node.tree.checkpoints,
+            seen_as=str(local_path(config)),
+            place=self._place,
+            objects=objects,
+            kept=self._kept,
+            ending=ending,
+            whose=whose,
+            say=node.log.say,
+            behind=self._taken_up,
+        )
+        self._telling = Telling(node.journal, node.log.say, self._kept)
+        self._thread = threading.Thread(target=self._run, name="checkpoints", daemon=True)
+
+    def begin(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def trouble(self) -> str:
+        """Return "": a container goes on though its checkpoints are not kept."""
+        return ""
+
+    def finish(self) -> None:
+        """Keep what the container has left, as far as it is whole."""
+        self._ending.note_over()
+        self._thread.join()
+        if self._node.journal.last(Kind.TRAINING) is not None:
+            self._keep_the_last(self._trust())
+        self._kept.close()
+
+    def _keep_the_last(self, trust: Trust) -> None:
+        """Go on until all is kept, the store refuses, or nobody wants to wait for it."""
+        stop = self._node.stop
+        wait, refused = _FIRST_WAIT_S, 0
+        done = self._tried(trust)
+        while done.trouble and not stop.impatient:
+            refused += not done.away
+            if refused >= _REFUSALS:
+                break
+            self._telling.hear(done)
+            time.sleep(wait)
+            wait = min(2 * wait, _LONGEST_WAIT_S)
+            done = self._tried(trust)
+        if stop.forgotten:
+            return
+        self._telling.hear(done, last=True)
+        if done.trouble:
+            self._node.log.say(
+                f"checkpoints are NOT kept in whole: {_listed(done.waiting)}: {done.trouble}"
+            )
+        if done.left_out:
+            self._node.log.say(
+                f"checkpoints: {_listed(done.left_out)} may have been in the middle of being "
+                "written when the container ended, and was not kept; the store has what it had"
+            )
+
+    def _run(self) -> None:
+        """Make a pass every now and then, until the container is over."""
+        wait = _LOOK_S
+        failed = _FIRST_WAIT_S
+        while not self._ending.wait(wait):
+            done = self._tried(Trust.LIVE)
+            if self._ending.over:
+                return
+            self._telling.hear(done)
+            wait = max(_LOOK_S, _SHARE * done.look_s)
+            if done.trouble:
+                wait, failed = max(wait, failed), min(2 * failed, _LONGEST_WAIT_S)
+            else:
+                failed = _FIRST_WAIT_S
+
+    def _tried(self, trust: Trust) -> Pass:
+        try:
+            return self._sync.run(trust)
+        except Exception as error:  # noqa: BLE001 - the outermost: training goes on without
+            traceback.print_exc(file=sys.stderr)
+            return Pass(trouble=f"{type(error).__name__}: {error}", waiting={"everything new"})
+
+    def _trust(self) -> Trust:
+        """Return how much of what the container left is taken for whole."""
+        code, stopping = self._ending.exit_code, self._node.journal.last(Kind.STOPPING)
+        heeded = stopping is not None and self._ending.heeded(stopping.at)
+        if code is None or (code > _SIGNALS and not heeded):
+            return Trust.SEEN
+        return Trust.CLOSED if code and stopping is None else Trust.ALL
+
+
+def _listed(paths: set[str]) -> str:
+    """Return some paths as words."""
+    first = ", ".join(sorted(paths)[:_NAMED])
+    return first if len(paths) <= _NAMED else f"{first} and {len(paths) - _NAMED} more"
