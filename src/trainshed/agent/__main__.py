@@ -6,6 +6,8 @@
 --clean <node folder>       remove what a dead agent left in a container engine; exit code 0
                             when nothing is left
 --prepare docker [engine]   have an engine ready, and print what it has as a line of JSON
+--feed <node folder> <lock> <socket>
+                            feed a node's channels; the agent starts this, with two descriptors
 """
 
 import contextlib
@@ -19,7 +21,7 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from trainshed.agent.journal import Journal
 from trainshed.agent.node import Node, Runtime
@@ -40,7 +42,7 @@ _LATE: Final = (
 """Loaded when first needed; a spare has the time to load them ahead."""
 _USAGE: Final = (
     "usage: python -m trainshed.agent <node folder> | --wait [docker] | --clean <node folder> | "
-    "--prepare docker [engine]\n"
+    "--prepare docker [engine] | --feed <node folder> <lock> <socket>\n"
 )
 _LOCK_TRIES: Final = 5
 _LOCK_PAUSE_S: Final = 0.02
@@ -62,6 +64,8 @@ def main(arguments: list[str]) -> int:
             return _prepare("")
         case ["--prepare", "docker", engine]:
             return _prepare(engine)
+        case ["--feed", folder, lock, door]:
+            _feed(Path(folder), int(lock), int(door))
         case [folder] if not folder.startswith("--"):
             return serve(Path(folder), _runtime)
     sys.stderr.write(_USAGE)
@@ -138,6 +142,12 @@ def _prepare(engine: str) -> int:
     from trainshed.agent.runtimes.docker import preparing  # noqa: PLC0415
 
     return preparing.main(engine)
+
+
+def _feed(folder: Path, lock: int, door: int) -> NoReturn:
+    from trainshed.agent.feeding import process  # noqa: PLC0415
+
+    process.main(folder, lock, door)
 
 
 def _node(folder: Path, stop: Stop, make: MakeRuntime) -> Node:

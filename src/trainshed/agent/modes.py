@@ -34,8 +34,13 @@ def fed(node: Node) -> Mapping[str, Mode]:
 
     What ``bring_inputs`` decided before the container started; nothing, if it has not yet.
     """
+    return fed_below(node.folder)
+
+
+def fed_below(folder: Path) -> Mapping[str, Mode]:
+    """Return what ``fed`` does, of the node with this folder."""
     try:
-        told = json.loads((node.folder / _FEEDS).read_text())
+        told = json.loads((folder / _FEEDS).read_text())
     except FileNotFoundError:
         return {}
     return {name: Mode(mode) for name, mode in told.items()}

@@ -105,9 +105,12 @@ class Watch:
 
     def _heed(self, fd: int) -> None:
         """Kill a container that a companion says can't go on: what it computes now is wrong."""
+        trouble = self._companions[fd].trouble()
+        if not trouble:  # it had something else to say
+            return
         self._selector.unregister(fd)
-        self.trouble = self.trouble or self._companions[fd].trouble()
-        if self.trouble and not self.killed and self._exited_at is None:
+        self.trouble = self.trouble or trouble
+        if not self.killed and self._exited_at is None:
             self.killed = True
             self._container.kill()
 
