@@ -108,6 +108,15 @@ async def test_a_plan_is_for_its_owner_only_because_it_holds_keys(place: Place) 
         await place.driver.observe(handle)
 
 
+async def test_results_that_no_store_takes_outlive_their_node(place: Place, tmp_path: Path) -> None:
+    made = ("/bin/sh", "-c", "echo w >/opt/ml/model/w")
+    plan = place.plan(entrypoint=made, output_path="file:///nowhere/out")
+    handle = await place.driver.launch(plan)
+    await told(place, plan, Kind.ENDED)
+    await place.driver.remove(handle)
+    assert (tmp_path / "unsent/job-1" / plan.node_id / "model/w").read_text() == "w\n"
+
+
 async def test_a_node_that_could_not_be_started_leaves_no_folder(tmp_path: Path) -> None:
     root = tmp_path
     while len(str(root)) < 3900:

@@ -270,3 +270,26 @@ def test_decide_is_total_and_settles(
     settled = replace(look, gone=frozenset())
     if not current.over:
         assert decide(decide(current, settled).job, settled).job == decide(current, settled).job
+
+
+def _uploading(message: str) -> tuple[Kind, dict[str, Any]]:
+    return Kind.UPLOADING, {"message": message}
+
+
+def test_what_a_node_tells_of_its_uploading_stands_in_the_status() -> None:
+    before = (Kind.TRAINING, exited(0), Kind.UPLOADING)
+    waits = decide(running(), seen(facts(*before, _uploading("The results wait: full")))).job
+    assert waits.secondary is S.UPLOADING
+    said = "Uploading generated training model"
+    assert waits.transitions[-1].message == f"{said}. The results wait: full"
+    goes_on = facts(*before, _uploading("The results wait: full"), _uploading(""))
+    assert decide(waits, seen(goes_on)).job.transitions[-1].message == said
+    over = decide(waits, seen((*goes_on, *facts(ended(Outcome.COMPLETED)))))
+    assert [each.message for each in over.job.transitions[-2:]] == [said, "Training job completed"]
+
+
+def test_the_results_of_a_stopped_job_wait_as_loudly() -> None:
+    journal = facts(Kind.TRAINING, exited(143), Kind.UPLOADING, _uploading("The results wait"))
+    stopping = decide(replace(running(), stop_wish=LATER), seen(journal)).job
+    assert stopping.secondary is S.STOPPING
+    assert stopping.transitions[-1].message == "Stopping the training job. The results wait"

@@ -36,6 +36,8 @@ _MARKER_BYTES: Final = 4096
 _LONGEST_KEY: Final = 1024
 """Bytes; S3's limit."""
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f]")
+_CLASHES_NAMED: Final = 5
+"""Files of one name that the job's status tells."""
 _CLASHES_SAID: Final = 20
 """Files of one name that are told one by one; of more, only how many there are."""
 
@@ -49,8 +51,7 @@ class Delivery:
         self._objects = objects
         self._output = parse(node.plan.output_path).joined(node.plan.job_name, "output")
         self._headers = encryption(node.plan.request)
-        self.clashes: list[str] = []
-        """Files that more than one host made, each with the host whose file is kept."""
+        self._clashes: list[str] = []
 
     def run(self) -> None:
         """Deliver what is in model/ and output/data.
@@ -78,15 +79,24 @@ class Delivery:
         if plan.host != plan.hosts[0]:
             self._put_part({})
 
+    def clashes_told(self) -> str:
+        """Return a sentence on the files that more than one host made; "" when there are none."""
+        if not self._clashes:
+            return ""
+        named = ", ".join(self._clashes[:_CLASHES_NAMED])
+        more = len(self._clashes) - _CLASHES_NAMED
+        rest = f" and {more} more" if more > 0 else ""
+        return f"More than one host made files of one name; of these was kept: {named}{rest}"
+
     def _put_all(self, found: Mapping[str, dict[str, Piece]]) -> None:
         """Store what all hosts made, as soon as each has brought its part."""
         for host in self._node.plan.hosts[1:]:
             for kind in self._await_part(host):
                 self._merge(found[kind], self._part_of(host, kind), host)
-        if len(self.clashes) > _CLASHES_SAID:
+        if len(self._clashes) > _CLASHES_SAID:
             self._node.log.say(
-                f"{len(self.clashes)} files in all were made by more than one host; give each host "
-                "names of its own"
+                f"{len(self._clashes)} files in all were made by more than one host; give each "
+                "host names of its own"
             )
         with Sent(self._node.folder / "sent", self._objects) as sent:
             for kind, pieces in found.items():
@@ -175,8 +185,8 @@ class Delivery:
 
     def _merge(self, into: dict[str, Piece], pieces: Mapping[str, Piece], host: str) -> None:
         for name in sorted(into.keys() & pieces.keys()):
-            self.clashes.append(f"{shown(name)} ({host})")
-            if len(self.clashes) <= _CLASHES_SAID:
+            self._clashes.append(f"{shown(name)} ({host}'s)")
+            if len(self._clashes) <= _CLASHES_SAID:
                 self._node.log.say(
                     f"{shown(name)} was made by more than one host: the one of {host} is kept"
                 )

@@ -74,6 +74,7 @@ class Sent:
         else:
             self._objects.put(address, write, headers)
         self._note(object=str(address))
+        self._done.add(str(address))
 
     def _is_there(self, address: Address) -> bool:
         """Tell whether the object is the one that an agent before us was about to complete."""

@@ -109,6 +109,8 @@ class NodePlan:
     """Folder shared by the nodes of a machine, for what is worth keeping between jobs."""
     cache_limit: int = 0
     """Bytes that staged objects may take there; 0 keeps none."""
+    unsent: str = ""
+    """Folder that outlives the node, for results that no store takes; "" where there is none."""
     request: Mapping[str, Any] = field(default_factory=dict)
     """CreateTrainingJob as it came, for trainingjobconfig.json."""
     notes: tuple[str, ...] = ()

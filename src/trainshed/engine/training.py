@@ -140,7 +140,17 @@ def _follow(job: TrainingJob, nodes: tuple[str, ...], seen: Seen) -> TrainingJob
     # The job uploads once no node computes any more.
     if len(firsts[Kind.UPLOADING]) == len(nodes):
         job = _advanced(job, _S.UPLOADING, max(firsts[Kind.UPLOADING]), seen.now)
-    return job
+    return _told(job, nodes, seen)
+
+
+def _told(job: TrainingJob, nodes: tuple[str, ...], seen: Seen) -> TrainingJob:
+    """Return the job with what its nodes tell of their uploading: that it waits, what clashed."""
+    if job.secondary not in {_S.UPLOADING, _S.STOPPING}:
+        return job
+    last = (_last(seen.facts.get(host, ()), Kind.UPLOADING) for host in nodes)
+    told = [str(fact.detail["message"]) for fact in last if fact and fact.detail.get("message")]
+    message = ". ".join([MESSAGES[job.secondary], *told[:1]])
+    return job.moved_to(job.secondary, at=job.modified, message=message)
 
 
 def _decide_ended(

@@ -1,6 +1,7 @@
 """Carries the results out, however the container ended."""
 
 from trainshed.agent.node import Node, NodeOver
+from trainshed.agent.unsent import end_unsent, ended_unsent
 from trainshed.domain.errors import StoreError
 from trainshed.domain.facts import Kind, Outcome
 from trainshed.stores.objects.remote.store import RemoteObjects
@@ -17,23 +18,40 @@ def carry_out(node: Node) -> None:
     from trainshed.agent.delivery import Delivery  # noqa: PLC0415
 
     node.journal.once(Kind.UPLOADING)
+    if (over := ended_unsent(node)) is not None:
+        raise over
+
+    def tell_of_waiting(what: str) -> None:
+        node.log.say(f"the results wait on this node, and nothing of them is lost: {what}")
+        node.journal.append(Kind.UPLOADING, message=f"The results wait: {what}")
+
     # The container will not run twice, so what it made is held on to for as long as it takes: the
-    # store may be a server that is down for the night.
+    # store may be a server that is down for the night, or full.
     objects = RemoteObjects.for_node(
         node.plan,
         cancelled=lambda: node.stop.forgotten,
         hurried=lambda: node.stop.impatient,
-        complain=node.log.say,
+        complain=tell_of_waiting,
     )
     try:
-        Delivery(node, objects).run()
+        delivery = Delivery(node, objects)
+        delivery.run()
     except Cancelled as cancelled:
         raise NodeOver(Outcome.STOPPED) from cancelled
     except StoreAway as away:
-        raise NodeOver(Outcome.LOST, f"InternalServerError: {away}") from away
+        raise end_unsent(node, Outcome.LOST, f"InternalServerError: {away}") from away
     except (StoreError, ValueError) as error:
         reason = f"ClientError: Artifact upload failed:{error}"
-        raise NodeOver(Outcome.FAILED, reason) from error
+        raise end_unsent(node, Outcome.FAILED, reason) from error
     except OSError as error:
         reason = f"InternalServerError: the results could not be read: {error}"
-        raise NodeOver(Outcome.LOST, reason) from error
+        raise end_unsent(node, Outcome.LOST, reason) from error
+    _tell_the_end(node, delivery.clashes_told())
+
+
+def _tell_the_end(node: Node, message: str) -> None:
+    """Replace what was told while the results waited."""
+    told = node.journal.last(Kind.UPLOADING)
+    before = str(told.detail.get("message", "")) if told else ""
+    if message != before:
+        node.journal.append(Kind.UPLOADING, message=message)

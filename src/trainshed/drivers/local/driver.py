@@ -8,6 +8,7 @@ was killed finds its nodes again, and a node can't be started twice. Agents outl
                     agent.lock   held while the agent lives: "<pid> <start time>"
                     to-clean     there while a container engine may hold something of the node
                     …            what the agent makes: journal, log, the /opt/ml tree
+    unsent/<job>/<node_id>/      results that no store would take; never removed
 """
 
 import asyncio
@@ -18,6 +19,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -81,7 +83,8 @@ class LocalDriver:
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             if not self._lives(folder):
-                _write(folder / "plan.json", plan.to_json())
+                kept = replace(plan, unsent=str(self._root.parent / "unsent"))
+                _write(folder / "plan.json", kept.to_json())
                 self._children[plan.node_id] = self._spare.take(folder)
                 self._warm_up_later()
         except OSError as error:
