@@ -1,10 +1,12 @@
 """What works beside a container while it runs: channels that are fed, checkpoints that are kept."""
 
+import importlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
 from trainshed.agent.ending import Ending
+from trainshed.agent.modes import fed
 from trainshed.agent.node import Node
 
 
@@ -48,6 +50,10 @@ def companions_of(node: Node, ending: Ending) -> Sequence[Companion]:
         from trainshed.agent.checkpoints.companion import Checkpoints  # noqa: PLC0415
 
         found.append(Checkpoints(node, ending))
+    if fed(node):
+        # 20 ms of sockets and subprocess, which a job whose channels are files never pays.
+        line = importlib.import_module("trainshed.agent.feeding.line")
+        found.append(line.Line(node, ending))
     return found
 
 
