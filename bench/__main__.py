@@ -2,13 +2,16 @@
 
 import sys
 
-from bench import api, containers, footprint, staging, start
+from bench import api, archives, containers, footprint, object_server, pipes, staging, start
 
 SUITES = {
     "start": [start.measure, start.first_answer],
     "api": [api.measure],
     "docker": [containers.measure, containers.local_mode],
     "staging": [staging.measure],
+    "objects": [object_server.measure],
+    "archives": [archives.measure],
+    "pipes": [pipes.measure],
     "footprint": [footprint.server, footprint.command_line],
 }
 

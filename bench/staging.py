@@ -16,16 +16,10 @@ from boto3.s3.transfer import TransferConfig
 from bench import servers
 from bench.load import Target
 from bench.measured import Cost, run
-from trainshed.agent.journal import Journal
-from trainshed.agent.node import Node
-from trainshed.agent.output import OutputLog
-from trainshed.agent.report import Reporter
-from trainshed.agent.runtimes.process import Degree, ProcessRuntime
+from bench.nodes import node
 from trainshed.agent.steps.inputs import bring_inputs
 from trainshed.agent.steps.layout import lay_out
 from trainshed.agent.steps.outputs import carry_out
-from trainshed.agent.stopping import Stop
-from trainshed.testing.plans import node_plan
 
 ROUNDS: Final = 3
 MIB: Final = 1 << 20
@@ -186,34 +180,20 @@ def stage(way: str, into: Path, endpoint: str, what: str, folder: str = "") -> N
         objects["folder"] = folder
     source = {"S3DataType": "S3Prefix", "S3Uri": what}
     channels = [{"ChannelName": "train", "DataSource": {"S3DataSource": source}}]
-    plan = node_plan(
+    here = node(
         into,
-        server_url="http://127.0.0.1:9",  # nobody listens there: what is reported costs nothing
-        token="none",
         objects=objects,
         channels=tuple(channels) if way != "up" else (),
         output_path=f"s3://{BUCKET}/up/ours",
         compression="NONE",
     )
-    into.mkdir(exist_ok=True)
-    journal, log = Journal(into / "journal.jsonl"), OutputLog(into / "output.log")
-    node = Node(
-        folder=into,
-        plan=plan,
-        journal=journal,
-        log=log,
-        stop=Stop(into / "stop"),
-        reporter=Reporter(plan, journal, log, lambda: None),
-        runtime=ProcessRuntime(python=sys.executable, most=Degree.BARE),
-        python=sys.executable,
-    )
-    lay_out(node)
+    lay_out(here)
     if way == "up":
-        node.tree.model.rmdir()
-        node.tree.model.symlink_to(what)
-        carry_out(node)
+        here.tree.model.rmdir()
+        here.tree.model.symlink_to(what)
+        carry_out(here)
     else:
-        bring_inputs(node)
+        bring_inputs(here)
 
 
 if __name__ == "__main__":
