@@ -4,50 +4,14 @@ import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.agent.conftest import Agent
+from tests.agent.feeding.conftest import READER, piped
 from tests.agent.test_inputs import channel
 
 MakeAgent = Callable[..., Agent]
 Write = Callable[[str], tuple[str, ...]]
-
-READER = """
-import hashlib, json, os, sys, time
-def epoch(n, name="train"):
-    path = f"/opt/ml/input/data/{name}_{n}"
-    while not os.path.exists(path):
-        time.sleep(0.01)
-    return open(path, "rb")
-"""
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    for n in range(5):
-        path = tmp_path / f"data/{n}"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(f"<{n}>")
-    return tmp_path / "data"
-
-
-def piped(uri: object, **more: Any) -> dict[str, Any]:
-    return channel(f"file://{uri}", InputMode="Pipe", **more)
-
-
-@pytest.fixture
-def read(agent: MakeAgent, python: Write) -> Callable[..., Agent]:
-    """Run a script that can open epochs; return its agent when it is over."""
-
-    def run(script: str, *channels: dict[str, Any], **more: Any) -> Agent:
-        node = agent(entrypoint=python(READER + script), channels=channels, **more).start()
-        node.wait()
-        return node
-
-    return run
-
-
 Read = Callable[..., Agent]
 
 
