@@ -11,7 +11,8 @@ from trainshed.agent.channels import BadInput, Item, gone, items, source_of
 from trainshed.agent.node import Node
 from trainshed.agent.staging import space
 from trainshed.agent.staging.crew import Crew
-from trainshed.agent.staging.record import Record
+from trainshed.agent.staging.objects import CachedObjects
+from trainshed.agent.staging.record import Record, version
 from trainshed.domain.errors import ObjectMissing
 from trainshed.stores.objects.remote.entries import Entry
 from trainshed.stores.objects.remote.store import RemoteObjects
@@ -30,11 +31,9 @@ class Staging:
         """Bring to ``node``; wait ``patience_s`` seconds for a store that is away."""
         self.node = node
         self.objects = RemoteObjects.for_node(
-            node.plan,
-            cancelled=lambda: node.stop.asked or self._failed(),
-            patience_s=patience_s,
-            complain=node.log.say,
+            node.plan, cancelled=self._left, patience_s=patience_s, complain=node.log.say
         )
+        self.cached = CachedObjects(node.plan, self.objects, cancelled=self._left, say=node.log.say)
         self._channel: _Channel | None = None
         (node.folder / "staged").mkdir(exist_ok=True)
 
@@ -57,8 +56,9 @@ class Staging:
         finally:
             self._channel = None
 
-    def _failed(self) -> bool:
-        return self._channel is not None and self._channel.failed
+    def _left(self) -> bool:
+        """Tell whether what is under way is of no use any more."""
+        return self.node.stop.asked or (self._channel is not None and self._channel.failed)
 
 
 class _Unlike(Exception):
@@ -72,11 +72,11 @@ class _Channel:
         node = staging.node
         self._name = str(channel["ChannelName"])
         self._source = source_of(channel)
-        self._node, self._objects = node, staging.objects
+        self._node, self._objects, self._cached = node, staging.objects, staging.cached
         self._folder = node.tree.channel(self._name)
         self._record_path = node.folder / "staged" / f"{self._name}.record"
         self._list_path = node.folder / "staged" / f"{self._name}.list"
-        self._record: Record | None = None
+        self._parts = node.folder / "staged" / "parts"
         self._crew: Crew[Item] | None = None
         self._lock = threading.Lock()
         self._listed = self._under_way = self._done = 0
@@ -89,27 +89,28 @@ class _Channel:
         return self._crew is not None and self._crew.failed
 
     def bring(self) -> None:
-        self._record = Record(self._record_path, self._folder)
-        resumed = bool(self._record)
+        record = Record(self._record_path, self._folder)
+        resumed = bool(record)
         try:
-            self._run(self._record)
+            self._run(record)
         except (BadInput, _Unlike):
             if not resumed:
                 raise
             # Two versions of the data, one over the other, are no reason yet.
             self._record_path.unlink(missing_ok=True)
-            self._record = Record(self._record_path, self._folder)
-            self._run(self._record)
+            self._run(Record(self._record_path, self._folder))
 
     def remove(self) -> None:
         """Leave nothing of it that might be taken for the whole."""
         for path in (self._record_path, self._list_path):
             path.unlink(missing_ok=True)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        for folder in (self._folder, self._parts):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _run(self, record: Record) -> None:
+        self._parts.mkdir(exist_ok=True, mode=0o700)
         self._listed = self._under_way = self._done = 0
-        self._free = space.free(self._folder)
+        self._free = self._cached.free(self._folder)
         try:
             with record, self._list_path.open("w", errors="surrogateescape") as listed:
                 kept = self._hand_out(record, listed)
@@ -124,7 +125,7 @@ class _Channel:
         """Have everything fetched; return how many files were there already."""
         plan, kept, folder_of_last = self._node.plan, 0, ""
         wanted = items(self._source, self._objects, plan.hosts.index(plan.host), len(plan.hosts))
-        with Crew(self._fetch, _WORKERS) as crew:
+        with Crew[Item](lambda item: self._fetch(item, record), _WORKERS) as crew:
             self._crew = crew
             for item in wanted:
                 folder = item.path.rpartition("/")[0]
@@ -148,7 +149,7 @@ class _Channel:
             return
         with self._lock:
             to_come = self._listed - self._done - self._under_way
-        if to_come > space.free(self._folder) and not space.clones(self._folder):
+        if to_come > self._cached.free(self._folder) and not space.clones(self._folder):
             raise space.no_room(self._name, self._folder, self._listed)
 
     def _make_folder(self, item: Item, folder: str) -> None:
@@ -157,12 +158,12 @@ class _Channel:
         except OSError as error:
             raise self._unwritten(error, _unfit(item, error)) from error
 
-    def _fetch(self, item: Item) -> None:
+    def _fetch(self, item: Item, record: Record) -> None:
         size = max(item.size, 0)
         with self._lock:
             self._under_way += size
         try:
-            got = self._fetched(item, self._folder / item.path)
+            got = self._fetched(item, record)
         except ObjectMissing as error:
             raise gone(item.address, self._source) from error
         except OSError as error:
@@ -171,24 +172,29 @@ class _Channel:
             self._under_way -= size
             self._done += got
 
-    def _fetched(self, item: Item, target: Path) -> int:
+    def _fetched(self, item: Item, record: Record) -> int:
         """Fetch an object, whichever version of it stays long enough; return its size."""
-        entry = item.entry
+        # Not where it belongs yet: what is there is whole, and whose name was taken is told.
+        part = self._parts / f"{version(item):016x}"
+        entry, size = item.entry, None
         for _ in range(_TRIES - 1):
             try:
-                return self._made(item, target, entry)
+                size = self._try(item, part, entry)
+                break
             except ObjectChanged:
-                target.unlink(missing_ok=True)
                 entry = self._objects.stat(item.address)
-        return self._made(item, target, entry)
-
-    def _made(self, item: Item, target: Path, entry: Entry | None) -> int:
-        self._objects.fetch(item.address, target, entry)
-        size = _checked(item, target, entry)
-        target.chmod(0o644)
-        if self._record is not None:
-            self._record.add(item, size)
+        if size is None:
+            size = self._try(item, part, entry)
+        part.chmod(0o644)
+        os.link(part, self._folder / item.path)
+        part.unlink()
+        record.add(item, size)
         return size
+
+    def _try(self, item: Item, part: Path, entry: Entry | None) -> int:
+        part.unlink(missing_ok=True)
+        entry = self._cached.fetch(item.address, part, entry)
+        return _checked(item, part, entry)
 
     def _unwritten(self, error: OSError, otherwise: str) -> BadInput:
         """Return the reason for something that could not be written."""

@@ -6,6 +6,7 @@ machine: only what was written since then is surely as it was written.
 """
 
 import bisect
+import functools
 import json
 import os
 import threading
@@ -38,7 +39,7 @@ class Record:
             _sweep(str(folder), "", paths)
         else:
             _empty(folder)
-            path.write_text(f"{_BOOT.read_text().strip()}\n")
+            path.write_text(f"{boot_id()}\n")
         self._file = path.open("a")
 
     def __len__(self) -> int:
@@ -49,13 +50,13 @@ class Record:
         """Tell whether an agent before us brought this version of the object."""
         if not self._versions:
             return False
-        version = _version(item)
-        at = bisect.bisect_left(self._versions, version)
-        return at < len(self._versions) and self._versions[at] == version
+        wanted = version(item)
+        at = bisect.bisect_left(self._versions, wanted)
+        return at < len(self._versions) and self._versions[at] == wanted
 
     def add(self, item: Item, size: int) -> None:
         """Note that the object is there, whole."""
-        line = f"{_version(item):016x} {size} {json.dumps(item.path)}\n"
+        line = f"{version(item):016x} {size} {json.dumps(item.path)}\n"
         with self._lock:
             self._file.write(line)
             self._unwritten += size
@@ -75,17 +76,17 @@ class Record:
         versions, paths, whole = array("Q"), array("Q"), 0
         with path.open("rb") as file:
             boot = file.readline()
-            if boot.decode().strip() != _BOOT.read_text().strip():
+            if boot.decode().strip() != boot_id():
                 return paths
             whole = len(boot)
             for line in file:
                 if not line.endswith(b"\n"):
                     break
                 whole += len(line)
-                version, size, name = line.split(b" ", 2)
+                digest, size, name = line.split(b" ", 2)
                 place = json.loads(name)
                 if _size(f"{folder}/{place}") == int(size):
-                    versions.append(int(version, 16))
+                    versions.append(int(digest, 16))
                     paths.append(_digest(place))
                     self.bytes += int(size)
         os.truncate(path, whole)
@@ -93,7 +94,14 @@ class Record:
         return array("Q", sorted(paths))
 
 
-def _version(item: Item) -> int:
+@functools.cache
+def boot_id() -> str:
+    """Return what changes whenever the machine starts."""
+    return _BOOT.read_text().strip()
+
+
+def version(item: Item) -> int:
+    """Return a digest, of 64 bits, of an object's address, size and etag."""
     return _digest(f"{item.address}\0{item.size}\0{item.etag}")
 
 

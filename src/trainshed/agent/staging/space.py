@@ -10,7 +10,7 @@ from typing import Final
 from trainshed.agent.channels import BadInput
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
-_FICLONE: Final = 0x40049409
+FICLONE: Final = 0x40049409
 """linux/fs.h"""
 _UNITS: Final = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
@@ -33,7 +33,7 @@ def clones(folder: Path) -> bool:
             tempfile.TemporaryFile(dir=folder.parent) as source,
             tempfile.TemporaryFile(dir=folder.parent) as target,
         ):
-            fcntl.ioctl(target.fileno(), _FICLONE, source.fileno())
+            fcntl.ioctl(target.fileno(), FICLONE, source.fileno())
     except OSError:
         return False
     return True
