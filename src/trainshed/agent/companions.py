@@ -8,6 +8,7 @@ from typing import Protocol
 from trainshed.agent.ending import Ending
 from trainshed.agent.modes import fed
 from trainshed.agent.node import Node
+from trainshed.contract import script_mode
 
 
 class Companion(Protocol):
@@ -54,6 +55,10 @@ def companions_of(node: Node, ending: Ending) -> Sequence[Companion]:
         # 20 ms of sockets and subprocess, which a job whose channels are files never pays.
         line = importlib.import_module("trainshed.agent.feeding.line")
         found.append(line.Line(node, ending))
+    if script_mode.intermediate_output(node.plan.hyperparameters):
+        # 5 ms of looking at files, which few jobs ask for.
+        intermediate = importlib.import_module("trainshed.agent.intermediate")
+        found.extend(intermediate.intermediate_of(node))
     return found
 
 

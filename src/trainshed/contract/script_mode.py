@@ -19,6 +19,8 @@ SUBMIT_DIRECTORY: Final = "sagemaker_submit_directory"
 LOG_LEVEL: Final = "sagemaker_container_log_level"
 REGION: Final = "sagemaker_region"
 JOB_NAME: Final = "sagemaker_job_name"
+S3_OUTPUT: Final = "sagemaker_s3_output"
+"""Where output/intermediate is kept while the job runs."""
 DISTRIBUTION_GROUPS: Final = "sagemaker_distribution_instance_groups"
 
 OWN: Final = frozenset(
@@ -29,7 +31,7 @@ OWN: Final = frozenset(
         REGION,
         JOB_NAME,
         "sagemaker_enable_cloudwatch_metrics",
-        "sagemaker_s3_output",
+        S3_OUTPUT,
         "default_user_module_name",
         "_tuning_objective_metric",
     }
@@ -86,6 +88,12 @@ def read_value(text: object) -> object:
         return json.loads(text)  # type: ignore[arg-type] # whatever it is, it is read or kept
     except (ValueError, TypeError, RecursionError):
         return text
+
+
+def intermediate_output(hyperparameters: Mapping[str, str]) -> str:
+    """Return where a job wants output/intermediate kept while it runs; "" for nowhere."""
+    named = read_value(hyperparameters.get(S3_OUTPUT, ""))
+    return named if isinstance(named, str) else ""
 
 
 def read(hyperparameters: Mapping[str, Any]) -> dict[str, Any]:

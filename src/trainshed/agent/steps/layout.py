@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from trainshed.agent.node import Node
-from trainshed.contract import configs
+from trainshed.contract import configs, script_mode
 from trainshed.contract.tree import Tree
 from trainshed.domain.facts import Kind
 
@@ -13,7 +13,7 @@ def lay_out(node: Node) -> None:
     if node.journal.last(Kind.TRAINING) is not None:
         return
     tree = node.tree
-    for folder in _folders(tree):
+    for folder in _folders(node, tree):
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o755)
     for path, text in _files(node, tree).items():
@@ -21,7 +21,9 @@ def lay_out(node: Node) -> None:
         path.chmod(0o644)
 
 
-def _folders(tree: Tree) -> tuple[Path, ...]:
+def _folders(node: Node, tree: Tree) -> tuple[Path, ...]:
+    # Where it is there, no toolkit keeps what is in it: the agent does.
+    kept = script_mode.intermediate_output(node.plan.hyperparameters)
     # No code/ here: script mode makes it, and images bring their own.
     return (
         tree.base,
@@ -32,6 +34,7 @@ def _folders(tree: Tree) -> tuple[Path, ...]:
         tree.checkpoints,
         tree.output,
         tree.output_data,
+        *((tree.intermediate,) if kept else ()),
     )
 
 

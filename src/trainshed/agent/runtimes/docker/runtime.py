@@ -300,6 +300,8 @@ def _open_up(node: Node) -> None:
     tree = node.tree
     for folder in (tree.input, tree.model, tree.checkpoints, tree.output, tree.output_data):
         folder.chmod(_WRITABLE)
+    if tree.intermediate.is_dir():
+        tree.intermediate.chmod(_WRITABLE)
 
 
 def _lost(error: EngineError) -> NodeOver:

@@ -1,0 +1,137 @@
+"""Keeps what a job writes to output/intermediate while it runs: where ``sagemaker_s3_output`` says.
+
+Amazon's toolkit does this itself, with the container's keys, unless the folder is there already:
+then the platform does. Here the platform does, for every toolkit: an isolated container has no
+keys, and what it wrote last is stored even when it was killed. Nothing is ever deleted there.
+"""
+
+import os
+import threading
+import time
+from typing import Final
+
+from trainshed.agent.checkpoints.looking import (
+    NotHere,
+    Signature,
+    is_being_written,
+    look,
+    opened,
+)
+from trainshed.agent.node import Node
+from trainshed.agent.sending import encryption
+from trainshed.contract import script_mode
+from trainshed.domain.errors import StoreError
+from trainshed.stores.objects.addresses import Address, parse
+from trainshed.stores.objects.remote.sinks import Sink
+from trainshed.stores.objects.remote.store import RemoteObjects
+from trainshed.stores.objects.remote.troubles import Cancelled
+
+_PAUSE_S: Final = 1.0
+"""Between two looks; a file that is the same in both, and closed, is whole."""
+_LOOKING_SHARE: Final = 20
+"""A look at very many files is followed by a pause so many times as long."""
+_CHUNK: Final = 1 << 20
+
+
+class Unsettled(Exception):
+    """A file is being written to."""
+
+
+class Intermediate:
+    """A companion that stores every version of a file that it sees at rest."""
+
+    fd = -1
+
+    def __init__(self, node: Node, place: Address) -> None:
+        """Store below ``place``."""
+        self._node = node
+        self._place = place
+        self._headers = encryption(node.plan.request)
+        self._objects = RemoteObjects.for_node(
+            node.plan,
+            cancelled=lambda: node.stop.forgotten,
+            hurried=lambda: node.stop.impatient,
+            complain=node.log.say,
+        )
+        self._settled: dict[str, Signature] = {}
+        """What is stored, or will never be."""
+        self._before: dict[str, Signature] = {}
+        self._said: set[str] = set()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="intermediate", daemon=True)
+
+    def begin(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def trouble(self) -> str:
+        """Return "": a job is not stopped for what it can do without."""
+        return ""
+
+    def finish(self) -> None:
+        """Store what is not stored yet: nobody writes any more."""
+        self._over.set()
+        self._thread.join()
+        self._pass(live=False)
+
+    def _run(self) -> None:
+        pause = _PAUSE_S
+        while not self._over.wait(pause):
+            pause = max(_PAUSE_S, _LOOKING_SHARE * self._pass(live=True))
+
+    def _pass(self, *, live: bool) -> float:
+        """Store what is new and at rest; return how many seconds the look took."""
+        began = time.monotonic()
+        found = look(self._node.tree.intermediate, str(self._node.seen.intermediate))
+        looked = time.monotonic() - began
+        for path, why in found.left_out.items():
+            self._say(f"{path} {why}: it is not kept")
+        for path, signature in sorted(found.files.items()):
+            at_rest = not live or self._before.get(path) == signature
+            if self._settled.get(path) == signature or not at_rest:
+                continue
+            if live and self._over.is_set():
+                break
+            if self._is_dealt_with(path, signature, live=live):
+                self._settled[path] = signature
+        self._before = found.files
+        return looked
+
+    def _is_dealt_with(self, path: str, signature: Signature, *, live: bool) -> bool:
+        """Store one version of a file; tell whether it need not be tried again."""
+
+        def write(sink: Sink) -> None:
+            self._write(path, signature, sink, live=live)
+
+        try:
+            self._objects.put(self._place.joined(*path.split("/")), write, self._headers)
+        except (NotHere, Unsettled, Cancelled):
+            return False
+        except (StoreError, OSError) as error:
+            self._say(f"{path} is not kept: {error}")
+        return True
+
+    def _write(self, path: str, signature: Signature, sink: Sink, *, live: bool) -> None:
+        with opened(self._node.tree.intermediate, path, str(self._node.seen.intermediate)) as fd:
+            if live and is_being_written(fd):
+                raise Unsettled(path)
+            while chunk := os.read(fd, _CHUNK):
+                sink.write(chunk)
+            if live and Signature.of(os.fstat(fd)) != signature:
+                raise Unsettled(path)
+
+    def _say(self, what: str) -> None:
+        if what not in self._said:
+            self._said.add(what)
+            self._node.log.say(f"output/intermediate: {what}")
+
+
+def intermediate_of(node: Node) -> list[Intermediate]:
+    """Return what keeps the node's intermediate output; none when the request names no place."""
+    place = script_mode.intermediate_output(node.plan.hyperparameters)
+    try:
+        folder = parse(place).joined(node.plan.job_name, "output", "intermediate")
+    except ValueError as error:
+        node.log.say(f"{script_mode.S3_OUTPUT}: {error}; nothing is kept while the job runs")
+        return []
+    return [Intermediate(node, folder)]
