@@ -1,25 +1,37 @@
-"""How S3 is reached."""
+"""How object stores are reached: which store holds an address, and as whom it is asked."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from trainshed.stores.objects.addresses import Address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
     """Where, and as whom."""
 
-    endpoint: str
-    """``http(s)://host[:port]``; "" is Amazon's own, in ``region``."""
-    access_key: str
-    secret_key: str
-    region: str
+    prefix: str = ""
+    """The addresses that it is for; "" is the default of ``s3://``."""
+    endpoint: str = ""
+    """``http(s)://host[:port]``; "" is the cloud's own, for Amazon's in ``region``."""
+    access_key: str = ""
+    secret_key: str = ""
+    region: str = "us-east-1"
 
     @classmethod
-    def of(cls, objects: Mapping[str, str]) -> "Access":
-        """Return the access that a node plan's ``objects`` names."""
+    def of(cls, members: Mapping[str, str]) -> "Access":
+        """Return the access that one of a node plan's stores names."""
         return cls(
-            endpoint=objects.get("endpoint", "").rstrip("/"),
-            access_key=objects.get("access_key", ""),
-            secret_key=objects.get("secret_key", ""),
-            region=objects.get("region", "") or "us-east-1",
+            prefix=members.get("prefix", ""),
+            endpoint=members.get("endpoint", "").rstrip("/"),
+            access_key=members.get("access_key", ""),
+            secret_key=members.get("secret_key", ""),
+            region=members.get("region", "") or "us-east-1",
         )
+
+
+def fitting(stores: Sequence[Access], address: Address) -> Access | None:
+    """Return the store with the longest prefix of ``address``; None when none has one."""
+    text = str(address)
+    found = [store for store in stores if store.prefix and text.startswith(store.prefix)]
+    return max(found, key=lambda store: len(store.prefix), default=None)

@@ -1,129 +1,278 @@
-"""The bytes of one S3 bucket, through obstore: streamed, in parallel, small in memory.
+"""One S3 bucket, asked by signed requests of our own: every key, every header, every checksum.
 
-The only module of the agent that loads obstore, so that jobs without ``s3://`` never pay for it.
-Keys that obstore cannot name (a ``.`` or ``..`` segment, control characters) are refused.
+Source: Amazon S3 API reference.
 """
 
+import email.utils
 import re
-from collections.abc import Callable, Iterator
-from datetime import timedelta
-from typing import Any, Final, cast
-
-import obstore
-from obstore.exceptions import BaseError, PreconditionError
-from obstore.store import S3Store
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping
+from typing import Final
+from xml.sax.saxutils import escape
 
 from trainshed.domain.errors import ObjectMissing, StoreError
+from trainshed.stores.objects.remote import checksums
 from trainshed.stores.objects.remote.access import Access
-from trainshed.stores.objects.remote.sinks import Sink
-from trainshed.stores.objects.remote.troubles import ObjectChanged, StoreAway, refusal
+from trainshed.stores.objects.remote.connections import Answer, Body, Connections
+from trainshed.stores.objects.remote.entries import Entry
+from trainshed.stores.objects.remote.listing import parsed
+from trainshed.stores.objects.remote.places import Found
+from trainshed.stores.objects.remote.troubles import NotOffered, ObjectChanged, StoreAway, refusal
 
-_READ_CHUNK: Final = 1 << 20
-_PART: Final = 8 << 20
-"""Upload parts; S3 allows 10,000, so the largest object is 80 GB."""
-_PARTS_AT_ONCE: Final = 2
-_SILENCE: Final = timedelta(minutes=10)
-"""How long a store may say nothing in the middle of an answer."""
-_WHOLE: Final = timedelta(days=7)
-"""How long one answer may take in all: what a terabyte takes on a slow line."""
-_STATUS = re.compile(r"status code: (\d{3})")
-_REPORT = re.compile(r"\n\s*\n?Debug source:.*", re.DOTALL)
+_PAGE_ERRORS: Final = (ET.ParseError, KeyError, ValueError)
+_RANGE: Final = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+)")
+_ASKED: Final = {"x-amz-checksum-mode": "ENABLED"}
+
+
+def connect(access: Access) -> Connections:
+    """Return connections to a store, for its buckets to share."""
+    return Connections(access)
+
+
+class UploadLost(StoreError):
+    """The store does not know the unfinished upload (any more)."""
 
 
 class Bucket:
-    """Reads and writes objects of one bucket. Safe to share between threads.
+    """See ``Place``; and the multipart uploads of a bucket."""
 
-    Every method raises ``ObjectMissing``, ``StoreAway`` (worth asking again) or ``StoreError``.
-    """
-
-    def __init__(self, access: Access, name: str) -> None:
-        options: dict[str, Any] = {"endpoint": access.endpoint} if access.endpoint else {}
+    def __init__(self, connections: Connections, name: str) -> None:
+        """Ask for the bucket ``name`` over ``connections``."""
+        self._connections = connections
         self._name = name
-        self._store = S3Store(
-            name,
-            access_key_id=access.access_key,
-            secret_access_key=access.secret_key,
-            region=access.region,
-            virtual_hosted_style_request=False,
-            client_options={"allow_http": True, "timeout": _WHOLE, "read_timeout": _SILENCE},
-            # Patience is the caller's: it can be cancelled there.
-            retry_config={"max_retries": 1, "retry_timeout": timedelta(seconds=10)},
-            **options,
-        )
+        self.near = connections.near
 
-    def chunks(self, key: str) -> Iterator[memoryview]:
-        """Yield an object's bytes, about a mebibyte at a time."""
+    def page(self, prefix: str, after: str) -> tuple[list[Entry], bool]:
+        """Return a page of objects behind the key ``after``, and whether more follow."""
+        query = {"encoding-type": "url", "list-type": "2", "prefix": prefix}
+        if after:
+            query["start-after"] = after
+        body = self._asked("GET", "", query=query)[1]
         try:
-            for chunk in obstore.get(self._store, key).stream(_READ_CHUNK):
-                yield memoryview(chunk)
-        except (BaseError, OSError, ValueError) as error:
-            raise self._sorted_out(key, error) from error
+            return parsed(body)
+        except _PAGE_ERRORS as error:
+            raise StoreError(
+                f"s3://{self._name}/{prefix}: the store did not answer as S3 does: {error}"
+            ) from error
 
-    def stretch(self, key: str, offset: int, end: int | None, etag: str) -> Iterator[memoryview]:
-        """Yield the bytes from ``offset`` to ``end`` (None: to the last) of the object ``etag``.
+    def head(self, key: str) -> Found:
+        """Return what the store tells of an object."""
+        headers, _ = self._asked("HEAD", key, headers=_ASKED)
+        return found(headers, _number(headers.get("content-length", "")))
 
-        Raises:
-            ObjectChanged: the object is another.
-        """
-        options: dict[str, Any] = {"if_match": f'"{etag}"'} if etag else {}
-        if end is not None:
-            options["range"] = (offset, end)
-        elif offset:
-            options["range"] = {"offset": offset}
+    def open(self, key: str, offset: int, end: int | None, etag: str) -> "BucketReading":
+        """Begin to read an object; see ``Place``."""
+        whole = offset == 0 and end is None
+        headers = dict(_ASKED) if whole else {"range": _range(offset, end)}
+        if etag:
+            headers["if-match"] = f'"{etag}"'
+        answer = self._connections.ask("GET", (self._name, key), headers=headers)
         try:
-            found = obstore.get(self._store, key, options=cast("obstore.GetOptions", options))
-            if offset >= found.meta["size"]:
-                return
-            for chunk in found.stream(_READ_CHUNK):
-                yield memoryview(chunk)
-        except PreconditionError as error:
-            raise ObjectChanged(f"s3://{self._name}/{key} was replaced meanwhile") from error
-        except (BaseError, OSError, ValueError) as error:
-            raise self._sorted_out(key, error) from error
-
-    def upload(self, key: str, write: Callable[[Sink], None]) -> None:
-        """Store what ``write`` writes; the object appears whole or not at all."""
-        try:
-            sink = obstore.open_writer(
-                self._store, key, buffer_size=_PART, max_concurrency=_PARTS_AT_ONCE
-            )
-        except (BaseError, OSError, ValueError) as error:
-            raise self._sorted_out(key, error) from error
-        write(cast("Sink", _Guarded(sink, lambda error: self._sorted_out(key, error))))
-        try:
-            sink.close()
-        except (BaseError, OSError, ValueError) as error:
-            raise self._sorted_out(key, error) from error
+            return self._begun(key, answer, offset, etag)
+        except BaseException:
+            answer.close()
+            raise
 
     def delete(self, key: str) -> None:
         """Delete an object; one that is gone is no error."""
         try:
-            obstore.delete(self._store, key)
-        except FileNotFoundError:
+            self._asked("DELETE", key)
+        except ObjectMissing:
             return
-        except (BaseError, OSError, ValueError) as error:
-            raise self._sorted_out(key, error) from error
 
-    def _sorted_out(self, key: str, error: Exception) -> StoreError:
-        address, text = f"s3://{self._name}/{key}", _REPORT.sub("", str(error))
-        if isinstance(error, FileNotFoundError):
-            return ObjectMissing(f"{address} does not exist")
-        if isinstance(error, ValueError):
-            return StoreError(f"{address} is a key that cannot be moved: {text}")
-        if (found := _STATUS.search(text)) is not None:
-            return refusal(address, int(found[1]), text)
-        return StoreAway(f"{address}: {text}")
-
-
-class _Guarded:
-    """A writer whose errors are ours, so that a failing read elsewhere is not taken for one."""
-
-    def __init__(self, sink: Any, sorted_out: Callable[[Exception], StoreError]) -> None:  # noqa: ANN401
-        self._sink = sink
-        self._sorted_out = sorted_out
-
-    def write(self, data: bytes) -> int:
+    def put(self, key: str, body: bytes | bytearray, headers: Mapping[str, str]) -> None:
+        """Store a small object in one request; what arrived is what was sent."""
+        crc = checksums.crc("crc32")
+        value = checksums.encoded("crc32", crc(body, 0) if crc else 0)
         try:
-            return cast("int", self._sink.write(data))
-        except (BaseError, OSError) as error:
-            raise self._sorted_out(error) from error
+            said, _ = self._asked(
+                "PUT", key, headers={**headers, "x-amz-checksum-crc32": value}, body=body
+            )
+        except NotOffered:
+            said = {}
+        if "x-amz-checksum-crc32" not in said:
+            # The store knows nothing of CRC32: what every store knows checks the bytes.
+            checked = {**headers, "content-md5": checksums.content_md5([memoryview(body)])}
+            self._asked("PUT", key, headers=checked, body=body)
+
+    def begin(self, key: str, headers: Mapping[str, str]) -> tuple[str, bool]:
+        """Begin a multipart upload; return its id, and whether parts are checked by CRC64NVME."""
+        wanted = {
+            "x-amz-checksum-algorithm": "CRC64NVME",
+            "x-amz-checksum-type": "FULL_OBJECT",
+        }
+        try:
+            said, body = self._asked(
+                "POST", key, query={"uploads": ""}, headers={**headers, **wanted}
+            )
+        except NotOffered:
+            said, body = self._asked("POST", key, query={"uploads": ""}, headers=headers)
+        kept = said.get("x-amz-checksum-algorithm", "").upper() == "CRC64NVME"
+        return _member(body, "UploadId", f"s3://{self._name}/{key}"), kept
+
+    def part(
+        self, key: str, upload: str, number: int, body: Body, headers: Mapping[str, str]
+    ) -> str:
+        """Store one part; return its ETag."""
+        query = {"partNumber": str(number), "uploadId": upload}
+        try:
+            said, _ = self._asked("PUT", key, query=query, headers=headers, body=body)
+        except ObjectMissing as missing:
+            raise UploadLost(str(missing)) from missing
+        return said.get("etag", "")
+
+    def complete(
+        self, key: str, upload: str, parts: list[tuple[str, str]], headers: Mapping[str, str]
+    ) -> None:
+        """Make an object of its parts: (ETag, CRC64NVME or "") in order."""
+        lines = []
+        for number, (etag, crc) in enumerate(parts, 1):
+            checksum = f"<ChecksumCRC64NVME>{crc}</ChecksumCRC64NVME>" if crc else ""
+            lines.append(
+                f"<Part><PartNumber>{number}</PartNumber><ETag>{escape(etag)}</ETag>{checksum}</Part>"
+            )
+        xmlns = "http://s3.amazonaws.com/doc/2006-03-01/"
+        text = (
+            f'<CompleteMultipartUpload xmlns="{xmlns}">{"".join(lines)}</CompleteMultipartUpload>'
+        )
+        try:
+            _, body = self._asked(
+                "POST", key, query={"uploadId": upload}, headers=headers, body=text.encode()
+            )
+        except ObjectMissing as missing:
+            raise UploadLost(str(missing)) from missing
+        # A store that began to answer before it was done tells the error in the body.
+        if body.strip() and _root(body) == "Error":
+            code, words = _error(500, body)
+            raise refusal(f"s3://{self._name}/{key}", 500, words, code)
+
+    def abort(self, key: str, upload: str) -> None:
+        """Give an upload up; one that is gone is no error."""
+        try:
+            self._asked("DELETE", key, query={"uploadId": upload})
+        except ObjectMissing:
+            return
+
+    def _asked(
+        self,
+        method: str,
+        key: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: Body = b"",
+    ) -> tuple[dict[str, str], bytes]:
+        """Return the headers and the body of an answer that is a success."""
+        with self._connections.ask(method, (self._name, key), query, headers, body) as answer:
+            text = answer.read()
+            if not 200 <= answer.status < 300:
+                raise self._refused(key, answer, text)
+            return answer.headers(), text
+
+    def _begun(self, key: str, answer: Answer, offset: int, etag: str) -> "BucketReading":
+        headers = answer.headers()
+        part = _RANGE.fullmatch(headers.get("content-range", ""))
+        if answer.status == 416:
+            answer.read()
+            return BucketReading(answer, found(headers, int(part[2]) if part else 0), 0)
+        if answer.status not in {200, 206}:
+            raise self._refused(key, answer, answer.read())
+        if answer.status == 206 and (part is None or int(part[1] or -1) != offset):
+            raise StoreError(f"s3://{self._name}/{key}: the store sent another range than asked")
+        if answer.status == 200 and offset:
+            raise StoreError(f"s3://{self._name}/{key}: the store does not send parts of objects")
+        # Stores that echo the whole object's checksum on a range are why those are not looked at.
+        size = int(part[2]) if part else answer.length
+        told = found(headers if part is None else {**headers, **_NO_CHECKSUMS}, size)
+        if etag and told.etag and told.etag != etag:
+            raise ObjectChanged(f"s3://{self._name}/{key} was replaced meanwhile")
+        return BucketReading(answer, told, answer.length)
+
+    def _refused(self, key: str, answer: Answer, body: bytes) -> StoreError:
+        code, words = _error(answer.status, body)
+        return refusal(f"s3://{self._name}/{key}", answer.status, words, code)
+
+
+class BucketReading:
+    """See ``Reading``."""
+
+    def __init__(self, answer: Answer, told: Found, length: int) -> None:
+        """Read the ``length`` bytes of an answer's body."""
+        self.found = told
+        self._answer = answer
+        self._left = length
+
+    def into(self, buffer: memoryview, /) -> int:
+        """Read the next bytes; 0 at the end."""
+        if not self._left:
+            self._answer.into(buffer[:0])
+            return 0
+        count = self._answer.into(buffer[: self._left])
+        if not count:
+            raise StoreAway(f"the connection broke {self._left} bytes before the end")
+        self._left -= count
+        return count
+
+    def close(self) -> None:
+        """Give the connection back, or close it."""
+        self._answer.close()
+
+
+_NO_CHECKSUMS: Final = dict.fromkeys(
+    [f"x-amz-checksum-{name}" for name in ("crc64nvme", "crc32c", "crc32", "sha256", "sha1")], ""
+)
+
+
+def found(headers: Mapping[str, str], size: int) -> Found:
+    """Return what an answer's headers tell of an object."""
+    told = headers.get("etag", "")
+    # A weak one does not say that the bytes are the same.
+    etag = "" if told.startswith("W/") else told.strip('"')
+    algorithm, checksum = checksums.stored(headers)
+    if not algorithm and checksums.plain_md5(etag, headers):
+        algorithm, checksum = "md5", etag
+    modified = _seconds(headers.get("last-modified", ""))
+    return Found(size=size, etag=etag, modified=modified, algorithm=algorithm, checksum=checksum)
+
+
+def _seconds(moment: str) -> float:
+    try:
+        return email.utils.parsedate_to_datetime(moment).timestamp()
+    except ValueError:
+        return 0.0
+
+
+def _range(offset: int, end: int | None) -> str:
+    return f"bytes={offset}-" if end is None else f"bytes={offset}-{end - 1}"
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() else 0
+
+
+def _root(body: bytes) -> str:
+    try:
+        return ET.fromstring(body).tag.rpartition("}")[2]  # noqa: S314 - from the store we trust
+    except ET.ParseError:
+        return ""
+
+
+def _member(body: bytes, name: str, address: str) -> str:
+    try:
+        nodes = list(ET.fromstring(body))  # noqa: S314 - from the store that our keys belong to
+    except ET.ParseError as error:
+        raise StoreError(f"{address}: the store did not answer as S3 does: {error}") from error
+    for node in nodes:
+        if node.tag.rpartition("}")[2] == name and node.text:
+            return node.text
+    raise StoreError(f"{address}: the store's answer names no {name}")
+
+
+def _error(status: int, body: bytes) -> tuple[str, str]:
+    """Return the code of an error, and the store's words."""
+    try:
+        members = {n.tag.rpartition("}")[2]: n.text or "" for n in ET.fromstring(body)}  # noqa: S314
+    except ET.ParseError:
+        members = {}
+    code, message = members.get("Code", ""), members.get("Message", "")
+    return code, ": ".join(filter(None, (code or f"HTTP {status}", message)))

@@ -59,12 +59,7 @@ class Folders:
             Cancelled: ``cancelled`` said so; ``target`` may be there in part.
             OSError: ``target`` could not be written.
         """
-        try:
-            source = os.open(self.allowed(path), os.O_RDONLY | os.O_CLOEXEC)
-        except (FileNotFoundError, NotADirectoryError) as missing:
-            raise ObjectMissing(f"file://{path} does not exist") from missing
-        except OSError as error:
-            raise StoreError(f"file://{path} cannot be read: {error.strerror}") from error
+        source = self.opened(path, "")
         try:
             with target.open("xb") as sink:
                 while _copied_some(source, sink):
@@ -96,6 +91,25 @@ class Folders:
             raise ObjectMissing(f"file://{path} does not exist") from missing
         except OSError as error:
             raise StoreError(f"file://{path} cannot be read: {error.strerror}") from error
+
+    def opened(self, path: str, etag: str) -> int:
+        """Return a read-only descriptor of the file ``etag`` ("" for any); the caller closes it.
+
+        Raises:
+            ObjectMissing: no such file.
+            ObjectChanged: it is another, or was written to.
+            StoreError: it is outside the allowed folders, or cannot be read.
+        """
+        try:
+            descriptor = os.open(self.allowed(path), os.O_RDONLY | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError) as missing:
+            raise ObjectMissing(f"file://{path} does not exist") from missing
+        except OSError as error:
+            raise StoreError(f"file://{path} cannot be read: {error.strerror}") from error
+        if etag and _entry(path, descriptor).etag != etag:
+            os.close(descriptor)
+            raise ObjectChanged(f"file://{path} was changed meanwhile")
+        return descriptor
 
     def read(self, path: str, limit: int) -> bytes:
         """Return up to ``limit`` bytes of a file.

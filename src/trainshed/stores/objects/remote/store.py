@@ -4,38 +4,27 @@ Synchronous, because agents move data in threads. Requests that fail because the
 (a server restarting, a network hiccup) are repeated before they count.
 """
 
-import datetime
 import importlib
-import itertools
 import math
+import os
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from trainshed.domain.errors import ObjectMissing
+from trainshed.domain.errors import ObjectMissing, StoreError
 from trainshed.domain.plan import NodePlan
 from trainshed.stores.objects.addresses import Address
-from trainshed.stores.objects.remote.access import Access
+from trainshed.stores.objects.remote.access import Access, fitting
 from trainshed.stores.objects.remote.entries import Entry
 from trainshed.stores.objects.remote.folders import Folders
+from trainshed.stores.objects.remote.nearby import Copier, Nearby, NotNearby
+from trainshed.stores.objects.remote.patience import Patience, Waiting, never, unheard
+from trainshed.stores.objects.remote.places import Place, Reading
 from trainshed.stores.objects.remote.sinks import Sink
-from trainshed.stores.objects.remote.troubles import Cancelled, StoreAway
+from trainshed.stores.objects.remote.troubles import StoreAway
 
-_FIRST_WAIT_S: Final = 0.1
-_LONGEST_WAIT_S: Final = 5.0
 _CHUNK: Final = 1 << 20
-
-T = TypeVar("T")
-
-
-def _never() -> bool:
-    return False
-
-
-def _unheard(what: str) -> None:
-    """Say nothing."""
 
 
 class RemoteObjects:
@@ -46,17 +35,21 @@ class RemoteObjects:
         access: Mapping[str, str],
         file_roots: Sequence[str] = (),
         *,
+        stores: Sequence[Mapping[str, str]] = (),
+        nearby: Nearby | None = None,
         not_with: str = "",
-        cancelled: Callable[[], bool] = _never,
-        hurried: Callable[[], bool] = _never,
+        cancelled: Callable[[], bool] = never,
+        hurried: Callable[[], bool] = never,
         patience_s: float = math.inf,
-        complain: Callable[[str], None] = _unheard,
+        complain: Callable[[str], None] = unheard,
     ) -> None:
         """Reach ``s3://`` by ``access`` (endpoint, access_key, secret_key, region).
 
         Args:
             access: as ``NodePlan.objects`` has it.
             file_roots: the folders below which ``file://`` is allowed.
+            stores: as ``NodePlan.stores`` has them: where else objects lie. Longest prefix wins.
+            nearby: the files of the store behind ``access``, if they are on this machine.
             not_with: ``file://`` folders that hold a file of this name are left out of lists.
             cancelled: asked often, from any thread; True ends what runs with ``Cancelled``.
             hurried: asked while the store is away; True ends the waiting for it.
@@ -64,29 +57,34 @@ class RemoteObjects:
             complain: is told, once, that a store is away and waited for.
         """
         self._access = Access.of(access)
+        self._stores = tuple(Access.of(store) for store in stores)
+        self._near = nearby
+        self._copier = Copier()
         self._folders = Folders(file_roots, not_with=not_with)
         self._cancelled = cancelled
-        self._hurried = hurried
-        self._patience_s = patience_s
-        self._complain = complain
-        self._buckets: dict[str, Any] = {}
+        self._patience = Patience(
+            cancelled=cancelled, hurried=hurried, seconds=patience_s, complain=complain
+        )
+        self._places: dict[tuple[Access, str, str], Place] = {}
+        self._connections: dict[Access, Any] = {}
         self._lock = threading.Lock()
-        self._complained = False
 
     @classmethod
     def for_node(
         cls,
         plan: NodePlan,
         *,
-        cancelled: Callable[[], bool] = _never,
-        hurried: Callable[[], bool] = _never,
+        cancelled: Callable[[], bool] = never,
+        hurried: Callable[[], bool] = never,
         patience_s: float = math.inf,
-        complain: Callable[[str], None] = _unheard,
+        complain: Callable[[str], None] = unheard,
     ) -> "RemoteObjects":
         """Return the objects that a node reaches, as its plan says; see the constructor."""
         return cls(
             plan.objects,
             plan.file_roots,
+            stores=plan.stores,
+            nearby=Nearby.of(plan),
             # Data may lie around the place where nodes work; it must not be copied into itself.
             not_with="agent.lock",
             cancelled=cancelled,
@@ -107,17 +105,9 @@ class RemoteObjects:
         if prefix.scheme == "file":
             yield from self._folders.walk(prefix.key)
             return
-        # 30 ms of http and XML, which a job without s3:// never pays.
-        listing = importlib.import_module("trainshed.stores.objects.remote.listing")
         after, more = "", True
         while more:
-
-            def ask(start: str = after) -> tuple[Sequence[Entry], bool]:
-                now = datetime.datetime.now(datetime.UTC)
-                page: tuple[Sequence[Entry], bool] = listing.page(self._access, prefix, start, now)
-                return page
-
-            page, more = self._patiently(prefix, ask)
+            page, more = self._patience.ask(prefix, lambda at=after: self._page(prefix, at))  # type: ignore[misc]
             yield from page
             after, more = (page[-1].key, more) if page else ("", False)
 
@@ -130,11 +120,19 @@ class RemoteObjects:
         """
         if address.scheme == "file":
             found = next(self._folders.walk(address.key), None)
-        else:
-            found = next(self.list(address), None)
-        if found is None or found.key != address.key:
-            raise ObjectMissing(f"{address} does not exist")
-        return found
+            if found is None or found.key != address.key:
+                raise ObjectMissing(f"{address} does not exist")
+            return found
+
+        def ask() -> Entry:
+            if (near := self._nearby(address)) is not None:
+                try:
+                    return near.find(address.bucket, address.key)
+                except NotNearby:
+                    pass
+            return self._place(address).head(address.key).entry(address.key)
+
+        return self._patience.ask(address, ask)
 
     def stream(
         self, address: Address, *, offset: int = 0, length: int | None = None, etag: str = ""
@@ -156,60 +154,93 @@ class RemoteObjects:
             Cancelled: the caller wanted no more.
         """
         end = None if length is None else offset + length
-        while end is None or offset < end:
-            pieces = self._patiently(address, lambda at=offset: self._begun(address, at, end, etag))  # type: ignore[misc]
-            if pieces is None:
-                return
+        if end == offset:
+            return
+        if address.scheme == "file":
+            for piece in self._folders.stretch(address.key, offset, end, etag):
+                self._patience.check(address)
+                yield piece
+            return
+        waiting = Waiting(self._patience, address)
+        while True:
+            begun = self._begun(address, offset, end, etag)
+            etag = etag or begun.found.etag
+            end = begun.found.size if end is None else min(end, begun.found.size)
             try:
-                for piece in pieces:
-                    if self._cancelled():
-                        raise Cancelled(f"{address}: reading was cancelled")
+                for piece in self._pieces(address, begun, end - offset):
                     yield piece
                     offset += len(piece)
-            except StoreAway:
+                    waiting.progressed()
+            except StoreAway as away:
+                waiting.after(away)
                 continue
+            finally:
+                begun.close()
             return
 
     def fetch(self, address: Address, target: Path, entry: Entry | None = None) -> None:
-        """Stream an object into ``target``, which must not exist.
+        """Bring an object into ``target``, which must not exist and appears whole, checked.
 
-        ``entry`` is what a list told of the object, so that nobody need ask again.
+        What has arrived when it breaks off, however that comes, is not fetched again: it stays
+        beside the target (see ``partial``) for the next call.
+
+        Args:
+            address: which object.
+            target: the file to be.
+            entry: what a list told of the object: exactly this version is wanted. None, or one
+                without an ``etag``, takes what is there.
 
         Raises:
             ObjectMissing: no such object.
-            StoreError: access denied, or the store stayed away.
-            Cancelled: the caller wanted no more; ``target`` may be there in part.
+            ObjectChanged: it is not, or not any more, that of ``entry``.
+            StoreError: access denied, wrong bytes again and again, or the store stayed away.
+            Cancelled: the caller wanted no more.
             OSError: ``target`` could not be written, or exists (``FileExistsError``).
         """
         if address.scheme == "file":
             self._folders.fetch(address.key, target, self._cancelled)
             return
-        with target.open("xb") as sink:
+        if target.exists():
+            raise FileExistsError(17, os.strerror(17), str(target))
+        etag = entry.etag if entry is not None else ""
+        found = self._patience.ask(address, lambda: self._opened(address, etag))
+        if found is not None:
+            try:
+                self._copier.copy(found, target, lambda: self._patience.check(address))
+            finally:
+                os.close(found)
+            return
+        # What it takes is never paid by a job whose objects are all on this machine.
+        downloads = importlib.import_module("trainshed.stores.objects.remote.downloads")
+        downloads.download(
+            self._place(address), address, target, etag=etag, patience=self._patience
+        )
 
-            def download() -> None:
-                sink.seek(0)
-                sink.truncate()
-                for chunk in self._bucket(address).chunks(address.key):
-                    if self._cancelled():
-                        raise Cancelled(f"{address}: reading was cancelled")
-                    sink.write(chunk)
+    def opened(self, address: Address, entry: Entry | None = None) -> int | None:
+        """Return a read-only descriptor of an object's bytes if they lie on this machine, or None.
 
-            self._patiently(address, download)
+        The bytes never change, also when the object is replaced; those of ``file://`` may.
+        ``entry`` is as for ``fetch``. The caller closes the descriptor.
+
+        Raises:
+            ObjectMissing: no such object.
+            StoreError: it must not be read, or the store stayed away.
+            ObjectChanged: the file is not, or not any more, that of ``entry``.
+        """
+        etag = entry.etag if entry is not None else ""
+        if address.scheme == "file":
+            return self._folders.opened(address.key, etag)
+        return self._patience.ask(address, lambda: self._opened(address, etag))
+
+    def complain(self, text: str) -> None:
+        """Say something about an object to whoever is told that a store is away."""
+        self._patience.complain(text)
 
     def read(self, address: Address, limit: int) -> bytes:
         """Return an object's first ``limit`` bytes; raise ``ObjectMissing`` when there is none."""
         if address.scheme == "file":
             return self._folders.read(address.key, limit)
-
-        def download() -> bytes:
-            found = bytearray()
-            for chunk in self._bucket(address).chunks(address.key):
-                found += chunk
-                if len(found) >= limit:
-                    break
-            return bytes(found[:limit])
-
-        return self._patiently(address, download)
+        return b"".join(self.stream(address, length=limit))
 
     def put_file(
         self, address: Address, source: Path, headers: Mapping[str, str] | None = None
@@ -231,27 +262,36 @@ class RemoteObjects:
     ) -> None:
         """Store what ``write`` writes, streamed; the object appears whole or not at all.
 
-        An error that ``write`` raises is raised here, and no object appears. ``write`` is called
-        again from the start when the store went away in between.
+        An error that ``write`` raises is raised here, and no object appears. A store that goes
+        away meanwhile costs only the part that was on its way. ``write`` may be called again, from
+        the start, when the store lost what it had.
 
         Args:
             address: where.
             write: writes the bytes.
-            headers: what the object is stored with, such as ``x-amz-server-side-encryption``.
+            headers: what the object is stored with, such as ``x-amz-server-side-encryption``;
+                lower-case names.
 
         Raises:
             StoreError: access denied, no such bucket, or the store stayed away.
+            Cancelled: the caller wanted no more.
         """
         if address.scheme == "file":
             with self._folders.writing(address.key) as file:
                 write(file)
             return
-        self._patiently(address, lambda: self._bucket(address).upload(address.key, write))
+        place: Any = self._place(address)
+        if hasattr(place, "upload"):
+            self._patience.ask(address, lambda: place.upload(address.key, write, headers or {}))
+            return
+        # Lists and downloads need none of it.
+        uploads = importlib.import_module("trainshed.stores.objects.remote.uploads")
+        uploads.upload(place, address, write, headers or {}, self._patience)
 
     def exists(self, address: Address) -> bool:
         """Tell whether there is an object."""
         try:
-            self.read(address, 1)
+            self.stat(address)
         except ObjectMissing:
             return False
         return True
@@ -261,46 +301,67 @@ class RemoteObjects:
         if address.scheme == "file":
             self._folders.delete(address.key)
             return
-        self._patiently(address, lambda: self._bucket(address).delete(address.key))
+        self._patience.ask(address, lambda: self._place(address).delete(address.key))
 
-    def _begun(
-        self, address: Address, offset: int, end: int | None, etag: str
-    ) -> Iterator[memoryview] | None:
-        """Return a stretch of an object as a stream that has begun; None when it is empty."""
-        if address.scheme == "file":
-            pieces = self._folders.stretch(address.key, offset, end, etag)
-        else:
-            pieces = self._bucket(address).stretch(address.key, offset, end, etag)
-        first = next(pieces, None)
-        return None if first is None else itertools.chain([first], pieces)
-
-    def _bucket(self, address: Address) -> Any:  # noqa: ANN401 - its module is loaded late
-        with self._lock:
-            if address.bucket not in self._buckets:
-                # obstore takes 50 ms and 7 MB, which a job without s3:// never pays.
-                module = importlib.import_module("trainshed.stores.objects.remote.bucket")
-                self._buckets[address.bucket] = module.Bucket(self._access, address.bucket)
-            return self._buckets[address.bucket]
-
-    def _patiently(self, address: Address, ask: Callable[[], T]) -> T:
-        """Ask until there is an answer, a refusal, or no patience left."""
-        give_up = time.monotonic() + self._patience_s
-        wait = _FIRST_WAIT_S
-        while True:
-            if self._cancelled():
-                raise Cancelled(f"{address}: cancelled")
+    def _page(self, prefix: Address, after: str) -> tuple[Sequence[Entry], bool]:
+        if (near := self._nearby(prefix)) is not None:
             try:
-                return ask()
-            except StoreAway as away:
-                if time.monotonic() > give_up or self._hurried():
-                    raise
-                if wait == _LONGEST_WAIT_S:
-                    self._complain_once(away)
-            time.sleep(wait)
-            wait = min(wait * 2, _LONGEST_WAIT_S)
+                return near.page(prefix.bucket, prefix.key, after)
+            except NotNearby:
+                pass
+        return self._place(prefix).page(prefix.key, after)
 
-    def _complain_once(self, away: StoreAway) -> None:
+    def _opened(self, address: Address, etag: str) -> int | None:
+        near = self._nearby(address)
+        return None if near is None else near.opened(address.bucket, address.key, etag)
+
+    def _begun(self, address: Address, offset: int, end: int | None, etag: str) -> Reading:
+        return self._patience.ask(
+            address, lambda: self._place(address).open(address.key, offset, end, etag)
+        )
+
+    def _pieces(self, address: Address, reading: Reading, left: int) -> Iterator[memoryview]:
+        """Yield the next ``left`` bytes, each piece in memory of its own."""
+        while left > 0:
+            self._patience.check(address)
+            piece = memoryview(bytearray(min(_CHUNK, left)))
+            count = reading.into(piece)
+            if not count:
+                raise StoreAway(f"{address}: the store sent too little")
+            left -= count
+            yield piece[:count]
+
+    def _nearby(self, address: Address) -> Nearby | None:
+        return self._near if self._near and fitting(self._stores, address) is None else None
+
+    def _place(self, address: Address) -> Place:
+        """Return where an address lies.
+
+        Raises:
+            StoreError: no store is known for it.
+        """
+        access = fitting(self._stores, address)
+        if access is None and address.scheme != "s3":
+            raise StoreError(
+                f"{address}: no store is configured for it; name one with a prefix that fits in "
+                "[[stores]] of the server's settings"
+            )
+        access = access or self._access
+        name = access, address.scheme, address.bucket
         with self._lock:
-            said, self._complained = self._complained, True
-        if not said:
-            self._complain(f"an object store is away, and waited for: {away}")
+            if name not in self._places:
+                self._places[name] = self._found(access, address)
+            return self._places[name]
+
+    def _found(self, access: Access, address: Address) -> Place:
+        if address.scheme != "s3" or not access.access_key:
+            # obstore takes 50 ms and 7 MB, which only those who need it pay.
+            clouds = importlib.import_module("trainshed.stores.objects.remote.clouds")
+            cloud: Place = clouds.Cloud(access, address.scheme, address.bucket)
+            return cloud
+        # 30 ms of http and XML, which a job without s3:// never pays.
+        module = importlib.import_module("trainshed.stores.objects.remote.bucket")
+        if access not in self._connections:
+            self._connections[access] = module.connect(access)
+        bucket: Place = module.Bucket(self._connections[access], address.bucket)
+        return bucket

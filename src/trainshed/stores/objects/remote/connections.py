@@ -1,0 +1,218 @@
+"""Connections to one S3 server, kept open between requests and lent to one thread at a time."""
+
+import contextlib
+import datetime
+import hashlib
+import http.client
+import socket
+import ssl
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+from urllib.parse import urlsplit
+
+from trainshed.stores.objects.remote import signing
+from trainshed.stores.objects.remote.access import Access
+from trainshed.stores.objects.remote.troubles import StoreAway
+
+Body = bytes | bytearray | memoryview | Iterable[memoryview]
+
+_SILENCE_S: Final = 60.0
+"""How long a server may say nothing: when it reads a body, or sends one."""
+_WORK_S: Final = 600.0
+"""How long it may work on an answer; joining the parts of a large object takes minutes."""
+_KEPT: Final = 32
+"""Connections that are kept open unused."""
+_PROBES: Final = (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4))
+"""A server whose machine went away is noticed after 40 seconds, even while it owes nothing."""
+_FAULTS: Final = (OSError, http.client.HTTPException)
+
+
+class Answer:
+    """What a server answered; its body is still to be read, unless ``read`` was called.
+
+    Close it: a connection whose answer was read to its end is used again.
+    """
+
+    def __init__(
+        self, pool: "Connections", connection: http.client.HTTPConnection, what: str
+    ) -> None:
+        """Read the head of the answer that is due on ``connection``; ``what`` is for messages."""
+        self._pool = pool
+        self._connection = connection
+        self._what = what
+        self._response = connection.getresponse()
+        self.status = self._response.status
+        self.length: int = self._response.length or 0
+        """Bytes of the body; 0 also when the server does not say."""
+        if connection.sock is not None:
+            connection.sock.settimeout(_SILENCE_S)
+
+    def header(self, name: str) -> str:
+        """Return a header, "" when there is none."""
+        return self._response.headers.get(name) or ""
+
+    def headers(self) -> dict[str, str]:
+        """Return all headers, by lower-case name."""
+        return {name.lower(): value for name, value in self._response.headers.items()}
+
+    def read(self) -> bytes:
+        """Return the whole body; raise ``StoreAway`` when it breaks off."""
+        try:
+            return self._response.read()
+        except _FAULTS as error:
+            raise self._broken(error) from error
+
+    def into(self, buffer: memoryview) -> int:
+        """Read the next bytes of the body; 0 at its end.
+
+        Raises:
+            StoreAway: the connection broke. An end that comes too early is the caller's to see.
+        """
+        try:
+            return self._response.readinto(buffer)
+        except _FAULTS as error:
+            raise self._broken(error) from error
+
+    def close(self) -> None:
+        """Give the connection back, or close it when there is more on it than anybody read."""
+        reusable = self._response.isclosed() and self._connection.sock is not None
+        self._response.close()
+        if reusable:
+            self._pool.keep(self._connection)
+        else:
+            self._connection.close()
+
+    def __enter__(self) -> "Answer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _broken(self, error: Exception) -> StoreAway:
+        return StoreAway(f"{self._what}: the connection broke: {error!r}")
+
+
+class Connections:
+    """Asks one server. Safe to share between threads."""
+
+    def __init__(self, access: Access) -> None:
+        """Ask ``access.endpoint``, or Amazon's own in its region."""
+        self._access = access
+        url = urlsplit(access.endpoint or f"https://s3.{access.region}.amazonaws.com")
+        self._host = url.netloc
+        self._base = url.path.rstrip("/")
+        self._context = ssl.create_default_context() if url.scheme == "https" else None
+        self.near = (url.hostname or "") in {"localhost", "::1"} or (url.hostname or "").startswith(
+            "127."
+        )
+        """Whether the server is on this machine."""
+        self._idle: list[http.client.HTTPConnection] = []
+        self._lock = threading.Lock()
+
+    def ask(
+        self,
+        method: str,
+        where: tuple[str, str],
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: Body = b"",
+    ) -> Answer:
+        """Return the answer to one signed request.
+
+        Args:
+            method: such as GET.
+            where: bucket and key; "" as the key asks the bucket.
+            query: what stands behind the question mark.
+            headers: lower-case names; ``content-length`` when ``body`` has no length.
+            body: bytes, or memory in pieces; a guarded one (by a checksum among ``headers``)
+                is not signed where nobody on the way could change it.
+
+        Raises:
+            StoreAway: there is no answer.
+        """
+        path, text = self._base + signing.path_of(*where), signing.query_of(query or {})
+        sent = {"host": self._host, **(headers or {})}
+        if isinstance(body, bytes | bytearray | memoryview) and (body or method in {"PUT", "POST"}):
+            sent["content-length"] = str(len(body))
+        now = datetime.datetime.now(datetime.UTC)
+        signature = signing.signed(
+            self._access, (method, path, text), sent, self._hash(body, sent), now
+        )
+        target = f"{path}?{text}" if text else path
+        what = f"s3://{where[0]}/{where[1]}"
+        # A kept connection may have been closed meanwhile; only a new one proves the server away.
+        trouble: Exception | None = None
+        for connection in self._candidates(repeatable=method != "POST"):
+            try:
+                return self._sent(connection, (method, target, what), signature, body)
+            except _FAULTS as error:
+                connection.close()
+                trouble = error
+        raise StoreAway(f"{what}: {self._host} does not answer: {trouble}") from trouble
+
+    def keep(self, connection: http.client.HTTPConnection) -> None:
+        """Take a connection back that owes no answer."""
+        with self._lock:
+            if len(self._idle) < _KEPT:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    def close(self) -> None:
+        """Close the connections that nobody uses."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    def _candidates(self, *, repeatable: bool) -> Iterator[http.client.HTTPConnection]:
+        """Yield a kept connection, if there is one, and then a new one."""
+        with self._lock:
+            kept = self._idle.pop() if self._idle and repeatable else None
+        if kept is not None:
+            yield kept
+        if self._context is not None:
+            yield http.client.HTTPSConnection(self._host, timeout=_SILENCE_S, context=self._context)
+        else:
+            yield http.client.HTTPConnection(self._host, timeout=_SILENCE_S)
+
+    def _sent(
+        self,
+        connection: http.client.HTTPConnection,
+        asked: tuple[str, str, str],
+        headers: Mapping[str, str],
+        body: Body,
+    ) -> Answer:
+        method, target, what = asked
+        if connection.sock is None:
+            connection.connect()
+            _watch(connection)
+        connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
+        for name, value in headers.items():
+            connection.putheader(name, value)
+        # A server that refuses a body answers before it has read it, and may close at once.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            connection.endheaders(body or None)
+        connection.sock.settimeout(_WORK_S if method in {"PUT", "POST"} else _SILENCE_S)
+        return Answer(self, connection, what)
+
+    def _hash(self, body: Body, headers: Mapping[str, str]) -> str:
+        if not body:
+            return signing.EMPTY
+        guarded = self.near or self._context is not None
+        if not isinstance(body, bytes | bytearray | memoryview) or (guarded and _checked(headers)):
+            return signing.UNSIGNED
+        return hashlib.sha256(body).hexdigest()
+
+
+def _checked(headers: Mapping[str, str]) -> bool:
+    return "content-md5" in headers or any(name.startswith("x-amz-checksum-") for name in headers)
+
+
+def _watch(connection: http.client.HTTPConnection) -> None:
+    connected: socket.socket = connection.sock
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _PROBES:
+        if hasattr(socket, name):
+            connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

@@ -1,0 +1,248 @@
+"""Brings one object into a file: whole, checked, and gone on with where it broke.
+
+Small objects come by one request. Large ones come by one stream from a store on this machine and
+by several from others, and leave what has arrived where the next try finds it (see ``partial``).
+"""
+
+import itertools
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from trainshed.domain.errors import ObjectMissing, StoreError
+from trainshed.stores.objects.addresses import Address
+from trainshed.stores.objects.remote import checksums
+from trainshed.stores.objects.remote.partial import PIECE, Partial, partial
+from trainshed.stores.objects.remote.patience import Patience, Waiting
+from trainshed.stores.objects.remote.places import Found, Place, Reading
+from trainshed.stores.objects.remote.troubles import ObjectChanged, StoreAway
+
+CHUNK: Final = 256 << 10
+"""Bytes read at once; they stay in the processor's cache between the socket and the file."""
+_STREAMS: Final = 4
+_TRIES: Final = 3
+"""Downloads until a wrong checksum is believed."""
+
+
+def download(
+    place: Place, address: Address, target: Path, *, etag: str, patience: Patience
+) -> Found:
+    """Bring an object to ``target``; return what the store told of it.
+
+    Args:
+        place: where it lies.
+        address: which it is.
+        target: appears whole; what has arrived before stays beside it.
+        etag: the version that is wanted, "" for the present one.
+        patience: how long to wait for the store.
+
+    Raises:
+        ObjectMissing: no such object.
+        ObjectChanged: it is not, or not any more, the one of that ``etag``.
+        StoreError: access denied, wrong bytes, or the store stayed away.
+        Cancelled: the caller wanted no more.
+        OSError: ``target`` could not be written.
+    """
+    for left in reversed(range(_TRIES)):
+        try:
+            return _Download(place, address, target, patience).run(etag)
+        except ObjectChanged:
+            if etag or not left:
+                raise
+        except _Wrong as wrong:
+            if not left:
+                raise StoreError(f"{wrong} ({_TRIES} downloads)") from wrong
+    raise AssertionError("unreachable")
+
+
+class _Wrong(StoreError):
+    """What arrived is not what the store says it holds."""
+
+
+class _Download:
+    """One try to have the whole object."""
+
+    def __init__(self, place: Place, address: Address, target: Path, patience: Patience) -> None:
+        self._place = place
+        self._address = address
+        self._target = target
+        self._patience = patience
+        self._trouble: list[BaseException] = []
+
+    def run(self, etag: str) -> Found:
+        """Bring it; see ``download``."""
+        path, key = partial(self._target), self._address.key
+        reading: Reading | None = None
+        if path.exists():
+            told = self._patience.ask(self._address, lambda: self._place.head(key))
+            if etag and told.etag and told.etag != etag:
+                raise ObjectChanged(f"{self._address} was replaced meanwhile")
+        else:
+            reading = self._opened(0, None, etag)
+            told = reading.found
+        if told.size <= PIECE:
+            self._bring_small(path, told, reading)
+            return told
+        identity = f"{self._address}\n{told.etag}\n{told.algorithm}\n{told.modified}"
+        file = Partial(path, identity, told.size)
+        try:
+            self._bring(file, told, reading)
+            self._check(file, path, told)
+            file.become(self._target)
+        except (ObjectChanged, ObjectMissing, _Wrong):
+            file.drop()
+            raise
+        finally:
+            file.close()
+        return told
+
+    def _bring_small(self, path: Path, told: Found, reading: Reading | None) -> None:
+        """Bring an object that is not worth being brought in pieces."""
+
+        def bring(given: list[Reading | None]) -> str:
+            taken = given.pop() if given else None
+            taken = taken or self._place.open(self._address.key, 0, None, told.etag)
+            try:
+                return self._poured(path, taken, told)
+            finally:
+                taken.close()
+
+        first = [reading]
+        found = self._patience.ask(self._address, lambda: bring(first))
+        if found != told.checksum:
+            path.unlink()
+            raise self._wrong(told, found)
+        path.replace(self._target)
+
+    def _poured(self, path: Path, reading: Reading, told: Found) -> str:
+        """Write all that is read to a file; return its checksum."""
+        counting = checksums.Counting(told.algorithm)
+        left = told.size
+        buffer = memoryview(bytearray(min(CHUNK, left)))
+        with path.open("wb", buffering=0) as file:
+            while left:
+                self._patience.check(self._address)
+                count = reading.into(buffer[:left])
+                if not count:
+                    raise StoreAway(f"{self._address}: the store sent too little")
+                data = buffer[:count]
+                counting.take(data)
+                file.write(data)
+                left -= count
+        # What is left of the connection's answer (nothing) must be read for it to be used again.
+        reading.into(buffer[:0])
+        return counting.value()
+
+    def _bring(self, file: Partial, told: Found, reading: Reading | None) -> None:
+        """Have all missing pieces brought, by several streams where that is faster."""
+        runs = file.missing(1 if self._place.near else _STREAMS)
+        if not runs and reading is not None:
+            reading.close()
+        waiting = iter(runs[1:])
+        beside = [
+            threading.Thread(target=self._work, args=(file, told, waiting), daemon=True)
+            for _ in range(min(len(runs), 1 if self._place.near else _STREAMS) - 1)
+        ]
+        for thread in beside:
+            thread.start()
+        self._work(file, told, itertools.chain(runs[:1], waiting), reading)
+        for thread in beside:
+            thread.join()
+        if self._trouble:
+            raise self._trouble[0]
+
+    def _work(
+        self,
+        file: Partial,
+        told: Found,
+        runs: Iterator[tuple[int, int]],
+        reading: Reading | None = None,
+    ) -> None:
+        """Bring runs of pieces until there are no more; the first trouble ends all streams."""
+        try:
+            for first, last in runs:
+                self._bring_run(file, told, (first * PIECE, min(last * PIECE, told.size)), reading)
+                reading = None
+        except BaseException as error:  # noqa: BLE001 - carried to the thread that waits
+            self._trouble.append(error)
+
+    def _bring_run(
+        self, file: Partial, told: Found, stretch: tuple[int, int], reading: Reading | None
+    ) -> None:
+        at, end = stretch
+        progress = _Progress(file, told, at, end)
+        waiting = Waiting(self._patience, self._address)
+        while progress.at < end and not self._trouble:
+            at = progress.at
+            try:
+                if reading is None:
+                    reading = self._place.open(self._address.key, at, end, told.etag)
+                self._pour(reading, progress)
+            except StoreAway as away:
+                if progress.at > at:
+                    waiting.progressed()
+                waiting.after(away)
+            finally:
+                if reading is not None:
+                    reading.close()
+                    reading = None
+
+    def _pour(self, reading: Reading, progress: "_Progress") -> None:
+        buffer = memoryview(bytearray(min(CHUNK, progress.end - progress.at)))
+        while (room := progress.room(len(buffer))) and not self._trouble:
+            self._patience.check(self._address)
+            count = reading.into(buffer[:room])
+            if not count:
+                raise StoreAway(f"{self._address}: the store sent too little")
+            progress.take(buffer[:count])
+
+    def _opened(self, offset: int, end: int | None, etag: str) -> Reading:
+        key = self._address.key
+        return self._patience.ask(self._address, lambda: self._place.open(key, offset, end, etag))
+
+    def _check(self, file: Partial, path: Path, told: Found) -> None:
+        """Raise ``_Wrong`` unless the bytes are those that the store has a checksum of."""
+        if not told.algorithm:
+            return
+        if checksums.crc(told.algorithm) is None:
+            found = checksums.of_file(told.algorithm, path, told.size)
+        else:
+            whole = file.whole()
+            crcs = [whole[number] for number in range(file.pieces)]
+            pieces = zip(crcs, file.lengths(), strict=True)
+            value = checksums.combined(told.algorithm, pieces)
+            found = checksums.encoded(told.algorithm, value)
+        if found != told.checksum:
+            raise self._wrong(told, found)
+
+    def _wrong(self, told: Found, found: str) -> _Wrong:
+        return _Wrong(
+            f"{self._address} arrived with the {told.algorithm} {found}, "
+            f"but the store says {told.checksum}"
+        )
+
+
+class _Progress:
+    """How far a stream came, and the CRC of the piece it is in."""
+
+    def __init__(self, file: Partial, told: Found, at: int, end: int) -> None:
+        self._file = file
+        self._count = checksums.crc(told.algorithm)
+        self._crc = 0
+        self.at = at
+        self.end = end
+
+    def room(self, most: int) -> int:
+        """Return how many bytes may come next: a piece ends where it ends."""
+        return min(most, self.end - self.at, PIECE - self.at % PIECE)
+
+    def take(self, data: memoryview) -> None:
+        """Keep the next bytes."""
+        self._file.write(data, self.at)
+        if self._count is not None:
+            self._crc = self._count(data, self._crc)
+        self.at += len(data)
+        if self.at % PIECE == 0 or self.at == self.end:
+            self._file.done((self.at - 1) // PIECE, self._crc)
+            self._crc = 0

@@ -1,0 +1,106 @@
+"""Waits for a store that is away, as long as the caller wants, and says so once."""
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from trainshed.stores.objects.remote.troubles import Cancelled, StoreAway
+
+_FIRST_WAIT_S: Final = 0.1
+_LONGEST_WAIT_S: Final = 5.0
+_LOOK_S: Final = 0.5
+"""How often a wait is interrupted to see whether anybody still wants it."""
+
+T = TypeVar("T")
+
+
+def never() -> bool:
+    """Return False."""
+    return False
+
+
+def unheard(what: str) -> None:
+    """Say nothing."""
+
+
+class Patience:
+    """How long to wait, and who may end it. Safe to share between threads."""
+
+    def __init__(
+        self,
+        *,
+        cancelled: Callable[[], bool] = never,
+        hurried: Callable[[], bool] = never,
+        seconds: float = math.inf,
+        complain: Callable[[str], None] = unheard,
+    ) -> None:
+        """See ``RemoteObjects``."""
+        self._cancelled = cancelled
+        self._hurried = hurried
+        self._seconds = seconds
+        self._complain = complain
+        self._lock = threading.Lock()
+        self._complained = False
+
+    def complain(self, text: str) -> None:
+        """Say something to whoever is told that a store is away."""
+        self._complain(text)
+
+    def check(self, what: object) -> None:
+        """Raise ``Cancelled`` when the caller wants no more."""
+        if self._cancelled():
+            raise Cancelled(f"{what}: cancelled")
+
+    def ask(self, what: object, question: Callable[[], T]) -> T:
+        """Ask until there is an answer, a refusal, or no patience left.
+
+        Raises:
+            StoreAway: patience ended.
+            Cancelled: the caller wants no more.
+        """
+        waiting = Waiting(self, what)
+        while True:
+            self.check(what)
+            try:
+                return question()
+            except StoreAway as away:
+                waiting.after(away)
+
+    def spent(self, since: float) -> bool:
+        """Tell whether that moment of the monotonic clock is too long ago."""
+        return time.monotonic() > since + self._seconds or self._hurried()
+
+    def complain_once(self, away: StoreAway) -> None:
+        """Say that a store is waited for, unless it was said before."""
+        with self._lock:
+            said, self._complained = self._complained, True
+        if not said:
+            self._complain(f"an object store is away, and waited for: {away}")
+
+
+class Waiting:
+    """One thing that is tried again and again."""
+
+    def __init__(self, patience: Patience, what: object) -> None:
+        self._patience = patience
+        self._what = what
+        self.progressed()
+
+    def progressed(self) -> None:
+        """Forget earlier troubles: the store is there."""
+        self._since = time.monotonic()
+        self._wait = _FIRST_WAIT_S
+
+    def after(self, away: StoreAway) -> None:
+        """Wait before the next try; raise ``away`` when patience ends, or ``Cancelled``."""
+        if self._patience.spent(self._since):
+            raise away
+        if self._wait >= _LONGEST_WAIT_S:
+            self._patience.complain_once(away)
+        until = time.monotonic() + self._wait
+        while (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, _LOOK_S))
+            self._patience.check(self._what)
+        self._wait = min(self._wait * 2, _LONGEST_WAIT_S)

@@ -1,0 +1,82 @@
+"""What every kind of store promises to those who move whole objects."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from trainshed.stores.objects.remote.entries import Entry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What a store tells of one object."""
+
+    size: int
+    """Bytes."""
+    etag: str
+    """Without quotes; "" where a store does not say."""
+    modified: float = 0.0
+    """Seconds since the epoch; 0 where a store does not say."""
+    algorithm: str = ""
+    """Of ``checksum``: lower-case, ``crc64nvme``, …, or ``md5``; "" when there is none."""
+    checksum: str = ""
+    """Of the whole object: base64, MD5 in hex."""
+
+    def entry(self, key: str) -> Entry:
+        """Return it as a list tells it."""
+        return Entry(key, self.size, self.etag, self.modified)
+
+
+class Reading(Protocol):
+    """An object's bytes on their way. Close it."""
+
+    found: Found
+    """The whole object, also when only a stretch is on its way."""
+
+    def into(self, buffer: memoryview, /) -> int:
+        """Read the next bytes into ``buffer``; 0 at the end.
+
+        Raises:
+            StoreAway: the store went away; ask again from where it broke.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        ...
+
+
+class Place(Protocol):
+    """One bucket. Safe to share between threads.
+
+    Every method raises ``ObjectMissing``, ``StoreAway`` (worth asking again) or ``StoreError``.
+    """
+
+    near: bool
+    """Whether it is on this machine, so that one stream is as fast as several."""
+
+    def page(self, prefix: str, after: str) -> tuple[list[Entry], bool]:
+        """Return a page of objects behind the key ``after``, and whether more follow."""
+        ...
+
+    def head(self, key: str) -> Found:
+        """Return what the store tells of an object."""
+        ...
+
+    def open(self, key: str, offset: int, end: int | None, etag: str) -> Reading:
+        """Begin to read from ``offset`` to ``end`` (None: to the last byte) of the object ``etag``.
+
+        A stretch behind the last byte is empty. An ``etag`` of "" takes what is there.
+
+        Raises:
+            ObjectChanged: the object is another.
+        """
+        ...
+
+    def delete(self, key: str) -> None:
+        """Delete an object; one that is gone is no error."""
+        ...
+
+    def put(self, key: str, body: bytes | bytearray, headers: Mapping[str, str]) -> None:
+        """Store a small object in one request."""
+        ...
