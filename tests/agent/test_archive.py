@@ -1,14 +1,18 @@
 """What goes into a model archive, and what does not."""
 
+import contextlib
 import gzip
 import io
 import os
 import subprocess
 import sys
 import tarfile
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from tests.toolkit.hostile import nested, tars
 
 from trainshed.agent.archive import collect, copy, read_tar, write_tar
 
@@ -214,4 +218,25 @@ def test_a_part_that_ends_too_early_is_no_part(tmp_path: Path, ml: Path) -> None
         write_tar(collect(ml / "model", ml, print), sink, print, compress=False)
     os.truncate(tmp_path / "part.tar", 600)
     with pytest.raises(tarfile.ReadError):
+        read_tar(tmp_path / "part.tar")
+
+
+@settings(max_examples=200, deadline=None)
+@given(tars())
+def test_a_part_with_lying_headers_names_nothing_outside_itself(text: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        part = Path(folder) / "part.tar"
+        part.write_bytes(text)
+        with contextlib.suppress(tarfile.TarError):
+            for name, piece in read_tar(part).items():
+                assert not {"", ".", ".."} & set(name.split("/"))
+                assert piece.path == str(part)
+                sink = io.BytesIO()
+                copy(piece, sink)
+                assert len(sink.getvalue()) == piece.size
+
+
+def test_a_part_that_nests_names_for_ever_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "part.tar").write_bytes(nested(3000))
+    with pytest.raises(tarfile.ReadError, match="malformed"):
         read_tar(tmp_path / "part.tar")

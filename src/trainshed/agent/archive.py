@@ -120,24 +120,36 @@ def read_tar(archive: Path) -> dict[str, Piece]:
     Raises:
         tarfile.TarError: it is none.
     """
-    found: dict[str, Piece] = {}
-    end = archive.stat().st_size
-    with tarfile.open(archive, "r:") as tar:
-        for member in tar:
-            path = Path(member.name)
-            inside = not path.is_absolute() and ".." not in path.parts and path.parts
-            if not inside or not member.isreg() or member.issparse():
-                continue
-            if member.size < 0 or member.offset_data + member.size > end:
-                raise tarfile.ReadError(f"{archive.name} ends within {shown(member.name)}")
-            found[member.name] = Piece(
+    try:
+        with tarfile.open(archive, "r:") as tar:
+            return dict(_members(archive, tar))
+    except (EOFError, OverflowError, RecursionError, ValueError) as error:
+        raise tarfile.ReadError(f"{archive.name} is malformed: {error!r}") from error
+
+
+def _members(archive: Path, tar: tarfile.TarFile) -> Iterator[tuple[str, Piece]]:
+    end, behind = archive.stat().st_size, -1
+    for member in tar:
+        # A negative length would lead back to a member that was read already, for ever.
+        if member.offset <= behind or member.size < 0:
+            raise tarfile.ReadError(f"{shown(member.name)} in {archive.name} has no length")
+        behind = member.offset
+        path = Path(member.name)
+        inside = not path.is_absolute() and ".." not in path.parts and path.parts
+        if not inside or not member.isreg() or member.issparse():
+            continue
+        if member.offset_data + member.size > end:
+            raise tarfile.ReadError(f"{archive.name} ends within {shown(member.name)}")
+        yield (
+            str(path),
+            Piece(
                 path=str(archive),
-                mode=stat.S_IMODE(member.mode),
+                mode=stat.S_IMODE(member.mode) & 0o777,
                 mtime=int(member.mtime),
                 offset=member.offset_data,
                 size=member.size,
-            )
-    return found
+            ),
+        )
 
 
 def copy(piece: Piece, sink: Sink) -> None:

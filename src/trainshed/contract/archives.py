@@ -1,9 +1,9 @@
 """Unpacks a job's archives (its code, its model), trusting nothing in them.
 
 Nothing is written outside the folder, no device or pipe is made, no set-user-id bit is kept, and
-neither many members nor well-packed zeros can fill the disk. An archive that tries is refused as
-a whole, by the name of the member: leaving members out silently would run other code, or keep
-another model, than was meant.
+neither many members nor well-packed zeros can fill the disk: what the disk has no room for is
+refused before it is written. An archive that tries is refused as a whole, by the name of the
+member: leaving members out silently would run other code, or keep another model, than was meant.
 
 The standard library's own filter would do for most of it, but Python has it from 3.11.4 only.
 """
@@ -13,16 +13,34 @@ from __future__ import annotations
 import gzip
 import os
 import stat
+import sys
 import tarfile
 import zlib
 from math import inf
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final, cast
 
 _MAX_READ: Final = 1024 * 1024
 """Contents are read in pieces; only a forged header asks for more at once."""
 _PIECE: Final = 256 * 1024
 _GZIP: Final = b"\x1f\x8b"
+_LONGEST_RATIO: Final = 1100.0
+"""Times its own size that an archive may hold. Gzip reaches 1,032; beyond are only members that
+claim holes."""
+_SMALL: Final = 256 * 1024 * 1024
+"""Bytes up to which no ratio is suspicious."""
+_LATEST: Final = 1 << 33
+"""Seconds; the latest time that every file system keeps is about the year 2242."""
+_MALFORMED: Final = (
+    tarfile.TarError,
+    EOFError,
+    zlib.error,
+    OSError,
+    ValueError,
+    OverflowError,
+    RecursionError,
+)
+"""What reading a hostile archive raises, beside what it should."""
 
 
 def is_archive(path: Path) -> bool:
@@ -33,7 +51,12 @@ def is_archive(path: Path) -> bool:
 
 
 def unpack(
-    archive: Path, folder: Path, *, most_members: float = inf, most_bytes: float = inf
+    archive: Path,
+    folder: Path,
+    *,
+    most_members: float = inf,
+    most_bytes: float = inf,
+    most_ratio: float = _LONGEST_RATIO,
 ) -> list[Path]:
     """Unpack a tar or tar.gz into ``folder``; what is there and has the same name is replaced.
 
@@ -41,7 +64,9 @@ def unpack(
         archive: the file.
         folder: must exist.
         most_members: an archive of more members is refused.
-        most_bytes: one that holds more is refused.
+        most_bytes: one that holds more is refused; and in any case one that holds more than the
+            disk has room for.
+        most_ratio: one that holds more than 256 MiB, and so many times its own size, is refused.
 
     Returns:
         What it holds, folders left out, sorted.
@@ -51,16 +76,15 @@ def unpack(
         RefusedArchive: it holds too much, reaches outside the folder, or holds a device or pipe.
     """
     try:
+        limits = _limits(archive, folder, most_bytes, most_ratio)
         with archive.open("rb") as raw:
             packed = raw.read(2) == _GZIP
             raw.seek(0)
-            bounded = _Bounded(
-                gzip.GzipFile(fileobj=raw) if packed else raw, most_members, most_bytes
-            )
+            bounded = _Bounded(gzip.GzipFile(fileobj=raw) if packed else raw, limits, most_members)
             with tarfile.open(fileobj=cast(BinaryIO, bounded), mode="r:") as tar:
-                return _Unpacking(tar, folder, most_members, most_bytes).run()
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-        raise BrokenArchive(str(error)) from error
+                return _Unpacking(tar, folder, limits, most_members).run()
+    except _MALFORMED as error:
+        raise BrokenArchive(str(error) or type(error).__name__) from error
 
 
 class BrokenArchive(Exception):
@@ -71,21 +95,45 @@ class RefusedArchive(Exception):
     """The archive holds what nothing honest holds; the message names the member."""
 
 
+class _Limit:
+    """A number of bytes, and what it comes from."""
+
+    def __init__(self, size: float, why: str) -> None:
+        self.size = size
+        self.why = why
+
+
+def _limits(archive: Path, folder: Path, most_bytes: float, most_ratio: float) -> list[_Limit]:
+    disk = os.statvfs(folder)
+    ratio = max(archive.stat().st_size * most_ratio, _SMALL)
+    room = disk.f_bavail * disk.f_frsize
+    return [
+        _Limit(most_bytes, "the most that is allowed"),
+        _Limit(ratio, f"{most_ratio:g} times its own size"),
+        _Limit(room, "the room that is left on the disk"),
+    ]
+
+
+def _check(size: float, what: str, limits: list[_Limit]) -> None:
+    for limit in limits:
+        if size > limit.size:
+            raise RefusedArchive(f"{what} more than {limit.size:.0f} bytes, {limit.why}")
+
+
 class _Bounded:
     """A stream that ends loudly where a bomb would go on."""
 
     def __init__(
-        self, stream: BinaryIO | gzip.GzipFile, most_members: float, most_bytes: float
+        self, stream: BinaryIO | gzip.GzipFile, limits: list[_Limit], most_members: float
     ) -> None:
         self._stream = stream
-        self._most_bytes = most_bytes
-        self._most_read = most_bytes + most_members * 2048
+        heads = min(most_members, sys.maxsize) * 2048
+        self._limits = [_Limit(limit.size + heads, limit.why) for limit in limits]
 
     def read(self, size: int = -1) -> bytes:
         if size > _MAX_READ or size < 0:
             raise RefusedArchive(f"a member's header claims {size} bytes")
-        if self._stream.tell() > self._most_read:
-            raise RefusedArchive(f"it unpacks to more than {self._most_bytes} bytes")
+        _check(self._stream.tell(), "it unpacks to", self._limits)
         return self._stream.read(size)
 
     def seek(self, position: int, whence: int = 0) -> int:
@@ -97,11 +145,11 @@ class _Bounded:
 
 class _Unpacking:
     def __init__(
-        self, tar: tarfile.TarFile, folder: Path, most_members: float, most_bytes: float
+        self, tar: tarfile.TarFile, folder: Path, limits: list[_Limit], most_members: float
     ) -> None:
         self._tar = tar
+        self._limits = limits
         self._most_members = most_members
-        self._most_bytes = most_bytes
         self._folder = folder
         self._root = os.path.realpath(folder)
         self._links: list[tuple[str, str]] = []
@@ -109,15 +157,20 @@ class _Unpacking:
 
     def run(self) -> list[Path]:
         count = total = 0
+        behind = -1
         found: set[Path] = set()
         while (member := self._tar.next()) is not None:
             count += 1
+            # A negative length leads back to a member that was read already, for ever.
+            if member.size < 0 or member.offset <= behind:
+                raise RefusedArchive(f"{member.name!r} claims {member.size} bytes")
+            behind = member.offset
             total += member.size if member.isreg() else 0
             if count > self._most_members:
                 raise RefusedArchive(f"it holds more than {self._most_members} members")
-            if total > self._most_bytes:
-                raise RefusedArchive(f"{member.name!r} takes it beyond {self._most_bytes} bytes")
+            _check(total, f"with {member.name!r} it holds", self._limits)
             self._place(member)
+            cast(Any, self._tar).members.clear()  # it would remember millions of them
             if not member.isdir():
                 found.add(self._folder / member.name)
         # A link may have pointed inside until a later member changed what lies on its way.
@@ -167,7 +220,9 @@ class _Unpacking:
             while piece := source.read(_PIECE):
                 file.write(piece)
             os.fchmod(file.fileno(), mode)
-        os.utime(path, (max(member.mtime, 0), max(member.mtime, 0)))
+        # NaN compares as false: it becomes 0.
+        mtime = member.mtime if 0 < member.mtime < _LATEST else 0
+        os.utime(path, (mtime, mtime))
 
     def _link(self, member: tarfile.TarInfo, path: str) -> None:
         if member.linkname.startswith("/"):
