@@ -88,5 +88,5 @@ class Terminal:
 
 def model_of(shell: Shell, job: str) -> str:
     """Return the content of a job's model.txt."""
-    shell("pull", job, "-o", "pulled")
+    shell("pull", job, "--to", "pulled")
     return Path(shell.folder, "pulled", "model.txt").read_text()

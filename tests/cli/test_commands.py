@@ -144,7 +144,7 @@ def test_a_model_is_pulled_into_a_folder(shell: Shell, fake: FakeServer) -> None
     fake.objects["out/one/output/model.tar.gz"] = archive(("model.bin", b"m"))
     fake.objects["out/one/output/output.tar.gz"] = archive(("report.txt", b"r"))
     assert shell("pull", "one").lines == [str(shell.folder / "one" / "model.bin")]
-    shell("pull", "one", "-o", "there", "--output")
+    shell("pull", "one", "--to", "there", "--with-output")
     assert (shell.folder / "there" / "model.bin").read_bytes() == b"m"
     assert (shell.folder / "there" / "output" / "report.txt").read_bytes() == b"r"
 

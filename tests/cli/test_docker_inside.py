@@ -128,7 +128,7 @@ def test_a_job_that_is_over_can_be_walked_into_and_run_again(served: Shell) -> N
     said = served("shell", "done", typed=again)
     assert "trained with --lr 0.5" in said.lines
     assert said.lines[-1] == "3,4"
-    served("pull", "done", "-o", "pulled")
+    served("pull", "done", "--to", "pulled")
     assert Path(served.folder, "pulled", "model.txt").read_text() == "1,2"
     assert left_of_shells(served) == []
     assert containers(served) == []

@@ -60,7 +60,7 @@ def test_a_job_from_the_first_word_to_the_last(shell: Shell) -> None:
     assert "metrics  loss=0.75" in said
     assert shell("ls", "-o", "name").lines == ["first"]
     assert shell("logs", "first", "--grep", "^loss").lines == ["loss=0.75"]
-    (model,) = shell("pull", "@last", "-o", "out").lines
+    (model,) = shell("pull", "@last", "--to", "out").lines
     assert Path(model).read_text() == "0.25 1,2"
     described = json.loads(shell("describe", "fir", "-o", "json").out)
     assert described["TrainingJobStatus"] == "Completed"

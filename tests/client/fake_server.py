@@ -8,9 +8,10 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from hashlib import md5
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,8 @@ class FakeServer:
     objects: dict[str, bytes] = field(default_factory=dict)
     """``bucket/key`` to content."""
     uploads: dict[str, dict[int, bytes]] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
+    """Upload to ``bucket/key``."""
     jobs: dict[str, Job] = field(default_factory=dict)
     lines: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
     """Log stream to (milliseconds, text)."""
@@ -190,9 +193,12 @@ class FakeServer:
         if not key:
             return self._bucket(method, bucket, query), ""
         match method:
+            case "GET" if "uploadId" in query:
+                return self._parts(query["uploadId"]), ""
             case "POST" if "uploads" in query:
                 upload = f"u{next(self._number)}"
                 self.uploads[upload] = {}
+                self.keys[upload] = path
                 self.on_upload(upload)
                 return f"<R><UploadId>{upload}</UploadId></R>".encode(), ""
             case "POST":
@@ -201,7 +207,7 @@ class FakeServer:
                 return b"<R/>", ""
             case "PUT" if "uploadId" in query:
                 self.uploads[query["uploadId"]][int(query["partNumber"])] = body
-                return b"", f'"{query["partNumber"]}"'
+                return b"", f'"{md5(body).hexdigest()}"'
             case "PUT":
                 self.objects[path] = body
                 return b"", '"whole"'
@@ -213,16 +219,33 @@ class FakeServer:
                 return b"", ""
         if path not in self.objects:
             raise Refusal(404, "NoSuchKey", "The specified key does not exist.")
-        return self.objects[path], '"whole"'
+        return self.objects[path], f'"{md5(self.objects[path]).hexdigest()}"'
+
+    def _parts(self, upload: str) -> bytes:
+        found = "".join(
+            f"<Part><PartNumber>{number}</PartNumber><Size>{len(body)}</Size>"
+            f"<ETag>&quot;{md5(body).hexdigest()}&quot;</ETag></Part>"
+            for number, body in sorted(self.uploads[upload].items())
+        )
+        return f"<ListPartsResult>{found}</ListPartsResult>".encode()
 
     def _bucket(self, method: str, bucket: str, query: dict[str, str]) -> bytes:
         if method == "PUT":
             self.buckets.add(bucket)
         elif method == "HEAD" and bucket not in self.buckets:
             raise Refusal(404, "NoSuchBucket", "Not Found")
+        elif "uploads" in query:
+            found = "".join(
+                f"<Upload><Key>{path.partition('/')[2]}</Key><UploadId>{upload}</UploadId>"
+                "<ChecksumAlgorithm>CRC64NVME</ChecksumAlgorithm></Upload>"
+                for upload, path in self.keys.items()
+                if upload in self.uploads
+            )
+            return f"<ListMultipartUploadsResult>{found}</ListMultipartUploadsResult>".encode()
         prefix = f"{bucket}/{query.get('prefix', '')}"
         found = "".join(
-            f"<Contents><Key>{path.partition('/')[2]}</Key><Size>{len(body)}</Size></Contents>"
+            f"<Contents><Key>{path.partition('/')[2]}</Key><Size>{len(body)}</Size>"
+            f"<ETag>&quot;{md5(body).hexdigest()}&quot;</ETag></Contents>"
             for path, body in sorted(self.objects.items())
             if path.startswith(prefix)
         )
@@ -252,7 +275,10 @@ class _Requests(BaseHTTPRequestHandler):
                 query = dict(parse_qsl(parts.query, keep_blank_values=True))
                 path = unquote(parts.path).removeprefix("/")
                 payload, etag = self.fake.s3(self.command, path, query, body)
-                self._send(200, payload, etag=etag)
+                begin, end = self._range()
+                if end:
+                    payload = payload[begin : end + 1]
+                self._send(206 if end else 200, payload, etag=etag)
         except Refusal as refusal:
             text = {"__type": refusal.code, "message": refusal.message}
             xml = f"<Error><Code>{refusal.code}</Code><Message>{refusal.message}</Message></Error>"
@@ -265,9 +291,14 @@ class _Requests(BaseHTTPRequestHandler):
             self.send_header("etag", etag)
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(payload)
+            with suppress(ConnectionError):  # the client broke it off
+                self.wfile.write(payload)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _answer  # noqa: N815
+
+    def _range(self) -> tuple[int, int]:
+        found = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("range", ""))
+        return (int(found[1]), int(found[2])) if found else (0, 0)
 
     def _check_signed(self) -> None:
         if "Signature=" not in self.headers.get("authorization", ""):

@@ -1,6 +1,7 @@
 import pytest
 from tests.client.fake_server import ACCOUNT, FakeServer, serving
 
+from trainshed.client import objects
 from trainshed.client.errors import ApiError, ServerUnreachable
 
 
@@ -67,5 +68,5 @@ def test_after_a_download_that_was_not_read_to_its_end_the_next_answer_is_its_ow
 
 
 def test_keys_with_spaces_and_letters_of_the_world_arrive_as_they_are(fake: FakeServer) -> None:
-    fake.api().request("PUT", "/b/a b/ü+%.csv", service="s3", body=b"1")
-    assert fake.objects == {"b/a b/ü+%.csv": b"1"}
+    objects.put(fake.api(), "b", "a b/ü+%?x=1#.csv", b"1")
+    assert fake.objects == {"b/a b/ü+%?x=1#.csv": b"1"}

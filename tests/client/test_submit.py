@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.client.fake_server import FakeServer
+from tests.client.test_upload import how
 
 from trainshed.client.errors import ClientError
 from trainshed.client.order import Order, check_name, job_name
@@ -102,7 +103,7 @@ def test_names_that_no_job_may_have_are_refused(name: str) -> None:
 
 def test_submitting_returns_the_arn(fake: FakeServer, script: Path) -> None:
     order = Order(name="j-1", script=script)
-    assert submit(fake.api(), order, {}, ignored).endswith(":training-job/j-1")
+    assert submit(how(fake), order, {}).endswith(":training-job/j-1")
 
 
 def test_a_taken_name_is_refused_and_its_owners_code_and_data_stay(
@@ -110,11 +111,11 @@ def test_a_taken_name_is_refused_and_its_owners_code_and_data_stay(
 ) -> None:
     (tmp_path / "first").write_text("1")
     order = Order(name="j-1", script=script, data={"train": str(tmp_path)})
-    submit(fake.api(), order, order.sources(), ignored)
+    submit(how(fake), order, order.sources())
     before = dict(fake.objects)
     (tmp_path / "second").write_text("2")
     with pytest.raises(ClientError, match="a job is called 'j-1' already") as refused:
-        submit(fake.api(), order, order.sources(), ignored)
+        submit(how(fake), order, order.sources())
     assert "trainshed rm j-1" in refused.value.remedy
     assert fake.objects == before
 
@@ -124,13 +125,9 @@ def test_data_of_a_deleted_job_does_not_mix_with_that_of_the_next(
 ) -> None:
     (tmp_path / "old").write_text("1")
     order = Order(name="j-1", script=script, data={"train": str(tmp_path)})
-    submit(fake.api(), order, order.sources(), ignored)
+    submit(how(fake), order, order.sources())
     del fake.jobs["j-1"]
     (tmp_path / "old").rename(tmp_path / "new")
-    submit(fake.api(), order, order.sources(), ignored)
+    submit(how(fake), order, order.sources())
     inputs = [key.rpartition("/")[2] for key in fake.objects if "/input/" in key]
     assert inputs == ["new"]
-
-
-def ignored(moved: int) -> None:
-    pass

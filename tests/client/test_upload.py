@@ -5,8 +5,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.client.fake_server import FakeServer, Refusal
 
+from trainshed.client.checksums import pieces
 from trainshed.client.errors import ApiError, ClientError
-from trainshed.client.upload import Pieces, look, send
+from trainshed.client.objects import Progress
+from trainshed.client.upload import Upload, look, send
+
+
+def how(fake: FakeServer, progress: Progress = lambda moved: None, part: int = 1000) -> Upload:
+    return Upload(api=fake.api(), progress=progress, sleep=never, part=part)
+
+
+def never(seconds: float) -> None:
+    raise AssertionError(f"it wanted to wait for {seconds} s")
 
 
 def test_a_folder_goes_up_file_by_file_below_its_prefix(fake: FakeServer, tmp_path: Path) -> None:
@@ -16,7 +26,7 @@ def test_a_folder_goes_up_file_by_file_below_its_prefix(fake: FakeServer, tmp_pa
     (tmp_path / "empty").write_text("")
     moved: list[int] = []
     source = look(tmp_path)
-    uri = send(fake.api(), source, bucket="b", prefix="j/input/train", progress=moved.append)
+    uri = send(how(fake, moved.append), source, bucket="b", prefix="j/input/train")
     assert uri == "s3://b/j/input/train/"
     assert fake.objects == {
         "b/j/input/train/a.csv": b"1",
@@ -28,12 +38,8 @@ def test_a_folder_goes_up_file_by_file_below_its_prefix(fake: FakeServer, tmp_pa
 
 def test_one_file_keeps_its_name(fake: FakeServer, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("1")
-    send(fake.api(), look(tmp_path / "a.csv"), bucket="b", prefix="p", progress=len_of)
+    send(how(fake), look(tmp_path / "a.csv"), bucket="b", prefix="p")
     assert fake.objects == {"b/p/a.csv": b"1"}
-
-
-def len_of(moved: int) -> None:
-    assert moved >= 0
 
 
 def test_a_large_file_goes_up_in_parts_and_comes_out_whole(
@@ -42,7 +48,7 @@ def test_a_large_file_goes_up_in_parts_and_comes_out_whole(
     content = bytes(range(256)) * 41
     (tmp_path / "big").write_bytes(content)
     moved: list[int] = []
-    send(fake.api(), look(tmp_path), bucket="b", prefix="p", progress=moved.append, part=1000)
+    send(how(fake, moved.append), look(tmp_path), bucket="b", prefix="p")
     assert fake.objects == {"b/p/big": content}
     assert sum(moved) == len(content)
     assert len(moved) == 11
@@ -57,14 +63,13 @@ def test_when_a_part_is_refused_nothing_of_the_file_remains(
             raise Refusal(400, "EntityTooLarge", "too large")
 
     (tmp_path / "big").write_bytes(b"x" * 3000)
-    api = fake.api()
 
     def begin(upload: str) -> None:
         fake.uploads[upload] = Full()
 
     fake.on_upload = begin
     with pytest.raises(ApiError, match="EntityTooLarge"):
-        send(api, look(tmp_path), bucket="b", prefix="p", progress=len_of, part=1000)
+        send(how(fake), look(tmp_path), bucket="b", prefix="p")
     assert fake.uploads == {}
     assert fake.objects == {}
 
@@ -82,13 +87,13 @@ def test_a_link_to_a_folder_is_followed_but_not_in_circles(tmp_path: Path) -> No
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "linked").symlink_to("../real")
     (tmp_path / "real" / "again").symlink_to("../data")
-    assert [key for key, _, _ in look(tmp_path / "data").files] == ["linked/a"]
+    assert [key for key, _ in look(tmp_path / "data").files()] == ["linked/a"]
 
 
 def test_a_file_that_shrinks_meanwhile_is_no_upload(tmp_path: Path) -> None:
     (tmp_path / "big").write_bytes(b"x" * 10)
     with pytest.raises(ClientError, match="changed"):
-        Pieces(tmp_path / "big", 11, 4).read(2)
+        list(pieces(tmp_path / "big", 11, 4))[2].sums()
 
 
 @given(st.binary(min_size=1, max_size=200), st.integers(1, 50))
@@ -97,7 +102,6 @@ def test_the_parts_of_a_file_are_the_file(
 ) -> None:
     path = tmp_path_factory.mktemp("parts") / "file"
     path.write_bytes(content)
-    pieces = Pieces(path, len(content), length)
-    parts = [pieces.read(index) for index in range(pieces.count)]
+    parts = [b"".join(piece) for piece in pieces(path, len(content), length)]
     assert b"".join(parts) == content
     assert all(len(part) == length for part in parts[:-1])

@@ -13,6 +13,7 @@ from trainshed.cli import exits, live, output, session
 from trainshed.cli.options import DataDir
 from trainshed.cli.run import new_name, place
 from trainshed.client import fetch, server
+from trainshed.client.download import Download
 from trainshed.client.errors import ClientError
 from trainshed.client.order import Order
 from trainshed.client.references import describe
@@ -67,7 +68,8 @@ def _demo(found: server.Server, work: Path | None, data_dir: Path | None) -> Non
     if status != "Completed":
         raise typer.Exit(exits.of_job(ended))
     _begin("3 score", "the model is fetched, and reads the digits that were held back")
-    model = _model(fetch.fetch(api, fetch.model_uri(ended), folder / "model", _silent))
+    how = Download(api=api, progress=_silent, sleep=time.sleep)
+    model = _model(fetch.fetch_model(how, ended, folder / "model"))
     accuracy = float(_python("score.py", model, holdout))
     print(f"{accuracy:.1%} of them are read right")
     if accuracy < ENOUGH:

@@ -75,8 +75,19 @@ def _facts(
     for channel in job.get("InputDataConfig", ()):
         source = channel["DataSource"].get("S3DataSource", {})
         facts.append((f"data {channel['ChannelName']}", source.get("S3Uri", "")))
+    facts.append(("checkpoints", _checkpoints(job)))
     facts.append(("model", job["ModelArtifacts"]["S3ModelArtifacts"]))
     return facts
+
+
+def _checkpoints(job: Mapping[str, Any]) -> str:
+    """Return where checkpoints are kept, and how that goes; "" when the job asks for none."""
+    config = job.get("CheckpointConfig")
+    if not config:
+        return ""
+    messages = [entry.get("StatusMessage", "") for entry in job["SecondaryStatusTransitions"]]
+    told = [text.partition("Checkpoints: ")[2] for text in messages if "Checkpoints: " in text]
+    return f"{config['S3Uri']}  {told[-1] if told else 'none kept yet'}"
 
 
 def _program(job: Mapping[str, Any]) -> str:

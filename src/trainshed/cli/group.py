@@ -15,6 +15,7 @@ from trainshed.client.errors import ApiError, ClientError, JobNotFound, ServerUn
 from trainshed.domain.errors import TrainshedError
 
 _HELP = {"help_option_names": ["-h", "--help"]}
+_NOT_THERE = {"ResourceNotFound", "NoSuchKey", "NoSuchBucket"}
 
 
 class PlainCommand(TyperCommand):
@@ -36,12 +37,16 @@ class PlainCommand(TyperCommand):
         ]
 
 
-class LazyGroup(TyperGroup):
-    """A group whose commands are rows of a table until one is typed."""
+class PlainGroup(TyperGroup):
+    """A group that reads values without pydantic."""
 
     def get_params(self, ctx: Any) -> list[Any]:  # noqa: ANN401
         """Return the group's own parameters, ``--help`` among them."""
         return read_plainly(super().get_params(ctx))
+
+
+class LazyGroup(PlainGroup):
+    """A group whose commands are rows of a table until one is typed."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401
         """Return the commands' names in the table's order."""
@@ -52,10 +57,18 @@ class LazyGroup(TyperGroup):
         row = COMMANDS.get(cmd_name)
         if row is None:
             return None
-        function = getattr(import_module(f"trainshed.cli.{row.module}"), row.function)
-        single = typer.Typer(add_completion=False, rich_markup_mode=None)
-        single.command(cmd_name, cls=PlainCommand, context_settings=_HELP)(function)
-        return typer.main.get_command(single)
+        module = import_module(f"trainshed.cli.{row.module}")
+        made = typer.Typer(add_completion=False, rich_markup_mode=None)
+        if not row.parts:
+            function = getattr(module, row.function)
+            made.command(cmd_name, cls=PlainCommand, context_settings=_HELP)(function)
+            return typer.main.get_command(made)
+        settings: dict[str, Any] = {"context_settings": _HELP, "no_args_is_help": True}
+        made.callback(cls=PlainGroup, **settings)(getattr(module, row.function))
+        for part in row.parts:
+            function = getattr(module, part)
+            made.command(part, cls=PlainCommand, context_settings=_HELP)(function)
+        return typer.main.get_command(made)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401
         """Write the table's lines; the commands themselves need not be imported for that."""
@@ -82,7 +95,7 @@ def code_of(error: TrainshedError) -> int:
         return exits.UNREACHABLE
     if isinstance(error, JobNotFound):
         return exits.NOT_FOUND
-    if isinstance(error, ApiError) and error.code == "ResourceNotFound":
+    if isinstance(error, ApiError) and error.code in _NOT_THERE:
         return exits.NOT_FOUND
     return exits.ERROR
 

@@ -104,7 +104,7 @@ class TerminalView:
         match event:
             case Phase(entered=True):
                 self._phases.append(event)
-            case Phase():
+            case Phase() if not self._phases or event.status == self._phases[-1].status:
                 self._phases[-1:] = [event]
             case Metric(name=name, value=value):
                 self._metrics[name] = value
@@ -131,6 +131,8 @@ class TerminalView:
             line.append(f"{last.status} {output.span(now - last.start)}  ", "bold")
         line.append(f"elapsed {output.span(now - self._began)}  ", "dim")
         line.append("  ".join(f"{name}={value:g}" for name, value in self._metrics.items()), "bold")
+        if self._phases and "NOT being kept" in self._phases[-1].message:
+            line.append("  checkpoints are not being kept", "bold red")
         if self._away:
             line.append("  waiting for the server", "yellow")
         return line

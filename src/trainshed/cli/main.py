@@ -22,6 +22,8 @@ class Command:
     """Its line in ``trainshed --help``."""
     trouble: str
     """The first line when it did not work: what is not so now."""
+    parts: tuple[str, ...] = ()
+    """Commands of its own, each a function of the module; ``function`` only tells what they are."""
 
 
 COMMANDS: Final = {
@@ -34,7 +36,21 @@ COMMANDS: Final = {
     "shell": Command("shell", "shell", "Open a job's container again.", "no shell was opened"),
     "wait": Command("ending", "wait", "Wait until a job is over.", "the job cannot be waited for"),
     "stop": Command("ending", "stop", "Ask jobs to stop.", "not every job was asked to stop"),
-    "pull": Command("pull", "pull", "Fetch a job's model.", "the model was not fetched"),
+    "pull": Command("pull", "pull", "Fetch models, once or always.", "the model was not fetched"),
+    "artifacts": Command(
+        "artifacts",
+        "artifacts",
+        "Look into what a job made.",
+        "the artifacts cannot be read",
+        parts=("ls", "cat", "get"),
+    ),
+    "data": Command(
+        "data",
+        "data",
+        "Move data to and from buckets.",
+        "not all was done",
+        parts=("put", "ls", "get"),
+    ),
     "rm": Command("ending", "rm", "Delete jobs that are over.", "not every job was deleted"),
     "up": Command("serving", "up", "Run the server.", "the server does not run"),
     "down": Command("serving", "down", "Stop the server.", "the server was not stopped"),

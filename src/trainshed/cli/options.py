@@ -24,6 +24,13 @@ DataDir = Annotated[
         help="The server's folder [default: TRAINSHED_DATA_DIR, or ~/.local/share/trainshed].",
     ),
 ]
+ByEnvironment = Annotated[
+    bool,
+    typer.Option(
+        "--aws",
+        help="Reach what AWS_ENDPOINT_URL, AWS_REGION and your AWS keys name; without it AWS.",
+    ),
+]
 Job = Annotated[str, typer.Argument(metavar="JOB", help="Name, unique prefix, @last or @-2.")]
 Jobs = Annotated[
     list[str], typer.Argument(metavar="JOB", help="Names, unique prefixes, @last or @-2.")

@@ -227,9 +227,9 @@ def place(api: Api, order: Order, sources: Mapping[str, upload.Source]) -> None:
     began = time.monotonic()
     size = sum(source.size for source in sources.values())
     with bytes_bar("uploading", size) as progress:
-        submit(api, order, sources, progress)
+        submit(upload.Upload(api=api, progress=progress, sleep=time.sleep), order, sources)
     for channel, source in sources.items():
-        files = output.plural(len(source.files), "file")
+        files = output.plural(source.count, "file")
         output.note(f"data {channel}: {files}, {output.size(source.size)}")
     took = output.span(time.monotonic() - began)
     where = f"on {order.backend}, " if order.backend else ""

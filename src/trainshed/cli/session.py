@@ -8,7 +8,7 @@ from pathlib import Path
 
 from trainshed import __version__
 from trainshed.app import clock
-from trainshed.cli import output
+from trainshed.cli import aws, output
 from trainshed.client import server
 from trainshed.client.api import Api
 from trainshed.client.errors import ServerUnreachable
@@ -52,6 +52,16 @@ def connect(data_dir: Path | None) -> Api:
         ServerUnreachable: it could not be started.
     """
     return ensure(data_dir)[0].api(clock.now)
+
+
+def reach(data_dir: Path | None, by_environment: bool) -> Api:
+    """Return calls to what the AWS environment names, or to the folder's server.
+
+    Raises:
+        ClientError: the environment lacks something.
+        ServerUnreachable: the folder's server could not be started.
+    """
+    return aws.connect(clock.now) if by_environment else connect(data_dir)
 
 
 def reconnect(data_dir: Path | None) -> Callable[[], Api]:

@@ -5,13 +5,14 @@ Written on ``http.client``: the AWS SDKs take longer to import than most command
 
 import http.client
 import json
+import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 from xml.etree import ElementTree
 
 from trainshed.client.errors import ApiError, ServerUnreachable
@@ -28,6 +29,8 @@ class Credentials:
     access_key: str
     secret_key: str
     region: str
+    token: str = ""
+    """The session's token, of temporary keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,7 @@ class Api:
         *,
         now: Callable[[], datetime],
         timeout: float = 60.0,
+        endpoints: Mapping[str, str] | None = None,
     ) -> None:
         """Take the server's address; nothing is sent yet.
 
@@ -58,12 +62,16 @@ class Api:
             credentials: what to sign with.
             now: returns the time, aware; signatures carry it.
             timeout: seconds one read or write on the connection may take.
+            endpoints: services that answer elsewhere, such as ``s3``, and where.
         """
         self.url = url.rstrip("/")
         self.credentials = credentials
         self.now = now
         self._timeout = timeout
-        self._idle: list[http.client.HTTPConnection] = []
+        self._endpoints = dict(endpoints or {})
+        self._idle: dict[str, list[http.client.HTTPConnection]] = {}
+        self._busy: set[http.client.HTTPConnection] = set()
+        self._cut = False
         self._lock = threading.Lock()
 
     def call(
@@ -75,6 +83,12 @@ class Api:
             ApiError: the server refused it.
             ServerUnreachable: no answer came.
         """
+        return self.call_at(service, operation, params)[0]
+
+    def call_at(
+        self, service: str, operation: str, params: Mapping[str, Any] | None = None
+    ) -> tuple[dict[str, Any], str]:
+        """Return ``call``'s answer, and the server's time in its ``Date`` header, "" without."""
         headers = {
             "content-type": "application/x-amz-json-1.1",
             "x-amz-target": f"{_TARGETS[service]}.{operation}",
@@ -86,7 +100,7 @@ class Api:
         result = json.loads(answer.body) if answer.body else {}
         if not isinstance(result, dict):
             raise ApiError("InternalServerError", "the answer is no JSON object", answer.status)
-        return result
+        return result, answer.headers.get("date", "")
 
     def account(self) -> str:
         """Return the number of the account that the credentials belong to."""
@@ -102,16 +116,17 @@ class Api:
         *,
         service: str,
         headers: Mapping[str, str] | None = None,
-        body: bytes = b"",
+        body: bytes | Iterable[bytes] = b"",
     ) -> Answer:
         """Send one signed request and read the whole answer.
 
         Args:
             method: HTTP's.
-            path: unquoted path, with a query that is already quoted if it has one.
+            path: quoted path, and query.
             service: whose credential scope to sign for.
             headers: names in lower case.
-            body: the payload.
+            body: the payload. One in pieces may be asked for them again; its ``content-length`` and
+                ``x-amz-content-sha256`` are among the headers.
 
         Raises:
             ApiError: the status is 400 or more.
@@ -133,7 +148,7 @@ class Api:
         *,
         service: str,
         headers: Mapping[str, str] | None = None,
-        body: bytes = b"",
+        body: bytes | Iterable[bytes] = b"",
     ) -> Iterator[http.client.HTTPResponse]:
         """Send one signed request; the answer's body is for the caller to read.
 
@@ -141,10 +156,9 @@ class Api:
             ApiError: the status is 400 or more.
             ServerUnreachable: no answer came.
         """
-        plain, _, query = path.partition("?")
-        target = quote(plain, safe="/-_.~") + (f"?{query}" if query else "")
-        signed = self._signed(method, target, service, dict(headers or {}), body)
-        with self._sent(method, target, signed, body) as response:
+        url = self._endpoints.get(service, self.url) + path
+        signed = self._signed(method, url, service, dict(headers or {}), body)
+        with self._sent(method, url, signed, body) as response:
             if response.status >= 400:
                 raise _error_of(response)
             yield response
@@ -152,7 +166,7 @@ class Api:
     def alive(self) -> dict[str, Any] | None:
         """Return what ``/healthz`` says, or None when nothing sensible answers there."""
         try:
-            with self._sent("GET", "/healthz", {}, b"") as response:
+            with self._sent("GET", f"{self.url}/healthz", {}, b"") as response:
                 content = json.loads(response.read())
         except (ServerUnreachable, OSError, http.client.HTTPException, ValueError):
             return None
@@ -161,9 +175,31 @@ class Api:
     def close(self) -> None:
         """Close the connections that are not in use; the next request opens another."""
         with self._lock:
-            idle, self._idle = self._idle, []
-        for connection in idle:
+            idle, self._idle = self._idle, {}
+        for connection in (one for some in idle.values() for one in some):
             connection.close()
+
+    def cut(self) -> None:
+        """Break off every request that is under way in any thread; refuse further ones till mended.
+
+        Those that wait for them are told with ``ServerUnreachable``.
+        """
+        with self._lock:
+            self._cut = True
+            busy = [connection.sock for connection in self._busy]
+        for sock in busy:
+            with suppress(OSError, AttributeError):  # it was closed meanwhile, or never opened
+                sock.shutdown(socket.SHUT_RDWR)
+        self.close()
+
+    def mend(self) -> None:
+        """Take requests again after ``cut``."""
+        self._cut = False
+
+    @property
+    def was_cut(self) -> bool:
+        """Whether requests are refused."""
+        return self._cut
 
     def __enter__(self) -> "Api":
         """Return itself, to be closed at the end of the block."""
@@ -174,54 +210,84 @@ class Api:
         self.close()
 
     def _signed(
-        self, method: str, target: str, service: str, headers: dict[str, str], body: bytes
+        self,
+        method: str,
+        url: str,
+        service: str,
+        headers: dict[str, str],
+        body: bytes | Iterable[bytes],
     ) -> dict[str, str]:
         keys = self.credentials
         signer = Signer(
             access_key=keys.access_key, secret=keys.secret_key, region=keys.region, service=service
         )
-        return signer.sign(method, self.url + target, headers, body, self.now())
+        if keys.token:
+            headers["x-amz-security-token"] = keys.token
+        whole = body if isinstance(body, bytes) else None
+        return signer.sign(method, url, headers, whole, self.now())
 
     @contextmanager
     def _sent(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | Iterable[bytes]
     ) -> Iterator[http.client.HTTPResponse]:
-        connection, response = self._exchange(method, target, headers, body)
+        parts = urlsplit(url)
+        base = f"{parts.scheme}://{parts.netloc}"
+        target = url.removeprefix(base)
+        connection, response = self._exchange(base, (method, target), headers, body)
         try:
             yield response
         finally:
             # What was left unread would be taken for the next answer.
-            if response.isclosed() and connection.sock is not None:
-                with self._lock:
-                    self._idle.append(connection)
-            else:
+            with self._lock:
+                self._busy.discard(connection)
+                kept = response.isclosed() and connection.sock is not None and not self._cut
+                if kept:
+                    self._idle.setdefault(base, []).append(connection)
+            if not kept:
                 connection.close()
                 response.close()
 
     def _exchange(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes
+        self,
+        base: str,
+        line: tuple[str, str],
+        headers: Mapping[str, str],
+        body: bytes | Iterable[bytes],
     ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
         while True:
-            connection, kept = self._connection()
+            connection, kept = self._connection(base)
             try:
-                connection.request(method, target, body=body, headers=dict(headers))
+                with suppress(BrokenPipeError):  # it may have answered before it heard all
+                    connection.request(*line, body=body, headers=dict(headers))
                 return connection, connection.getresponse()
             except (http.client.HTTPException, OSError) as error:
-                connection.close()
+                self._forget(connection)
                 # The server closes connections that were idle for long: once more on another.
                 if kept and isinstance(error, (ConnectionError, http.client.BadStatusLine)):
                     continue
-                raise ServerUnreachable(f"no server answers at {self.url} ({error})") from error
+                raise ServerUnreachable(f"no server answers at {base} ({error})") from error
+            except BaseException:
+                self._forget(connection)
+                raise
 
-    def _connection(self) -> tuple[http.client.HTTPConnection, bool]:
+    def _connection(self, base: str) -> tuple[http.client.HTTPConnection, bool]:
         """Return a connection and whether it was used before."""
-        with self._lock:
-            if self._idle:
-                return self._idle.pop(), True
-        parts = urlsplit(self.url)
+        parts = urlsplit(base)
         https = parts.scheme == "https"
         kind = http.client.HTTPSConnection if https else http.client.HTTPConnection
-        return kind(parts.hostname or "", parts.port, timeout=self._timeout), False
+        with self._lock:
+            if self._cut:
+                raise ServerUnreachable(f"requests to {base} were broken off")
+            idle = self._idle.get(base)
+            host = parts.hostname or ""
+            connection = idle.pop() if idle else kind(host, parts.port, timeout=self._timeout)
+            self._busy.add(connection)
+            return connection, connection.sock is not None
+
+    def _forget(self, connection: http.client.HTTPConnection) -> None:
+        connection.close()
+        with self._lock:
+            self._busy.discard(connection)
 
 
 def _error_of(response: http.client.HTTPResponse) -> ApiError:

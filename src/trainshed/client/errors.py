@@ -4,6 +4,7 @@ ClientError           fix the call, the folder or the file; the message says whi
   - ApiError          the server refused; ``code`` and ``message`` are its own words
   - ServerUnreachable no server answers; start one
   - JobNotFound       no job, or more than one, goes by that reference
+  - NoModel           the job is over and has made none, or none that may be unpacked
 """
 
 from trainshed.domain.errors import TrainshedError
@@ -30,8 +31,8 @@ class ApiError(ClientError):
         status: the HTTP status.
     """
 
-    def __init__(self, code: str, message: str, status: int) -> None:
-        super().__init__(f"{code}: {message}")
+    def __init__(self, code: str, message: str, status: int, remedy: str = "") -> None:
+        super().__init__(f"{code}: {message}", remedy)
         self.code = code
         self.message = message
         self.status = status
@@ -43,3 +44,7 @@ class ServerUnreachable(ClientError):
 
 class JobNotFound(ClientError):
     """A reference names no job, or more than one."""
+
+
+class NoModel(ClientError):
+    """A job that is over has made no model, or none that may be unpacked; that will stay so."""

@@ -1,22 +1,40 @@
 """Objects in the server's buckets: the few S3 calls that uploads and downloads need."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from http.client import HTTPResponse
 from typing import Final
-from urllib.parse import urlencode
+from urllib.parse import quote, unquote_plus, urlencode
 from xml.etree import ElementTree
 
-from trainshed.client.api import Api
-from trainshed.client.errors import ApiError, ClientError, ServerUnreachable
-
-PART: Final = 16 * 1024 * 1024
-"""Bytes of a part: above it a file goes up in parts. S3 takes 5 MiB to 5 GiB."""
-MAX_PARTS: Final = 10_000
-"""S3's limit."""
-_CHUNK: Final = 1024 * 1024
+from trainshed.client.api import Answer, Api
+from trainshed.client.checksums import Piece, Sums, encoded
+from trainshed.client.errors import ApiError, ClientError
 
 Progress = Callable[[int], None]
 """Told how many bytes more have been moved; called from any thread."""
+_WHOLE: Final = {"x-amz-checksum-mode": "ENABLED"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """An object, as a list or a HEAD shows it."""
+
+    key: str
+    size: int
+    """Bytes."""
+    etag: str = ""
+    """Without quotes; "" when it was not told."""
+    modified: str = ""
+    """ISO 8601 in UTC from a list, an HTTP date from a HEAD; "" when it was not told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """All keys that begin so, up to a slash."""
+
+    prefix: str
 
 
 def split_uri(uri: str) -> tuple[str, str]:
@@ -31,25 +49,50 @@ def split_uri(uri: str) -> tuple[str, str]:
     return bucket, key
 
 
-def ensure_bucket(api: Api, bucket: str) -> None:
-    """Create the bucket when it is not there."""
+def ensure_bucket(api: Api, bucket: str) -> bool:
+    """Create the bucket when it is not there, and tell whether it was created."""
+    if has_bucket(api, bucket):
+        return False
+    api.request("PUT", f"/{quote(bucket)}", service="s3")
+    return True
+
+
+def has_bucket(api: Api, bucket: str) -> bool:
+    """Tell whether the bucket is there."""
     try:
-        api.request("HEAD", f"/{bucket}", service="s3")
+        api.request("HEAD", f"/{quote(bucket)}", service="s3")
     except ApiError as error:
         if error.status != 404:
             raise
-        api.request("PUT", f"/{bucket}", service="s3")
+        return False
+    return True
+
+
+def buckets(api: Api) -> list[tuple[str, str]]:
+    """Return (name, when it was made) of every bucket."""
+    answer = api.request("GET", "/", service="s3")
+    found = []
+    for element in _parsed(answer).iter():
+        if _name(element) == "Bucket":
+            leaves = _leaves(element)
+            found.append((leaves["Name"], leaves.get("CreationDate", "")))
+    return found
 
 
 def put(api: Api, bucket: str, key: str, body: bytes) -> None:
     """Write one small object."""
-    api.request("PUT", f"/{bucket}/{key}", service="s3", body=body)
+    api.request("PUT", _path(bucket, key), service="s3", body=body)
+
+
+def put_piece(api: Api, bucket: str, key: str, piece: Piece, sums: Sums) -> None:
+    """Write a file as an object; what the server received is compared with these sums."""
+    api.request("PUT", _path(bucket, key), service="s3", headers=_sent(piece, sums), body=piece)
 
 
 def clear(api: Api, bucket: str, prefix: str) -> None:
     """Delete every object below a prefix."""
-    for key, _ in list(listing(api, bucket, prefix)):
-        api.request("DELETE", f"/{bucket}/{key}", service="s3")
+    for entry in entries(api, bucket, prefix):
+        api.request("DELETE", _path(bucket, entry.key), service="s3")
 
 
 def begin_parts(api: Api, bucket: str, key: str) -> str:
@@ -58,35 +101,130 @@ def begin_parts(api: Api, bucket: str, key: str) -> str:
     Raises:
         ClientError: the server's answer names none.
     """
-    answer = api.request("POST", f"/{bucket}/{key}?uploads=", service="s3")
-    for element in ElementTree.fromstring(answer.body).iter():  # noqa: S314 - our own server
-        if element.tag.rpartition("}")[2] == "UploadId" and element.text:
+    headers = {
+        "x-amz-checksum-algorithm": "CRC64NVME",
+        "x-amz-checksum-type": "FULL_OBJECT",
+    }
+    path = _path(bucket, key, {"uploads": ""})
+    answer = api.request("POST", path, service="s3", headers=headers)
+    for element in _parsed(answer).iter():
+        if _name(element) == "UploadId" and element.text:
             return element.text
     raise ClientError(f"s3://{bucket}/{key}: the server named no upload")
 
 
-def put_part(api: Api, bucket: str, key: str, upload: str, number: int, body: bytes) -> str:
+def begun_parts(api: Api, bucket: str, key: str) -> str:
+    """Return the id of the newest unfinished upload of a key that ``begin_parts`` began, or ""."""
+    answer = api.request("GET", f"/{quote(bucket)}?{_query(uploads='', prefix=key)}", service="s3")
+    found = [_leaves(element) for element in _parsed(answer) if _name(element) == "Upload"]
+    own = [
+        upload
+        for upload in found
+        if upload.get("Key") == key and upload.get("ChecksumAlgorithm") == "CRC64NVME"
+    ]
+    return max(own, key=lambda upload: upload.get("Initiated", ""))["UploadId"] if own else ""
+
+
+def parts(api: Api, bucket: str, key: str, upload: str) -> Iterator[tuple[int, int, str]]:
+    """Yield (number, bytes, ETag without quotes) of the parts that an upload has."""
+    marker = ""
+    while True:
+        query = {"uploadId": upload} | ({"part-number-marker": marker} if marker else {})
+        page = _parsed(api.request("GET", _path(bucket, key, query), service="s3"))
+        for element in page:
+            if _name(element) == "Part":
+                part = _leaves(element)
+                yield int(part["PartNumber"]), int(part["Size"]), part["ETag"].strip('"')
+        leaves = _leaves(page)
+        if leaves.get("IsTruncated") != "true":
+            return
+        marker = leaves["NextPartNumberMarker"]
+
+
+def put_part(
+    api: Api, place: tuple[str, str], upload: str, number: int, piece: Piece, sums: Sums
+) -> str:
     """Write part ``number`` (from 1) and return its ETag."""
-    query = urlencode({"partNumber": number, "uploadId": upload})
-    answer = api.request("PUT", f"/{bucket}/{key}?{query}", service="s3", body=body)
-    return answer.headers.get("etag", "")
+    path = _path(*place, {"partNumber": str(number), "uploadId": upload})
+    answer = api.request("PUT", path, service="s3", headers=_sent(piece, sums), body=piece)
+    return answer.headers.get("etag", "").strip('"')
 
 
-def finish_parts(api: Api, bucket: str, key: str, upload: str, etags: list[str]) -> None:
-    """Join the parts, given in order, into the object."""
+def finish_parts(
+    api: Api, place: tuple[str, str], upload: str, etags: Iterable[str], crc64nvme: bytes
+) -> None:
+    """Join the parts, given in order, into the object; its checksum must come out as given.
+
+    Raises:
+        ApiError: the server could not; of AWS that may come late, in an answer that began well.
+    """
     root = ElementTree.Element("CompleteMultipartUpload")
     for number, etag in enumerate(etags, 1):
         part = ElementTree.SubElement(root, "Part")
         ElementTree.SubElement(part, "PartNumber").text = str(number)
-        ElementTree.SubElement(part, "ETag").text = etag
-    path = f"/{bucket}/{key}?{urlencode({'uploadId': upload})}"
-    api.request("POST", path, service="s3", body=ElementTree.tostring(root))
+        ElementTree.SubElement(part, "ETag").text = f'"{etag}"'
+    headers = {
+        "x-amz-checksum-crc64nvme": encoded(crc64nvme),
+        "x-amz-checksum-type": "FULL_OBJECT",
+    }
+    answer = api.request(
+        "POST",
+        _path(*place, {"uploadId": upload}),
+        service="s3",
+        headers=headers,
+        body=ElementTree.tostring(root),
+    )
+    result = _parsed(answer)
+    if _name(result) == "Error":
+        said = _leaves(result)
+        raise ApiError(said.get("Code", "InternalError"), said.get("Message", ""), 500)
 
 
 def abort_parts(api: Api, bucket: str, key: str, upload: str) -> None:
     """Give up an upload; what was sent is deleted."""
-    query = urlencode({"uploadId": upload})
-    api.request("DELETE", f"/{bucket}/{key}?{query}", service="s3")
+    api.request("DELETE", _path(bucket, key, {"uploadId": upload}), service="s3")
+
+
+def head(api: Api, bucket: str, key: str) -> tuple[Entry, Mapping[str, str]]:
+    """Return an object, and the headers that tell its checksums.
+
+    Raises:
+        ApiError: 404 when there is no such object.
+    """
+    try:
+        answer = api.request("HEAD", _path(bucket, key), service="s3", headers=_WHOLE)
+    except ApiError as error:
+        if error.status != 404:
+            raise
+        # The answer to HEAD has no body that could tell which of the two is not there.
+        raise (
+            missing(f"s3://{bucket}/{key}") if has_bucket(api, bucket) else no_bucket(bucket)
+        ) from error
+    found = answer.headers
+    entry = Entry(
+        key=key,
+        size=int(found.get("content-length", 0)),
+        etag=found.get("etag", "").strip('"'),
+        modified=found.get("last-modified", ""),
+    )
+    return entry, found
+
+
+def opened(
+    api: Api, bucket: str, key: str, *, etag: str = "", span: tuple[int, int] | None = None
+) -> AbstractContextManager[HTTPResponse]:
+    """Open an object to be read; a whole one tells its checksums in its headers.
+
+    Args:
+        api: the server.
+        bucket: where it lies.
+        key: the object's.
+        etag: refuse (412) another version than this.
+        span: only these bytes, from the first up to but without the second.
+    """
+    headers = {"if-match": f'"{etag}"'} if etag else {}
+    headers |= {"range": f"bytes={span[0]}-{span[1] - 1}"} if span else _WHOLE
+    return api.streamed("GET", _path(bucket, key), service="s3", headers=headers)
 
 
 def size_of(api: Api, uri: str) -> int:
@@ -96,61 +234,106 @@ def size_of(api: Api, uri: str) -> int:
         ApiError: 404 when nothing is there.
     """
     bucket, key = split_uri(uri)
-    if uri.endswith("/"):
-        sizes = [size for _, size in listing(api, bucket, key)]
-        if not sizes:
-            raise ApiError("NoSuchKey", f"nothing is below {uri}", 404)
-        return sum(sizes)
-    answer = api.request("HEAD", f"/{bucket}/{key}", service="s3")
-    return int(answer.headers.get("content-length", 0))
+    if not uri.endswith("/"):
+        return head(api, bucket, key)[0].size
+    total = count = 0
+    for entry in entries(api, bucket, key):
+        total, count = total + entry.size, count + 1
+    if not count:
+        raise missing(uri)
+    return total
 
 
-def download(api: Api, uri: str, target: Path, progress: Progress) -> int:
-    """Write an object to a file, whole or not at all, and return its size.
+def missing(uri: str) -> ApiError:
+    """Return what to say where nothing is at an address."""
+    folder = uri.rpartition("/")[0] + "/"
+    return ApiError("NoSuchKey", f"nothing is at {uri}", 404, f"trainshed data ls {folder}")
 
-    Raises:
-        ApiError: 404 when there is no such object.
-        ServerUnreachable: the connection broke before all bytes came.
+
+def no_bucket(bucket: str) -> ApiError:
+    """Return what to say where a bucket is not there."""
+    return ApiError("NoSuchBucket", f"there is no bucket {bucket!r}", 404, "trainshed data ls")
+
+
+def entries(api: Api, bucket: str, prefix: str) -> Iterator[Entry]:
+    """Yield every object whose key begins with ``prefix``, in the order of keys' bytes.
+
+    A page of 1,000 is held at a time.
     """
-    bucket, key = split_uri(uri)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(target.name + ".part")
-    size = 0
-    try:
-        with (
-            api.streamed("GET", f"/{bucket}/{key}", service="s3") as response,
-            partial.open("wb") as file,
-        ):
-            expected = response.length
-            while chunk := response.read(_CHUNK):
-                file.write(chunk)
-                size += len(chunk)
-                progress(len(chunk))
-        if expected is not None and size != expected:
-            raise ServerUnreachable(f"{uri} broke off after {size} of {expected} bytes")
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
-    return size
+    for item in _listed(api, bucket, prefix, ""):
+        if isinstance(item, Entry):
+            yield item
 
 
-def listing(api: Api, bucket: str, prefix: str) -> Iterator[tuple[str, int]]:
-    """Yield (key, size) of every object below a prefix, in the server's order."""
-    token = ""
+def folder(api: Api, bucket: str, prefix: str) -> Iterator[Entry | Folder]:
+    """Yield what lies directly below ``prefix``: objects, and folders that stand for what is in."""
+    return _listed(api, bucket, prefix, "/")
+
+
+def _listed(api: Api, bucket: str, prefix: str, delimiter: str) -> Iterator[Entry | Folder]:
+    query = {"list-type": "2", "prefix": prefix, "encoding-type": "url"}
+    if delimiter:
+        query["delimiter"] = delimiter
     while True:
-        query = {"list-type": "2", "prefix": prefix}
-        if token:
-            query["continuation-token"] = token
-        # S3 signs a space as %20, which urlencode's default "+" is not.
-        text = urlencode(query, safe="-_.~").replace("+", "%20")
-        answer = api.request("GET", f"/{bucket}?{text}", service="s3")
-        token = ""
-        for element in ElementTree.fromstring(answer.body):  # noqa: S314 - our own server
-            name = element.tag.rpartition("}")[2]
-            if name == "Contents":
-                leaves = {leaf.tag.rpartition("}")[2]: leaf.text or "" for leaf in element}
-                yield leaves["Key"], int(leaves["Size"])
-            elif name == "NextContinuationToken":
-                token = element.text or ""
-        if not token:
+        try:
+            answer = api.request("GET", f"/{quote(bucket)}?{_query(**query)}", service="s3")
+        except ApiError as error:
+            raise (no_bucket(bucket) if error.code == "NoSuchBucket" else error) from error
+        page = _parsed(answer)
+        leaves = _leaves(page)
+        plain = unquote_plus if leaves.get("EncodingType") == "url" else str
+        found = [item for element in page if (item := _item(element, plain)) is not None]
+        yield from sorted(found, key=lambda item: _key(item).encode())
+        if not leaves.get("NextContinuationToken"):
             return
+        query["continuation-token"] = leaves["NextContinuationToken"]
+
+
+def _item(element: ElementTree.Element, plain: Callable[[str], str]) -> Entry | Folder | None:
+    match _name(element):
+        case "Contents":
+            leaves = _leaves(element)
+            return Entry(
+                key=plain(leaves["Key"]),
+                size=int(leaves["Size"]),
+                etag=leaves.get("ETag", "").strip('"'),
+                modified=leaves.get("LastModified", ""),
+            )
+        case "CommonPrefixes":
+            return Folder(plain(_leaves(element)["Prefix"]))
+        case _:
+            return None
+
+
+def _key(item: Entry | Folder) -> str:
+    return item.key if isinstance(item, Entry) else item.prefix
+
+
+def _path(bucket: str, key: str, query: Mapping[str, str] | None = None) -> str:
+    path = f"/{quote(bucket)}/{quote(key, safe='/-_.~')}"
+    return f"{path}?{_query(**query)}" if query else path
+
+
+def _query(**fields: str) -> str:
+    # S3 signs a space as %20, which urlencode's default "+" is not.
+    return urlencode(fields, safe="-_.~", quote_via=quote)
+
+
+def _sent(piece: Piece, sums: Sums) -> dict[str, str]:
+    return {
+        "content-length": str(piece.length),
+        "x-amz-content-sha256": sums.sha256,
+        "x-amz-checksum-crc64nvme": encoded(sums.crc64nvme),
+    }
+
+
+def _parsed(answer: Answer) -> ElementTree.Element:
+    return ElementTree.fromstring(answer.body)  # noqa: S314 - the server is ours, or AWS
+
+
+def _name(element: ElementTree.Element) -> str:
+    return element.tag.rpartition("}")[2]
+
+
+def _leaves(element: ElementTree.Element) -> dict[str, str]:
+    return {_name(leaf): leaf.text or "" for leaf in element if not len(leaf)}

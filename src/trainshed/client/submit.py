@@ -7,7 +7,6 @@ from pathlib import Path
 from trainshed.client import objects, references, upload
 from trainshed.client.api import Api
 from trainshed.client.errors import ApiError, ClientError
-from trainshed.client.objects import Progress
 from trainshed.client.order import Order
 from trainshed.client.package_code import pack
 
@@ -17,20 +16,20 @@ def bucket_of(api: Api) -> str:
     return f"trainshed-{api.account()}-{api.credentials.region}"
 
 
-def submit(api: Api, order: Order, sources: Mapping[str, upload.Source], progress: Progress) -> str:
+def submit(how: upload.Upload, order: Order, sources: Mapping[str, upload.Source]) -> str:
     """Bring code and data to the server, create the job, and return its ARN.
 
     Args:
-        api: the server.
+        how: to which server, and who is told of the data's bytes as they arrive.
         order: what to run.
         sources: ``order.sources()``.
-        progress: told of the data's bytes as they arrive.
 
     Raises:
         ClientError: the name is taken, code or data cannot be read, or the script is among what is
             ignored.
         ApiError: the server refused the request.
     """
+    api = how.api
     bucket = bucket_of(api)
     request = order.request(bucket=bucket, region=api.credentials.region)
     _refuse_taken(api, order.name)
@@ -42,7 +41,7 @@ def submit(api: Api, order: Order, sources: Mapping[str, upload.Source], progres
         prefix = f"{order.name}/input/{channel}"
         # A job of this name that was deleted since may have left other files there.
         objects.clear(api, bucket, f"{prefix}/")
-        upload.send(api, source, bucket=bucket, prefix=prefix, progress=progress)
+        upload.send(how, source, bucket=bucket, prefix=prefix)
     return str(api.call("sagemaker", "CreateTrainingJob", request)["TrainingJobArn"])
 
 

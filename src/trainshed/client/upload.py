@@ -1,19 +1,37 @@
-"""Brings files and folders into a bucket, several at once, large files in parts."""
+"""Brings files and folders into a bucket: several at once, large files in parts, resumable.
+
+Nothing is kept here about what was sent: the bucket's list tells which objects are there and which
+of them are the files, and the store knows the parts of an upload that was not finished. So anybody
+may go on from where another was killed.
+"""
 
 import os
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+import threading
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from trainshed.client import objects
 from trainshed.client.api import Api
+from trainshed.client.checksums import (
+    PART,
+    Piece,
+    changed,
+    check_of,
+    etag_of,
+    joined,
+    part_size,
+    pieces,
+)
 from trainshed.client.errors import ApiError, ClientError, ServerUnreachable
-from trainshed.client.objects import MAX_PARTS, PART, Progress
+from trainshed.client.objects import Entry, Progress
+from trainshed.client.parallel import Sleep, Task, again_and_again, run_all
 
-_AT_ONCE: Final = 4
+_KEY_LIMIT: Final = 1024
+"""Bytes of a key, from the S3 API reference."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,136 +39,311 @@ class Source:
     """A file or folder that is to be uploaded, counted beforehand so that progress has an end."""
 
     path: Path
-    files: tuple[tuple[str, Path, int], ...]
-    """(key below the prefix, file, bytes), sorted by key."""
+    count: int
+    """How many files."""
+    size: int
+    """Bytes, all files together."""
+    left_out: int = 0
+    """Links that lead nowhere, sockets, pipes and devices: no object can be made of them."""
 
-    @property
-    def size(self) -> int:
-        """Bytes, all files together."""
-        return sum(size for _, _, size in self.files)
+    def files(self) -> Iterator[tuple[str, Path]]:
+        """Yield (key below the prefix, file) in the order of keys' bytes, as S3 lists them."""
+        if self.path.is_dir():
+            for name, path, regular in _walk(self.path, "", frozenset()):
+                if regular:
+                    yield name, path
+        else:
+            yield self.path.name, self.path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """How files are sent."""
+
+    api: Api
+    """An error breaks off what is under way there in other threads too."""
+    progress: Progress
+    """Told of bytes as they arrive, or are found to be there."""
+    sleep: Sleep
+    """Waits for a number of seconds, between two tries."""
+    at_once: int = 4
+    part: int = PART
+    """Files above this size go up in parts of (at least) this size, in bytes."""
+
+
+@dataclass(slots=True)
+class Sent:
+    """What came of an upload."""
+
+    files: int = 0
+    """Those that were sent."""
+    bytes: int = 0
+    """Of those."""
+    same: int = 0
+    """Files that were there already, with the same content."""
+    begun: dict[str, str] = field(default_factory=dict)
+    """Key to upload in parts, of those that are not finished."""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def count(self, size: int, *, same: bool) -> None:
+        """Take note of one file; from any thread."""
+        with self._lock:
+            self.same += same
+            self.files += not same
+            self.bytes += 0 if same else size
 
 
 def look(path: Path) -> Source:
     """Return what would be uploaded: every file below a folder, links followed, or the one file.
 
     Raises:
-        ClientError: there is nothing at ``path``, or no file below it.
+        ClientError: there is nothing at ``path``, no file below it, or a name that no key can be.
     """
     if path.is_file():
-        return Source(path=path, files=((path.name, path, path.stat().st_size),))
+        _check_name(path.name, path)
+        return Source(path=path, count=1, size=path.stat().st_size)
     if not path.is_dir():
         raise ClientError(f"no file or folder is at {path}", "check the path")
-    found = sorted(_walk(path, path, frozenset()))
-    if not found:
+    count = size = left_out = 0
+    for name, file, regular in _walk(path, "", frozenset()):
+        if not regular:
+            left_out += 1
+            continue
+        _check_name(name, file)
+        count, size = count + 1, size + file.stat().st_size
+    if not count:
         raise ClientError(f"the folder {path} holds no file", "check the path")
-    return Source(path=path, files=tuple(found))
+    return Source(path=path, count=count, size=size, left_out=left_out)
 
 
-def send(
-    api: Api, source: Source, *, bucket: str, prefix: str, progress: Progress, part: int = PART
-) -> str:
-    """Upload everything and return the address, ``s3://bucket/prefix/``.
+def send(how: Upload, source: Source, *, bucket: str, prefix: str) -> str:
+    """Upload everything anew and return the address, ``s3://bucket/prefix/``.
 
     Args:
-        api: the server.
+        how: to which server.
         source: what ``look`` found.
         bucket: must exist.
         prefix: without a slash at its end.
-        progress: told of bytes as they arrive.
-        part: files above this size go up in parts of (at least) this size, in bytes.
 
     Raises:
         ClientError: a file changed meanwhile.
         ApiError, ServerUnreachable: as for any request. Nothing half-sent remains of a file.
     """
-    with ThreadPoolExecutor(_AT_ONCE, "upload") as pool:
-        waiting: list[Future[None]] = []
-        for name, path, size in source.files:
-            key = f"{prefix}/{name}"
-            if size <= part:
-                waiting.append(pool.submit(_send_whole, api, bucket, key, path, progress))
-        try:
-            for name, path, size in source.files:
-                if size > part:
-                    pieces = Pieces(path, size, max(part, -(-size // MAX_PARTS)))
-                    _send_parts(api, pool, (bucket, f"{prefix}/{name}"), pieces, progress)
-            for one in waiting:
-                one.result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    sent = Sent()
+    tasks = (
+        _One(how, (bucket, f"{prefix}/{name}"), path, None, sent).begin
+        for name, path in source.files()
+    )
+    try:
+        run_all(how.api, tasks, at_once=how.at_once)
+    except BaseException:
+        for key, upload in sent.begun.items():
+            with suppress(ApiError, ServerUnreachable):
+                objects.abort_parts(how.api, bucket, key, upload)
+        raise
     return f"s3://{bucket}/{prefix}/"
 
 
-@dataclass(frozen=True, slots=True)
-class Pieces:
-    """A file cut into parts of equal size, the last one shorter."""
+def put(how: Upload, source: Source, *, bucket: str, key: str) -> Sent:
+    """Upload what is missing or differs, and tell what that was.
 
+    Args:
+        how: to which server.
+        source: what ``look`` found.
+        bucket: must exist.
+        key: a prefix, if it is "" or ends with ``/``; else the key of the one file.
+
+    Raises:
+        ClientError: a file changed meanwhile, or its key is too long.
+        ApiError, ServerUnreachable: as for any request. What was sent stays for the next time.
+    """
+    sent = Sent()
+    whole = bool(key) and not key.endswith("/")
+    local = ((key if whole else key + name, path) for name, path in source.files())
+    folder = source.path.is_dir()
+    there = objects.entries(how.api, bucket, key if whole or folder else key + source.path.name)
+    tasks = (
+        _One(how, (bucket, name), path, entry, sent).begin
+        for name, path, entry in beside(local, there)
+    )
+    run_all(how.api, tasks, at_once=how.at_once)
+    return sent
+
+
+def beside(
+    local: Iterable[tuple[str, Path]], there: Iterable[Entry]
+) -> Iterator[tuple[str, Path, Entry | None]]:
+    """Yield each local file with the object of its key; both come in the order of keys' bytes."""
+    listed = iter(there)
+    entry = next(listed, None)
+    for key, path in local:
+        while entry is not None and entry.key.encode() < key.encode():
+            entry = next(listed, None)
+        yield key, path, entry if entry is not None and entry.key == key else None
+
+
+@dataclass(slots=True)
+class _One:
+    """One file on its way."""
+
+    how: Upload
+    place: tuple[str, str]
+    """Bucket and key."""
     path: Path
-    size: int
-    length: int
+    entry: Entry | None
+    sent: Sent
 
-    @property
-    def count(self) -> int:
-        """How many parts there are."""
-        return -(-self.size // self.length)
+    def begin(self) -> Iterable[Task] | None:
+        """Send a small file; of a large one return its parts."""
+        try:
+            size = self.path.stat().st_size
+            if self._is_there(size):
+                self.how.progress(size)
+                self.sent.count(size, same=True)
+                return None
+            if len(self.place[1].encode()) > _KEY_LIMIT:
+                raise ClientError(
+                    f"the key of {self.path} would be longer than {_KEY_LIMIT} bytes",
+                    "use shorter names",
+                )
+            if size > self.how.part:
+                return _Parts(self, size).tasks()
+            self._send_whole(Piece(self.path, 0, size))
+        except OSError as error:
+            raise ClientError(
+                f"{self.path} cannot be read: {error.strerror}", "check its permissions"
+            ) from error
+        return None
 
-    def read(self, index: int) -> bytes:
-        """Return part ``index``, from 0.
+    def _is_there(self, size: int) -> bool:
+        entry = self.entry
+        if entry is None or entry.size != size:
+            return False
+        if entry.etag and etag_of(self.path, size, entry.etag) == entry.etag:
+            return True
+        # Parts of other sizes, or encrypted: the ETag says nothing, a checksum may.
+        api = self.how.api
+        _, headers = again_and_again(api, lambda: objects.head(api, *self.place), self.how.sleep)
+        check = check_of(headers, "")
+        return check is not None and check.of_file(self.path)
 
-        Raises:
-            ClientError: the file is shorter than it was.
-        """
-        expected = min(self.length, self.size - index * self.length)
-        with self.path.open("rb") as file:
-            file.seek(index * self.length)
-            body = file.read(expected)
-        if len(body) != expected:
-            raise ClientError(f"{self.path} changed while it was uploaded", "run it again")
-        return body
+    def _send_whole(self, piece: Piece) -> None:
+        api = self.how.api
+
+        def work() -> None:
+            objects.put_piece(api, *self.place, piece, piece.sums())
+
+        try:
+            again_and_again(api, work, self.how.sleep)
+        except ApiError as error:
+            if error.code in {"XAmzContentSHA256Mismatch", "BadDigest"}:
+                raise changed(self.path) from error
+            raise
+        if self.path.stat().st_size != piece.length:
+            raise changed(self.path)
+        self.how.progress(piece.length)
+        self.sent.count(piece.length, same=False)
 
 
-def _send_whole(api: Api, bucket: str, key: str, path: Path, progress: Progress) -> None:
-    body = path.read_bytes()
-    objects.put(api, bucket, key, body)
-    progress(len(body))
+class _Parts:
+    """A large file: which of its parts the store has, and what is left to do."""
+
+    def __init__(self, one: _One, size: int) -> None:
+        self._one = one
+        self._size = size
+        self._stamp = _stamp(one.path)
+        self._known: dict[int, tuple[int, str]] = {}
+        self._etags: dict[int, tuple[str, bytes, int]] = {}
+        self._upload = ""
+        self._count = 0
+        self._lock = threading.Lock()
+
+    def tasks(self) -> Iterable[Task]:
+        """Return a task per part, those that are there too: they are compared. The last joins."""
+        one = self._one
+        api, place = one.how.api, one.place
+        self._upload = again_and_again(api, lambda: objects.begun_parts(api, *place), one.how.sleep)
+        if self._upload:
+            with suppress(ApiError):  # it was given up a moment ago
+                found = objects.parts(api, *place, self._upload)
+                self._known = {number: (size, etag) for number, size, etag in found}
+        else:
+            self._upload = again_and_again(
+                api, lambda: objects.begin_parts(api, *place), one.how.sleep
+            )
+        one.sent.begun[place[1]] = self._upload
+        cut = part_size(self._size, one.how.part)
+        self._count = -(-self._size // cut)
+        numbered = enumerate(pieces(one.path, self._size, cut), 1)
+        return (partial(self._send, number, piece) for number, piece in numbered)
+
+    def _send(self, number: int, piece: Piece) -> Iterable[Task] | None:
+        one = self._one
+        sums = piece.sums()
+        if self._known.get(number) == (piece.length, sums.md5):
+            etag = sums.md5
+        else:
+            etag = again_and_again(
+                one.how.api,
+                lambda: objects.put_part(one.how.api, one.place, self._upload, number, piece, sums),
+                one.how.sleep,
+            )
+        one.how.progress(piece.length)
+        with self._lock:
+            self._etags[number] = etag, sums.crc64nvme, piece.length
+            last = len(self._etags) == self._count
+        return [self._finish] if last else None
+
+    def _finish(self) -> None:
+        one = self._one
+        if _stamp(one.path) != self._stamp:
+            raise changed(one.path)
+        ordered = [self._etags[number] for number in sorted(self._etags)]
+        crc = joined((value, length) for _, value, length in ordered)
+        again_and_again(
+            one.how.api,
+            lambda: objects.finish_parts(
+                one.how.api, one.place, self._upload, (etag for etag, _, _ in ordered), crc
+            ),
+            one.how.sleep,
+        )
+        del one.sent.begun[one.place[1]]
+        one.sent.count(self._size, same=False)
 
 
-def _send_parts(
-    api: Api,
-    pool: ThreadPoolExecutor,
-    place: tuple[str, str],
-    pieces: Pieces,
-    progress: Progress,
-) -> None:
-    bucket, key = place
-    upload = objects.begin_parts(api, bucket, key)
+def _stamp(path: Path) -> tuple[int, int, int]:
+    """Return what changes when a file does."""
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns, found.st_ino
 
-    def send_one(index: int) -> str:
-        body = pieces.read(index)
-        etag = objects.put_part(api, bucket, key, upload, index + 1, body)
-        progress(len(body))
-        return etag
 
-    parts = [pool.submit(send_one, index) for index in range(pieces.count)]
+def _check_name(name: str, path: Path) -> None:
     try:
-        etags = [one.result() for one in parts]
-        objects.finish_parts(api, bucket, key, upload, etags)
-    except BaseException:
-        for one in parts:
-            one.cancel()
-        with suppress(ApiError, ServerUnreachable):
-            objects.abort_parts(api, bucket, key, upload)
-        raise
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise ClientError(
+            f"the name {os.fsencode(path)!r} is no UTF-8, which the keys of objects are",
+            "rename it, or leave it out",
+        ) from error
 
 
-def _walk(root: Path, folder: Path, above: frozenset[Path]) -> Iterator[tuple[str, Path, int]]:
+def _walk(folder: Path, prefix: str, above: frozenset[Path]) -> Iterator[tuple[str, Path, bool]]:
+    """Yield (name, path, whether an object can be made of it), names in the order of their bytes.
+
+    Names of one folder are held at a time. Links are followed, but not to a folder they lie in.
+    """
     real = folder.resolve()
     if real in above:
-        return  # a link to a folder it lies in
-    for entry in os.scandir(folder):
-        path = folder / entry.name
-        if entry.is_dir():
-            yield from _walk(root, path, above | {real})
-        elif entry.is_file():
-            yield path.relative_to(root).as_posix(), path, entry.stat().st_size
+        return
+    with os.scandir(folder) as found:
+        listed = sorted(
+            (os.fsencode(entry.name) + b"/", entry.name)
+            if entry.is_dir()
+            else (os.fsencode(entry.name), entry.name)
+            for entry in found
+        )
+    for ordered, name in listed:
+        if ordered.endswith(b"/"):
+            yield from _walk(folder / name, f"{prefix}{name}/", above | {real})
+        else:
+            yield f"{prefix}{name}", folder / name, (folder / name).is_file()
