@@ -33,11 +33,15 @@ class Item:
     """Bytes; -1 when nobody has asked the store yet: a manifest tells nothing but names."""
     etag: str = ""
     """What changes whenever the bytes do; "" when nobody has asked the store yet."""
+    modified: float = 0.0
+    """Seconds since the epoch; 0 when nobody knows."""
 
     @property
     def entry(self) -> Entry | None:
         """What a list told of the object; None when there was no list."""
-        return None if self.size < 0 else Entry(self.address.key, self.size, self.etag)
+        if self.size < 0:
+            return None
+        return Entry(self.address.key, self.size, self.etag, self.modified)
 
 
 def items(
@@ -139,7 +143,7 @@ def _of_prefix(prefix: Address, objects: RemoteObjects) -> Iterator[Item]:
         if found.key.endswith("/") and found.size:
             raise _folder_with_content(address)
         if path:
-            yield Item(address, path, found.size, found.etag)
+            yield Item(address, path, found.size, found.etag, found.modified)
 
 
 def _of_manifest(manifest: Address, objects: RemoteObjects) -> Iterator[Item]:
