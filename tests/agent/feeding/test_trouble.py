@@ -33,7 +33,7 @@ def test_an_object_that_is_gone_in_the_middle_fails_the_job(
             f"(entry 2 of the manifest file://{manifest} names it)"
         ),
     )
-    assert node.lines() == ["<3>"]
+    assert node.lines() in ([], ["<3>"])  # it may be killed before it reads at all
     assert working_for(node) == []
 
 
@@ -56,7 +56,7 @@ def test_broken_gzip_fails_the_job(read: Read, tmp_path: Path, broken: bytes, re
     assert said.startswith(
         f"ClientError: Data download failed:S3 key: file://{tmp_path}/packed/2: {reason}"
     )
-    assert node.lines() == ["<1>"]
+    assert node.lines() in ([], ["<1>"])  # it may be killed before it reads at all
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Has the next objects ready while one is being read, so that many small ones do not crawl."""
 
+import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,6 +12,7 @@ from trainshed.agent.channels import BadInput
 from trainshed.agent.feeding.parts import Part
 from trainshed.domain.errors import ObjectMissing
 from trainshed.stores.objects.addresses import Address
+from trainshed.stores.objects.remote.entries import Entry
 from trainshed.stores.objects.remote.store import RemoteObjects
 
 _HEAD: Final = 1 << 20
@@ -25,22 +27,34 @@ _MOST: Final = 64
 
 @dataclass(slots=True)
 class Begun:
-    """A part whose turn has come."""
+    """A part whose turn has come. Whoever takes it closes it."""
 
     part: Part
     head: list[memoryview] = field(default_factory=list)
     rest: Iterator[memoryview] | None = None
     """What follows the head; None when it is all."""
+    file: int = -1
+    """A descriptor of all its bytes, where they lie on this machine; -1 elsewhere."""
 
     @property
-    def pieces(self) -> Iterator[memoryview]:
+    def pieces(self) -> Iterator[bytes | memoryview]:
         """Its bytes, once."""
+        if self.file >= 0:
+            return iter(lambda: os.read(self.file, _HEAD), b"")
         return chain(self.head, self.rest or ())
 
     @property
     def size(self) -> int:
         """How many bytes it has; -1 where that is not known yet."""
+        if self.file >= 0:
+            return os.fstat(self.file).st_size
         return sum(map(len, self.head)) if self.rest is None else self.part.size
+
+    def close(self) -> None:
+        """Let go of it."""
+        if self.file >= 0:
+            os.close(self.file)
+            self.file = -1
 
 
 class Ahead:
@@ -73,27 +87,36 @@ class Ahead:
                     return
                 part, asked = waiting.popleft()
                 held -= _cost(part)
-                yield Begun(part, [memoryview(part.text)]) if asked is None else asked.result()
+                yield self._begin(part) if asked is None else asked.result()
         finally:
             for _, asked in waiting:
-                if asked is not None:
-                    asked.cancel()
+                if asked is not None and not asked.cancel():
+                    asked.add_done_callback(_drop)
 
     def close(self) -> None:
         """Begin nothing more."""
         self._crew.shutdown(wait=False, cancel_futures=True)
 
     def _asked(self, part: Part) -> "Future[Begun] | None":
-        return None if part.address is None else self._crew.submit(self._begin, part, part.address)
+        """Have a part begun; None where that takes no time worth a thread's."""
+        if part.address is None or part.address.scheme == "file":
+            return None
+        return self._crew.submit(self._begin, part)
 
-    def _begin(self, part: Part, address: Address) -> Begun:
+    def _begin(self, part: Part) -> Begun:
+        if part.address is None:
+            return Begun(part, [memoryview(part.text)])
         try:
-            return self._headed(part, address)
+            return self._found(part, part.address)
         except ObjectMissing as missing:
             named = f" ({part.named_in} names it)" if part.named_in else ""
             raise BadInput(f"ClientError: Data download failed:{missing}{named}") from missing
 
-    def _headed(self, part: Part, address: Address) -> Begun:
+    def _found(self, part: Part, address: Address) -> Begun:
+        entry = None if part.size < 0 else Entry(address.key, part.size, part.etag)
+        file = self._objects.opened(address, entry)
+        if file is not None:
+            return Begun(part, file=file)
         pieces = self._objects.stream(address, etag=part.etag)
         head: list[memoryview] = []
         held = 0
@@ -103,6 +126,11 @@ class Ahead:
             if held >= _HEAD and held != part.size:
                 return Begun(part, head, pieces)
         return Begun(part, head)
+
+
+def _drop(begun: "Future[Begun]") -> None:
+    if begun.exception() is None:
+        begun.result().close()
 
 
 def _cost(part: Part) -> int:

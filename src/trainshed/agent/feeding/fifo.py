@@ -5,6 +5,7 @@ never followed there: the pipe is made elsewhere and moved in, and opened by wha
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import select
@@ -100,7 +101,7 @@ class Fifo:
 
         Raises:
             ReaderLeft, Closed: nobody wants it.
-            OSError: the file can't be read, or not in this way.
+            OSError: the file can't be read.
         """
         while True:
             try:
@@ -109,6 +110,12 @@ class Fifo:
                 self._wait()
             except BrokenPipeError as gone:
                 raise ReaderLeft from gone
+            except OSError as error:
+                if error.errno != errno.EINVAL:
+                    raise
+                data = os.pread(source, min(count, _SIZE), offset)  # a file system without splice
+                self.write(data)
+                return len(data)
 
     def release(self) -> None:
         """Have nobody wait for a reader any more."""

@@ -1,9 +1,10 @@
 """Puts parts into a pipe, one after the other: as they are, unpacked, or wrapped as records."""
 
+import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, Protocol
 
 from trainshed.agent.channels import BadInput
 from trainshed.agent.feeding import recordio
@@ -17,6 +18,7 @@ _PREFIX: Final = "ClientError: Data download failed:"
 _IN_MEMORY: Final = 4 << 20
 """Bytes of an unpacked record that need no file."""
 _PIECE: Final = 1 << 20
+_AT_ONCE: Final = 1 << 30
 
 
 class Pour:
@@ -44,16 +46,18 @@ class Pour:
             if self._packed and begun.part.address is not None:
                 self._unpack(begun)
             else:
-                self._write(begun.pieces, self._size(begun))
+                self._write(_supply(begun), self._size(begun))
         except NotGzip as error:
             raise BadInput(f"{_PREFIX}S3 key: {begun.part.address}: {error}") from error
         except ObjectChanged as changed:
             raise BadInput(f"{_PREFIX}S3 key: {begun.part.address}: {changed}") from changed
+        finally:
+            begun.close()
 
     def _unpack(self, begun: Begun) -> None:
         pieces = unpacked(begun.pieces)
         if not self._wrapped:
-            self._write(pieces, -1)
+            self._write(_Pieces(pieces), -1)
             return
         # A record's length stands before it.
         with tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=str(self._workshop)) as whole:
@@ -61,16 +65,15 @@ class Pour:
                 whole.write(piece)
             size = whole.tell()
             whole.seek(0)
-            self._write(_read(whole), size)
+            self._write(_Pieces(_read(whole)), size)
 
     def _size(self, begun: Begun) -> int:
         if begun.size >= 0 or not self._wrapped or begun.part.address is None:
             return begun.size
         return self._objects.stat(begun.part.address).size
 
-    def _write(self, pieces: Iterable[bytes | memoryview], size: int) -> None:
+    def _write(self, supply: "_Supply", size: int) -> None:
         """Write all of it; ``size`` is how many bytes there must be, -1 for any number."""
-        supply = _Supply(pieces)
         if not self._wrapped:
             done = supply.move(self._fifo, None)
             if size not in {-1, done}:
@@ -86,15 +89,26 @@ class Pour:
             raise ObjectChanged(f"it has more than the {size} bytes that it was to have")
 
 
-class _Supply:
-    """Bytes that come in pieces, and are wanted in others."""
+class _Supply(Protocol):
+    """Where bytes come from."""
+
+    def move(self, fifo: Fifo, most: int | None) -> int:
+        """Write ``most`` bytes (None: all); return how many there were."""
+        ...
+
+    def more(self) -> bool:
+        """Tell whether there is any."""
+        ...
+
+
+class _Pieces:
+    """Bytes that come in pieces, and are wanted in others; see ``_Supply``."""
 
     def __init__(self, pieces: Iterable[bytes | memoryview]) -> None:
         self._pieces = iter(pieces)
         self._rest = memoryview(b"")
 
     def move(self, fifo: Fifo, most: int | None) -> int:
-        """Write ``most`` bytes (None: all); return how many there were."""
         done = 0
         while (most is None or done < most) and self.more():
             wanted = len(self._rest) if most is None else most - done
@@ -104,13 +118,45 @@ class _Supply:
         return done
 
     def more(self) -> bool:
-        """Tell whether there is any."""
         while not self._rest:
             following = next(self._pieces, None)
             if following is None:
                 return False
             self._rest = memoryview(following)
         return True
+
+
+class _File:
+    """Bytes of an open file, which go into the pipe unread; see ``_Supply``."""
+
+    def __init__(self, file: int) -> None:
+        self._file = file
+        self._offset = 0
+        self._version = _version(file)
+
+    def move(self, fifo: Fifo, most: int | None) -> int:
+        done = 0
+        while most is None or done < most:
+            moved = fifo.splice(self._file, self._offset, _AT_ONCE if most is None else most - done)
+            if not moved:
+                break
+            self._offset += moved
+            done += moved
+        if _version(self._file) != self._version:
+            raise ObjectChanged("it was written to while it was read")
+        return done
+
+    def more(self) -> bool:
+        return bool(os.pread(self._file, 1, self._offset))
+
+
+def _supply(begun: Begun) -> _Supply:
+    return _File(begun.file) if begun.file >= 0 else _Pieces(begun.pieces)
+
+
+def _version(file: int) -> tuple[int, int]:
+    status = os.fstat(file)
+    return status.st_mtime_ns, status.st_size
 
 
 def _read(file: IO[bytes]) -> Iterator[bytes]:
