@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trainshed.domain.digests import digests
 from trainshed.domain.errors import RequestRejected
 from trainshed.wire.canonical import signing_key
 from trainshed.wire.payload import Incoming, Payload, gathered, inflated
@@ -45,6 +46,7 @@ async def through(
 ) -> tuple[bytes, Mapping[str, str]]:
     payload = Payload(pieces(parts), headers, proof)
     whole = b"".join([piece async for piece in payload])
+    payload.check(digests(payload.digests, whole))
     return whole, payload.trailers
 
 

@@ -14,6 +14,7 @@ import boto3
 import uvicorn
 from botocore.config import Config
 
+from trainshed.domain.digests import digests
 from trainshed.domain.errors import RequestRejected, StoreError
 from trainshed.testing.keys import FixedKeys
 from trainshed.wire.connection import Connection
@@ -86,6 +87,7 @@ class Toy:
         if call.params["Bucket"] == "nobody-reads":
             raise RequestRejected("NoSuchBucket", "The specified bucket does not exist", 404)
         data = b"".join([piece async for piece in call.params["Body"]])
+        call.params["Body"].check(digests(call.params["Body"].digests, data))
         self.objects[f"{call.params['Bucket']}/{call.params['Key']}"] = data
         return {"ETag": '"toy"'}
 

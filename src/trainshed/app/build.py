@@ -68,6 +68,7 @@ class Parts:
     backend: str
     """The name of the one where jobs go that name none."""
     objects: EmbeddedObjects
+    records: SqliteTrainingRecords
     database: Database
 
 
@@ -114,7 +115,13 @@ def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datet
         records=SqliteTrainingRecords(database, changes),
         tags=SqliteTags(database),
         logs=Logs(data / "logs"),
-        objects=EmbeddedObjects(database, data / "objects", clock),
+        objects=EmbeddedObjects(
+            database,
+            data / "objects",
+            clock,
+            limit=settings.objects.limit_bytes(),
+            reserve=settings.objects.reserve_bytes(),
+        ),
     )
     drivers = backends.drivers(settings, data)
     site = Site(
@@ -162,6 +169,7 @@ def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datet
         drivers=drivers,
         backend=settings.backend,
         objects=stores.objects,
+        records=stores.records,
         database=database,
     )
 

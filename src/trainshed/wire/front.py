@@ -137,6 +137,7 @@ class Front:
             request_id=exchange.request_id,
             headers=exchange.sent.headers,
             host=exchange.sent.headers.get("host", ""),
+            method=exchange.sent.method,
         )
         result = await carry_out(call)
         reply = result if isinstance(result, Reply) else Reply(result=result)
@@ -191,7 +192,7 @@ class Front:
         if protocols.streams(model, operation):
             return signed, operation, replace(request, stream=payload)
         too_large = RequestRejected("MaxMessageLengthExceeded", "Your request was too large.")
-        body = await gathered(payload, limit=MOST_XML, refusal=too_large)
+        body = await payload.whole(limit=MOST_XML, refusal=too_large)
         return signed, operation, replace(request, body=body)
 
     def _told(self, model: ServiceModel, request: HttpRequest) -> str:

@@ -13,10 +13,11 @@ from typing import Any, Protocol
 
 
 class Body(Protocol):
-    """A request's payload, read once, decoded (no chunk framing) and checked while read.
+    """A request's payload, read once and decoded (no chunk framing).
 
-    Iterating raises ``RequestRejected`` when the payload does not match what was signed or the
-    checksum that was sent.
+    Iterating raises ``RequestRejected`` when its length, its framing or the signature of a chunk is
+    not right. Digests are computed by whoever reads it, beside the disk: the reader must hand them
+    to ``check`` before it relies on the payload.
     """
 
     length: int | None
@@ -24,8 +25,19 @@ class Body(Protocol):
     trailers: Mapping[str, str]
     """Headers sent after the payload, lower-cased; complete once the iteration has ended."""
 
+    digests: frozenset[str]
+    """Those that were announced, as ``domain.digests`` names them; known before the first byte."""
+
     def __aiter__(self) -> AsyncIterator[bytes]:
         """Iterate over the payload."""
+        ...
+
+    def check(self, found: Mapping[str, bytes]) -> None:
+        """Compare what was announced with the digests (all of ``digests``) of what came.
+
+        Raises:
+            RequestRejected: it is another payload than was meant.
+        """
         ...
 
 
@@ -56,6 +68,8 @@ class Call:
     """Lower-cased, for what the model leaves out."""
     host: str = ""
     """The Host header, to build addresses the client can reach."""
+    method: str = ""
+    """The request's, which may be another than the operation's: a form's is POST."""
 
 
 @dataclass(slots=True, kw_only=True)

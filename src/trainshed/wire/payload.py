@@ -2,23 +2,23 @@
 
 The bytes arrive plainly or in aws-chunked framing (see ``chunked``). What is handed on is the
 payload alone, piece by piece as it arrives; nothing is kept. The verdict falls at the end, so
-whoever reads a payload must not rely on it before the iteration has ended well.
+whoever reads a payload must not rely on it before the iteration has ended well and ``check`` has
+seen its digests.
 
 Checked are the length, ``x-amz-content-sha256``, ``Content-MD5``, the signatures of chunks, and the
-checksums CRC32, SHA-1 and SHA-256, whether they come in a header or in a trailer. CRC32C and
-CRC64NVME are read and left to the operation: the standard library has neither, and pure Python
-would take minutes for a checkpoint.
+checksum, whether it comes in a header or in a trailer. Digests are not computed here: a gigabyte
+keeps a core busy for seconds, and this is the thread that answers everybody else.
 """
 
 import base64
 import binascii
-import hashlib
 import hmac
 import zlib
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
+from trainshed.domain import digests
 from trainshed.domain.errors import RequestRejected
 from trainshed.wire.canonical import UNSIGNED
 from trainshed.wire.chunked import cut_short, unframed
@@ -27,11 +27,8 @@ from trainshed.wire.sigv4 import STREAMING, Signed
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 """ASGI's ``receive``."""
 
-_CHECKSUMS: Final = {
-    "x-amz-checksum-crc32": "crc32",
-    "x-amz-checksum-sha1": "sha1",
-    "x-amz-checksum-sha256": "sha256",
-}
+_CHECKSUMS: Final = {f"x-amz-checksum-{name.lower()}": name for name in digests.SIZES}
+"""Algorithms by the header or trailer that carries their value."""
 
 
 class Incoming:
@@ -94,7 +91,6 @@ class Payload:
         )
         trailers: dict[str, str] = {}
         self.trailers: Mapping[str, str] = trailers
-        self._digests: dict[str, _Digest] = {}
         self._checks: list[_Check] = []
         self._promised = [
             name.strip().lower()
@@ -102,15 +98,14 @@ class Payload:
             if framed and name.strip()
         ]
         if not framed and signed.payload_hash != UNSIGNED:
-            self._expect(_other_hash(), "sha256", bytes.fromhex(signed.payload_hash))
+            expected = bytes.fromhex(signed.payload_hash)
+            self._checks.append(_Check("SHA256", expected, _other_hash()))
         if (md5 := headers.get("content-md5")) is not None:
             invalid = RequestRejected("InvalidDigest", "The Content-MD5 you specified was invalid.")
-            self._expect(_other_md5(), "md5", _decoded(md5, 16, invalid))
-        for name, algorithm in _CHECKSUMS.items():
-            if checksums and (value := headers.get(name)) is not None:
-                self._expect_checksum(name, algorithm, value)
-            elif name in self._promised:
-                self._digest(algorithm)
+            self._checks.append(_Check("MD5", _decoded(md5, 16, invalid), _other_md5()))
+        self._take_checksums(headers if checksums else {})
+        late = {_CHECKSUMS[name] for name in self._promised if name in _CHECKSUMS}
+        self.digests = frozenset({check.algorithm for check in self._checks} | late)
         self._pieces: AsyncIterator[bytes] | None = aiter(
             unframed(incoming, signed, trailers) if framed else incoming
         )
@@ -119,7 +114,8 @@ class Payload:
         """Yield the payload.
 
         Raises:
-            RequestRejected: it is not what was announced or signed.
+            RequestRejected: its length or framing is not what was announced, or a chunk's
+                signature is not right.
         """
         pieces, self._pieces = self._pieces, None
         if pieces is None:
@@ -129,15 +125,42 @@ class Payload:
             received += len(piece)
             if self.length is not None and received > self.length:
                 raise _wrong_length(self.length, received)
-            for digest in self._digests.values():
-                digest.update(piece)
             yield piece
         if self.length is not None and received != self.length:
             raise _wrong_length(self.length, received)
         self._take_trailers()
+
+    def check(self, found: Mapping[str, bytes]) -> None:
+        """Compare what was announced with the digests of what came; see ``message.Body``.
+
+        Raises:
+            RequestRejected: it is another payload than was meant.
+        """
         for check in self._checks:
-            if not hmac.compare_digest(check.expected, self._digests[check.algorithm].digest()):
+            if not hmac.compare_digest(check.expected, found[check.algorithm]):
                 raise check.refusal
+
+    async def whole(self, *, limit: int, refusal: RequestRejected) -> bytes:
+        """Return all of a small payload, at most ``limit`` bytes, checked.
+
+        Raises:
+            RequestRejected: ``refusal`` when there is more; or it is not what was announced.
+        """
+        data = await gathered(self, limit=limit, refusal=refusal)
+        self.check(digests.digests(self.digests, data))
+        return data
+
+    def _take_checksums(self, headers: Mapping[str, str]) -> None:
+        named = [name for name in _CHECKSUMS if name in headers or name in self._promised]
+        if len(named) > 1:
+            raise RequestRejected(
+                "InvalidRequest",
+                "Expecting a single x-amz-checksum- header. Multiple checksum Types are not "
+                "allowed.",
+            )
+        for name in named:
+            if name in headers:
+                self._expect_checksum(name, headers[name])
 
     def _take_trailers(self) -> None:
         if sorted(self.trailers) != sorted(self._promised):
@@ -148,27 +171,16 @@ class Payload:
             )
         for name, value in self.trailers.items():
             if name in _CHECKSUMS:
-                self._expect_checksum(name, _CHECKSUMS[name], value)
+                self._expect_checksum(name, value)
 
-    def _expect_checksum(self, name: str, algorithm: str, value: str) -> None:
-        size = self._digest(algorithm).digest_size
+    def _expect_checksum(self, name: str, value: str) -> None:
+        algorithm = _CHECKSUMS[name]
         invalid = RequestRejected("InvalidRequest", f"Value for {name} header is invalid.")
         refusal = RequestRejected(
-            "BadDigest",
-            f"The {algorithm.upper()} you specified did not match the calculated checksum.",
+            "BadDigest", f"The {algorithm} you specified did not match the calculated checksum."
         )
-        self._expect(refusal, algorithm, _decoded(value, size, invalid))
-
-    def _expect(self, refusal: RequestRejected, algorithm: str, expected: bytes) -> None:
-        self._digest(algorithm)
+        expected = _decoded(value, digests.SIZES[algorithm], invalid)
         self._checks.append(_Check(algorithm, expected, refusal))
-
-    def _digest(self, algorithm: str) -> "_Digest":
-        if algorithm not in self._digests:
-            self._digests[algorithm] = (
-                _Crc32() if algorithm == "crc32" else hashlib.new(algorithm, usedforsecurity=False)
-            )
-        return self._digests[algorithm]
 
 
 async def gathered(pieces: AsyncIterable[bytes], *, limit: int, refusal: RequestRejected) -> bytes:
@@ -207,28 +219,6 @@ def inflated(body: bytes, *, limit: int, refusal: RequestRejected) -> bytes:
     if not stream.eof:
         raise RequestRejected("SerializationException", "The gzip-compressed body is cut short.")
     return plain
-
-
-class _Digest(Protocol):
-    @property
-    def digest_size(self) -> int: ...
-
-    def update(self, data: bytes, /) -> None: ...
-
-    def digest(self) -> bytes: ...
-
-
-class _Crc32:
-    digest_size = 4
-
-    def __init__(self) -> None:
-        self._sum = 0
-
-    def update(self, data: bytes, /) -> None:
-        self._sum = zlib.crc32(data, self._sum)
-
-    def digest(self) -> bytes:
-        return self._sum.to_bytes(4, "big")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.api.s3.calls import Caller
+from tests.api.s3.calls import Caller, checksum
 
 from trainshed.api.s3.copies import copy_source
 
+CRC32 = checksum("CRC32", b"0123456789")
 NEW = {"Bucket": "bkt", "Key": "new", "CopySource": "bkt/k"}
 
 
@@ -21,7 +22,7 @@ async def filled(s3: Caller) -> Caller:
         ContentType="text/csv",
         Metadata={"m": "old"},
         Tagging="t=old",
-        ChecksumCRC32="c1",
+        ChecksumCRC32=CRC32,
         ServerSideEncryption="aws:kms",
         StorageClass="GLACIER_IR",
     )
@@ -55,7 +56,7 @@ async def test_a_copy_may_be_described_anew(filled: Caller) -> None:
     assert (new["Metadata"], new["TagCount"]) == ({"m": "new"}, 2)
     assert (new["ContentType"], new["StorageClass"]) == ("text/plain", "STANDARD_IA")
     assert new["ServerSideEncryption"] == answer["ServerSideEncryption"] == "AES256"
-    assert new["ChecksumCRC32"] == "c1"
+    assert new["ChecksumCRC32"] == CRC32
 
 
 async def test_metadata_without_directive_is_not_taken(filled: Caller) -> None:
@@ -145,3 +146,12 @@ async def test_parts_are_copied_whole_or_by_range(filled: Caller) -> None:
             CopySourceRange=text,
         )
         assert refused == ("InvalidArgument", 400), text
+
+
+async def test_a_copy_may_be_given_another_checksum(filled: Caller) -> None:
+    answer = await filled("CopyObject", **NEW, ChecksumAlgorithm="SHA256")
+    sha256 = checksum("SHA256", b"0123456789")
+    assert answer["CopyObjectResult"]["ChecksumSHA256"] == sha256
+    new = await filled("HeadObject", Bucket="bkt", Key="new", ChecksumMode="ENABLED")
+    assert (new["ChecksumSHA256"], new["ChecksumType"]) == (sha256, "FULL_OBJECT")
+    assert "ChecksumCRC32" not in new

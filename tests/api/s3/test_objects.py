@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.api.s3.calls import Caller, Payload
+from tests.api.s3.calls import Caller, checksum, payload
+
+from trainshed.domain.digests import SIZES
 
 MD5 = base64.b64encode(hashlib.md5(b"data").digest()).decode()
 ETAG = f'"{hashlib.md5(b"data").hexdigest()}"'
@@ -77,7 +79,13 @@ RANGES = [
 async def test_a_range_is_answered_with_that_part(
     s3: Caller, text: str, part: bytes, header: str
 ) -> None:
-    await s3("PutObject", Bucket="bkt", Key="k", Body=b"0123456789", ChecksumCRC32="x")
+    await s3(
+        "PutObject",
+        Bucket="bkt",
+        Key="k",
+        Body=b"0123456789",
+        ChecksumCRC32=checksum("CRC32", b"0123456789"),
+    )
     for operation in ("GetObject", "HeadObject"):
         reply = await s3.reply(operation, Bucket="bkt", Key="k", Range=text, ChecksumMode="ENABLED")
         assert reply.status == 206
@@ -106,7 +114,9 @@ async def test_a_range_outside_is_refused(s3: Caller, body: bytes, text: str) ->
 
 
 async def test_conditions_of_a_reader(s3: Caller) -> None:
-    await s3("PutObject", Bucket="bkt", Key="k", Body=b"data", ChecksumCRC32="x")
+    await s3(
+        "PutObject", Bucket="bkt", Key="k", Body=b"data", ChecksumCRC32=checksum("CRC32", b"data")
+    )
     modified = (await s3("HeadObject", Bucket="bkt", Key="k"))["LastModified"]
     before, after = modified - timedelta(hours=1), modified + timedelta(hours=1)
     cases: list[tuple[dict[str, Any], int | None]] = [
@@ -154,14 +164,40 @@ async def test_conditions_of_a_writer(s3: Caller) -> None:
 
 
 @pytest.mark.parametrize("late", [False, True])
-async def test_checksums_are_kept_and_told_when_asked_for(s3: Caller, late: bool) -> None:
-    payload = Payload(b"data", {"x-amz-checksum-crc64nvme": "c2"} if late else {})
-    given = {} if late else {"ChecksumCRC64NVME": "c2"}
-    put = await s3("PutObject", Bucket="bkt", Key="k", Body=payload, **given)
-    assert (put["ChecksumCRC64NVME"], put["ChecksumType"]) == ("c2", "FULL_OBJECT")
+@pytest.mark.parametrize("algorithm", list(SIZES))
+async def test_checksums_are_kept_and_told_when_asked_for(
+    s3: Caller, late: bool, algorithm: str
+) -> None:
+    value = checksum(algorithm, b"data")
+    name = f"Checksum{algorithm}"
+    body = payload(b"data", {}, {f"x-amz-checksum-{algorithm.lower()}": value}) if late else b"data"
+    given = {} if late else {name: value}
+    put = await s3("PutObject", Bucket="bkt", Key="k", Body=body, **given)
+    assert (put[name], put["ChecksumType"]) == (value, "FULL_OBJECT")
     told = await s3("HeadObject", Bucket="bkt", Key="k", ChecksumMode="ENABLED")
-    assert (told["ChecksumCRC64NVME"], told["ChecksumType"]) == ("c2", "FULL_OBJECT")
-    assert "ChecksumCRC64NVME" not in await s3("HeadObject", Bucket="bkt", Key="k")
+    assert (told[name], told["ChecksumType"]) == (value, "FULL_OBJECT")
+    assert name not in await s3("HeadObject", Bucket="bkt", Key="k")
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("algorithm", list(SIZES))
+async def test_a_checksum_of_other_bytes_is_refused_and_nothing_kept(
+    s3: Caller, late: bool, algorithm: str
+) -> None:
+    value = checksum(algorithm, b"other")
+    trailers = {f"x-amz-checksum-{algorithm.lower()}": value} if late else {}
+    body = payload(b"data", {} if late else {f"Checksum{algorithm}": value}, trailers)
+    refused = await s3.refused("PutObject", Bucket="bkt", Key="k", Body=body)
+    assert refused == ("BadDigest", 400)
+    assert await s3.refused("HeadObject", Bucket="bkt", Key="k") == ("NoSuchKey", 404)
+
+
+async def test_an_object_without_a_checksum_gets_the_default_one(s3: Caller) -> None:
+    put = await s3("PutObject", Bucket="bkt", Key="k", Body=b"data")
+    assert put["ChecksumCRC64NVME"] == checksum("CRC64NVME", b"data")
+    assert put["ChecksumType"] == "FULL_OBJECT"
+    promised = {"Bucket": "bkt", "Key": "k", "Body": b"data", "ChecksumAlgorithm": "SHA1"}
+    assert await s3.refused("PutObject", **promised) == ("InvalidRequest", 400)
 
 
 async def test_a_payload_that_is_not_the_one_meant_is_not_kept(s3: Caller) -> None:

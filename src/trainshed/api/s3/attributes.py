@@ -116,7 +116,8 @@ def encryption(attributes: Attributes) -> dict[str, Any]:
 def members(info: ObjectInfo, asked: Mapping[str, Any], *, whole: bool) -> dict[str, Any]:
     """Return an object as GetObject and HeadObject describe it, without its length.
 
-    Checksums are told only when all bytes are: clients compare them with what they receive.
+    Checksums are told only with the bytes that they are of, all of the object's or all of a part's:
+    clients compare them with what they receive.
     """
     kept = info.attributes
     found: dict[str, Any] = {
@@ -135,12 +136,21 @@ def members(info: ObjectInfo, asked: Mapping[str, Any], *, whole: bool) -> dict[
         found["TagCount"] = len(kept.tags)
     if asked.get("PartNumber") is not None and kept.part_sizes:
         found["PartsCount"] = len(kept.part_sizes)
-    if whole and asked.get("ChecksumMode") == "ENABLED":
-        found.update(members_of(kept.checksums, kept.checksum_type))
+    if asked.get("ChecksumMode") == "ENABLED":
+        found.update(_told_checksums(kept, asked.get("PartNumber"), whole=whole))
     for name in _OVERRIDES:
         if (value := asked.get(f"Response{name}")) is not None:
             found[name] = value
     return found
+
+
+def _told_checksums(kept: Attributes, part: int | None, *, whole: bool) -> dict[str, str]:
+    if whole or (part is not None and len(kept.part_sizes) <= 1 and not kept.part_checksums):
+        return members_of(kept.checksums, kept.checksum_type)
+    if part is None or not kept.part_checksums:
+        return {}
+    algorithm = next(iter(kept.checksums))
+    return members_of({algorithm: kept.part_checksums[part - 1]}, kept.checksum_type)
 
 
 def quoted(etag: str) -> str:

@@ -1,52 +1,27 @@
 """Checksums of payloads, and of objects put together from parts.
 
-The wire checks payloads where it can; here values are kept, handed back and put together. A
-``COMPOSITE`` checksum is the checksum of the parts' checksums; a ``FULL_OBJECT`` one is that of all
-bytes, which for a CRC follows from the parts' values and lengths alone.
+Whatever a client says of its payload is verified, and kept with the object. A client that says
+nothing gets a CRC64NVME, as from S3. A ``COMPOSITE`` checksum is the checksum of the parts'
+checksums; a ``FULL_OBJECT`` one is that of all bytes, which for a CRC follows from the parts'
+values and lengths alone.
 
-Source: Amazon S3 User Guide, "Checking object integrity"; the arithmetic of CRCs over GF(2).
+Source: Amazon S3 User Guide, "Checking object integrity".
 """
 
 import base64
 import binascii
-import hashlib
 from collections.abc import Mapping, Sequence
-from functools import cache, lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from trainshed.api.s3.refusals import bad_digest, invalid_request
-from trainshed.domain.errors import RequestRejected
+from trainshed.domain import digests
 from trainshed.stores.objects.info import Part, Staged
 from trainshed.wire.message import Body
 
-ALGORITHMS: Final = (
-    "CRC32",
-    "CRC32C",
-    "CRC64NVME",
-    "SHA1",
-    "SHA256",
-    "SHA512",
-    "MD5",
-    "XXHASH64",
-    "XXHASH3",
-    "XXHASH128",
-)
+DEFAULT: Final = "CRC64NVME"
+"""What is kept of payloads that come without a checksum."""
 COMPOSITE: Final = "COMPOSITE"
 FULL_OBJECT: Final = "FULL_OBJECT"
-
-
-class _Crc(NamedTuple):
-    """A CRC that begins and ends inverted, least significant bit first."""
-
-    bits: int
-    polynomial: int
-
-
-_CRCS: Final = {
-    "CRC32": _Crc(32, 0xEDB88320),
-    "CRC32C": _Crc(32, 0x82F63B78),
-    "CRC64NVME": _Crc(64, 0x9A6C9329AC4BC9B5),
-}
 
 _KINDS: Final = {
     "CRC32": (COMPOSITE, FULL_OBJECT),
@@ -60,13 +35,19 @@ def given(members: Mapping[str, Any], body: object = None) -> dict[str, str]:
     """Return the checksums a request names, in its members or behind its payload."""
     trailers: Mapping[str, str] = getattr(body, "trailers", {})
     found = {}
-    for algorithm in ALGORITHMS:
+    for algorithm in digests.SIZES:
         value = members.get(f"Checksum{algorithm}") or trailers.get(
             f"x-amz-checksum-{algorithm.lower()}"
         )
         if value:
             found[algorithm] = value
     return found
+
+
+def wanted(body: Body | bytes | None, algorithm: str = DEFAULT) -> frozenset[str]:
+    """Return the digests to compute of a payload: what it was announced with, and one to keep."""
+    announced = frozenset[str]() if body is None or isinstance(body, bytes) else body.digests
+    return announced | {algorithm}
 
 
 def members_of(checksums: Mapping[str, str], checksum_type: str = "") -> dict[str, str]:
@@ -78,20 +59,25 @@ def members_of(checksums: Mapping[str, str], checksum_type: str = "") -> dict[st
 def verified(
     staged: Staged, members: Mapping[str, Any], body: Body | bytes | None
 ) -> dict[str, str]:
-    """Return the checksums of a payload that is now on disk.
+    """Return the checksums that a client sent with a payload that is now on disk.
 
     Raises:
-        RequestRejected: ``Content-MD5`` or an MD5 checksum tells of other bytes.
+        RequestRejected: it is another payload than was meant.
     """
-    checksums = given(members, body)
-    if (content_md5 := members.get("ContentMD5")) is not None:
-        if len(_decoded(content_md5) or b"") != 16:
-            raise RequestRejected("InvalidDigest", "The Content-MD5 you specified was invalid.")
-        if _decoded(content_md5) != bytes.fromhex(staged.md5):
-            raise bad_digest("Content-MD5")
-    if "MD5" in checksums and _decoded(checksums["MD5"]) != bytes.fromhex(staged.md5):
-        raise bad_digest("MD5")
-    return checksums
+    if body is not None and not isinstance(body, bytes):
+        body.check(staged.digests)
+    named = given(members, body)
+    if members.get("ChecksumAlgorithm") and not named:
+        raise invalid_request(
+            "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or "
+            "x-amz-trailer headers were found."
+        )
+    return named
+
+
+def computed(staged: Staged, algorithm: str = DEFAULT) -> dict[str, str]:
+    """Return a checksum as we computed it ourselves."""
+    return {algorithm: encoded(staged.digests[algorithm])}
 
 
 def type_for(algorithm: str, asked: str | None) -> str:
@@ -122,68 +108,34 @@ def joined(algorithm: str, kind: str, parts: Sequence[Part]) -> dict[str, str]:
     known = [value for value in values if value]
     if not algorithm or len(known) != len(parts):
         return {}
-    if kind == FULL_OBJECT:
-        crc = _CRCS[algorithm]
-        total = 0
-        for value, part in zip(known, parts, strict=True):
-            total = _shifted(crc, total, part.size) ^ int.from_bytes(value)
-        return {algorithm: _encoded(total.to_bytes(crc.bits // 8))}
-    digest = _digest(algorithm, b"".join(known))
-    return {algorithm: f"{_encoded(digest)}-{len(parts)}"} if digest else {}
+    if kind == COMPOSITE:
+        whole = digests.digest(algorithm, b"".join(known))
+        return {algorithm: f"{encoded(whole)}-{len(parts)}"}
+    total = known[0]
+    for value, part in zip(known[1:], parts[1:], strict=True):
+        total = digests.combined(algorithm, total, value, part.size)
+    return {algorithm: encoded(total)}
 
 
-def _digest(algorithm: str, data: bytes) -> bytes:
-    """Return the checksum of a few bytes; b"" for what Python cannot compute."""
-    if (crc := _CRCS.get(algorithm)) is not None:
-        value = mask = (1 << crc.bits) - 1
-        table = _table(crc)
-        for byte in data:
-            value = table[(value ^ byte) & 0xFF] ^ (value >> 8)
-        return (value ^ mask).to_bytes(crc.bits // 8)
-    name = algorithm.lower()
-    return hashlib.new(name, data).digest() if name in hashlib.algorithms_available else b""
+def agree(asked: Mapping[str, Any], found: Mapping[str, str]) -> None:
+    """Compare what a request says of the object that parts make with what they make.
+
+    Raises:
+        RequestRejected: it is another object, or another algorithm.
+    """
+    for algorithm, value in given(asked).items():
+        if algorithm not in found:
+            raise invalid_request(
+                "Checksum Type mismatch occurred, expected checksum Type: "
+                f"{', '.join(found).lower() or 'null'}, actual checksum Type: {algorithm.lower()}"
+            )
+        # A composite's number of parts may be left out.
+        if value not in (found[algorithm], found[algorithm].partition("-")[0]):
+            raise bad_digest(algorithm)
 
 
-@cache
-def _table(crc: _Crc) -> tuple[int, ...]:
-    """Return what each byte does to a CRC."""
-    table = []
-    for byte in range(256):
-        value = byte
-        for _ in range(8):
-            value = value >> 1 ^ (crc.polynomial if value & 1 else 0)
-        table.append(value)
-    return tuple(table)
-
-
-def _shifted(crc: _Crc, value: int, length: int) -> int:
-    """Return a CRC's share in the CRC of its bytes followed by ``length`` others."""
-    return _times(crc, value, _power(crc, length))
-
-
-@lru_cache(maxsize=64)  # an upload's parts are of one size but for the last
-def _power(crc: _Crc, length: int) -> int:
-    """Return x to the power of ``length`` bytes, modulo the CRC's polynomial."""
-    power, factor, count = 1 << (crc.bits - 1), 1 << (crc.bits - 2), 8 * length
-    while count:
-        if count & 1:
-            power = _times(crc, power, factor)
-        factor = _times(crc, factor, factor)
-        count >>= 1
-    return power
-
-
-def _times(crc: _Crc, one: int, other: int) -> int:
-    """Multiply two polynomials modulo the CRC's; the highest bit stands for x to the 0."""
-    product = 0
-    for bit in range(crc.bits - 1, -1, -1):
-        if one >> bit & 1:
-            product ^= other
-        other = other >> 1 ^ (crc.polynomial if other & 1 else 0)
-    return product
-
-
-def _encoded(value: bytes) -> str:
+def encoded(value: bytes) -> str:
+    """Return a digest as headers carry it."""
     return base64.b64encode(value).decode()
 
 

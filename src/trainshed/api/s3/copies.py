@@ -23,7 +23,10 @@ class CopyOperations:
         self._store = store
 
     async def copy_object(self, call: Call) -> dict[str, Any]:
-        """Write an object with another's bytes; ETag and checksums stay what they were."""
+        """Write an object with another's bytes; its ETag stays what it was.
+
+        So does its checksum, unless another algorithm is asked for.
+        """
         asked = call.params
         kept.check_request(asked)
         source = await self._source(asked)
@@ -35,10 +38,13 @@ class CopyOperations:
                 "or encryption attributes."
             )
         new = kept.attributes_of(asked)
+        sums = await self._checksums(source, asked.get("ChecksumAlgorithm"))
         info = await self._store.copy(
             (source.bucket, source.key),
             target,
-            attributes=lambda carried: _copied(carried, new, asked),
+            attributes=lambda found: _with(
+                found, source, sums, _copied(found.attributes, new, asked)
+            ),
             condition=write_condition(asked),
         )
         found = checksums.members_of(info.attributes.checksums, info.attributes.checksum_type)
@@ -54,8 +60,20 @@ class CopyOperations:
         upload = await uploads.find(asked["Bucket"], asked["Key"], asked["UploadId"])
         source = await self._source(asked)
         offset, length = _stretch(source, asked.get("CopySourceRange"))
-        part = await uploads.copy_part(upload, number, source, offset, length)
-        outcome = {"ETag": kept.quoted(part.etag), "LastModified": part.modified}
+        algorithm = upload.checksum or checksums.DEFAULT
+        part = await uploads.copy_part(
+            upload,
+            number,
+            source,
+            (offset, length),
+            checksums=lambda staged: checksums.computed(staged, algorithm),
+            algorithms=(algorithm,),
+        )
+        outcome = {
+            "ETag": kept.quoted(part.etag),
+            "LastModified": part.modified,
+            **checksums.members_of(part.checksums),
+        }
         return {"CopyPartResult": outcome, **kept.encryption(upload.attributes)}
 
     async def _source(self, asked: Mapping[str, Any]) -> ObjectInfo:
@@ -64,6 +82,26 @@ class CopyOperations:
         if judge(info, asked, "CopySource") is not Verdict.PROCEED:
             raise precondition_failed()
         return info
+
+    async def _checksums(self, source: ObjectInfo, asked: str | None) -> dict[str, str]:
+        """Return the checksum that a copy must have anew; {} when the source's will do."""
+        found = source.attributes
+        if found.checksums and (
+            asked is None
+            or (asked in found.checksums and found.checksum_type == checksums.FULL_OBJECT)
+        ):
+            return {}
+        algorithm = asked or checksums.DEFAULT
+        return {algorithm: checksums.encoded(await self._store.digest(source, algorithm))}
+
+
+def _with(
+    found: ObjectInfo, source: ObjectInfo, sums: dict[str, str], copied: Attributes
+) -> Attributes:
+    """Return a copy's attributes with its new checksum, should there be one of these bytes."""
+    if not sums or found.file != source.file:
+        return copied
+    return replace(copied, checksums=sums, checksum_type=checksums.FULL_OBJECT, part_checksums=())
 
 
 def copy_source(text: str) -> tuple[str, str]:

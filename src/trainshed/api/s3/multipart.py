@@ -9,9 +9,8 @@ from urllib.parse import quote
 from trainshed.api.s3 import attributes as kept
 from trainshed.api.s3 import checksums
 from trainshed.api.s3.conditions import bare_etag, write_condition
-from trainshed.api.s3.objects import payload
+from trainshed.api.s3.objects import announced_length, payload
 from trainshed.api.s3.refusals import (
-    bad_digest,
     invalid_argument,
     invalid_part,
     invalid_request,
@@ -19,7 +18,7 @@ from trainshed.api.s3.refusals import (
 )
 from trainshed.domain.errors import ObjectMissing, RequestRejected
 from trainshed.stores.objects.embedded import EmbeddedObjects
-from trainshed.stores.objects.info import ObjectInfo, Part, Upload, UploadMissing
+from trainshed.stores.objects.info import ObjectInfo, Part, Staged, Upload, UploadMissing
 from trainshed.wire.message import Body, Call
 
 _LEAST_PART: Final = 5 * 1024 * 1024
@@ -38,13 +37,15 @@ class MultipartOperations:
         """Begin an upload."""
         asked = call.params
         kept.check_request(asked)
-        algorithm = asked.get("ChecksumAlgorithm") or ""
+        algorithm: str = asked.get("ChecksumAlgorithm") or ""
         kind = checksums.type_for(algorithm, asked.get("ChecksumType"))
+        if not algorithm:
+            kind = checksums.FULL_OBJECT
         upload = await self._uploads.create(
             asked["Bucket"],
             asked["Key"],
             attributes=replace(kept.attributes_of(asked), checksum_type=kind),
-            checksum=algorithm,
+            checksum=algorithm or checksums.DEFAULT,
         )
         told = {"ChecksumAlgorithm": algorithm, "ChecksumType": kind} if algorithm else {}
         return {
@@ -62,15 +63,24 @@ class MultipartOperations:
         number = part_number(asked)
         upload = await self._find(asked)
         body: Body | bytes | None = asked.get("Body")
+        algorithm = upload.checksum or checksums.DEFAULT
+        given: dict[str, str] = {}
+
+        def found(staged: Staged) -> dict[str, str]:
+            given.update(checksums.verified(staged, asked, body))
+            return {**checksums.computed(staged, algorithm), **given}
+
         part = await self._uploads.put_part(
             upload,
             number,
             payload(body),
-            checksums=lambda staged: checksums.verified(staged, asked, body),
+            checksums=found,
+            algorithms=checksums.wanted(body, algorithm),
+            length=announced_length(body),
         )
         return {
             "ETag": kept.quoted(part.etag),
-            **checksums.members_of(part.checksums),
+            **checksums.members_of(given or part.checksums),
             **kept.encryption(upload.attributes),
         }
 
@@ -95,9 +105,15 @@ class MultipartOperations:
                 "request must use the same checksum mode."
             )
         found = checksums.joined(upload.checksum, kind, parts)
-        _check_whole(asked, parts, found)
+        _check_size(asked, parts)
+        checksums.agree(asked, found)
         attributes = replace(
-            upload.attributes, checksums=found, checksum_type=kind if found else ""
+            upload.attributes,
+            checksums=found,
+            checksum_type=kind if found else "",
+            part_checksums=tuple(part.checksums[upload.checksum] for part in parts)
+            if found and kind == checksums.COMPOSITE
+            else (),
         )
         info = await self._uploads.complete(
             upload, parts, attributes=attributes, condition=write_condition(asked)
@@ -185,7 +201,7 @@ def _chosen(named: list[dict[str, Any]], held: list[Part]) -> list[Part]:
         if part is None or bare_etag(one.get("ETag") or "") != part.etag:
             raise invalid_part()
         told = checksums.given(one)
-        if any(part.checksums.get(name, value) != value for name, value in told.items()):
+        if any(part.checksums.get(name) != value for name, value in told.items()):
             raise invalid_part()
         chosen.append(part)
     if any(part.size < _LEAST_PART for part in chosen[:-1]):
@@ -196,11 +212,11 @@ def _chosen(named: list[dict[str, Any]], held: list[Part]) -> list[Part]:
     return chosen
 
 
-def _check_whole(asked: Mapping[str, Any], parts: list[Part], found: dict[str, str]) -> None:
-    """Compare the object that parts make with what the request says about it.
+def _check_size(asked: Mapping[str, Any], parts: list[Part]) -> None:
+    """Compare the object that parts make with the size that a request says it has.
 
     Raises:
-        RequestRejected: it is another one.
+        RequestRejected: it has another.
     """
     size: int | None = asked.get("MpuObjectSize")
     if size is not None and size != sum(part.size for part in parts):
@@ -208,9 +224,6 @@ def _check_whole(asked: Mapping[str, Any], parts: list[Part], found: dict[str, s
             f"The provided 'x-amz-mp-object-size' header value {size} does not match what was "
             f"computed: {sum(part.size for part in parts)}"
         )
-    for algorithm, value in checksums.given(asked).items():
-        if algorithm in found and found[algorithm] != value:
-            raise bad_digest(algorithm)
 
 
 def _completed(call: Call, info: ObjectInfo) -> dict[str, Any]:

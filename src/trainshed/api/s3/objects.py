@@ -9,6 +9,7 @@ from trainshed.api.s3 import checksums
 from trainshed.api.s3.conditions import Verdict, bare_etag, judge, span, write_condition
 from trainshed.api.s3.refusals import malformed_xml, precondition_failed, refusal
 from trainshed.domain.errors import StoreError
+from trainshed.stores.objects import events
 from trainshed.stores.objects.embedded import EmbeddedObjects
 from trainshed.stores.objects.info import Attributes, Condition, Staged
 from trainshed.wire.message import Body, Call, File, Reply
@@ -30,7 +31,8 @@ class ObjectOperations:
         body: Body | bytes | None = asked.get("Body")
 
         def attributes(staged: Staged) -> Attributes:
-            return with_checksums(described, checksums.verified(staged, asked, body))
+            given = checksums.verified(staged, asked, body)
+            return with_checksums(described, given or checksums.computed(staged))
 
         info = await self._store.put(
             asked["Bucket"],
@@ -38,6 +40,9 @@ class ObjectOperations:
             payload(body),
             attributes=attributes,
             condition=write_condition(asked),
+            event=events.POST if call.method == "POST" else events.PUT,
+            algorithms=checksums.wanted(body),
+            length=announced_length(body),
         )
         return {
             "ETag": kept.quoted(info.etag),
@@ -139,8 +144,11 @@ async def payload(body: Body | bytes | None) -> AsyncIterator[bytes]:
             yield chunk
 
 
+def announced_length(body: Body | bytes | None) -> int | None:
+    """Return how many bytes a request's payload has; None when the client did not say."""
+    return len(body or b"") if body is None or isinstance(body, bytes) else body.length
+
+
 def with_checksums(described: Attributes, found: dict[str, str]) -> Attributes:
     """Return attributes with the checksums of the whole object."""
-    if not found:
-        return described
     return replace(described, checksums=found, checksum_type=checksums.FULL_OBJECT)

@@ -10,6 +10,7 @@ from trainshed.api.s3.copies import CopyOperations
 from trainshed.api.s3.listings import ListingOperations
 from trainshed.api.s3.multipart import MultipartOperations
 from trainshed.api.s3.notifications import NotificationOperations
+from trainshed.api.s3.object_attributes import ObjectAttributesOperation
 from trainshed.api.s3.objects import ObjectOperations
 from trainshed.api.s3.refusals import refusal
 from trainshed.api.s3.upload_listings import UploadListingOperations
@@ -43,6 +44,7 @@ def operations(
         "HeadObject": objects.head_object,
         "DeleteObject": objects.delete_object,
         "DeleteObjects": objects.delete_objects,
+        "GetObjectAttributes": ObjectAttributesOperation(store).get_object_attributes,
         "GetObjectTagging": objects.get_object_tagging,
         "PutObjectTagging": objects.put_object_tagging,
         "DeleteObjectTagging": objects.delete_object_tagging,

@@ -11,6 +11,7 @@ from trainshed.stores.objects.info import (
     BucketMissing,
     BucketNotEmpty,
     ConditionFailed,
+    NoSpace,
     PartsChanged,
     UploadMissing,
 )
@@ -55,6 +56,8 @@ _WORDS: Final[tuple[tuple[type[StoreError], str, str, int], ...]] = (
 
 def refusal(error: StoreError) -> RequestRejected | None:
     """Return what S3 says to a store's refusal; None for what is no fault of the caller's."""
+    if isinstance(error, NoSpace):
+        return RequestRejected("InsufficientStorage", str(error), 507)
     for kind, code, message, status in _WORDS:
         if isinstance(error, kind):
             return RequestRejected(code, message, status)

@@ -6,42 +6,64 @@ would know whether the row was committed, and so whether its file may be removed
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 
-from trainshed.domain.errors import TrainshedError
+from trainshed.domain.errors import StoreError, TrainshedError
+from trainshed.stores.objects import index
 from trainshed.stores.objects.files import Files
-from trainshed.stores.objects.info import Staged
+from trainshed.stores.objects.info import NoSpace, Staged
+from trainshed.stores.objects.space import Space
 from trainshed.stores.records.database import Database
+
+_Work = Callable[[sqlite3.Connection], Mapping[str, int]]
+"""Returns the files that nothing names any more, and their bytes."""
 
 
 class Commits:
     """Writes rows; afterwards a file that no row names is removed."""
 
-    def __init__(self, database: Database, files: Files, ring: Callable[[], None]) -> None:
+    def __init__(
+        self, database: Database, files: Files, space: Space, ring: Callable[[], None]
+    ) -> None:
         """``ring`` is called after each change."""
         self._database = database
         self._files = files
+        self._space = space
         self._ring = ring
 
-    async def change(
-        self,
-        work: Callable[[sqlite3.Connection], Collection[str]],
-        staged: Staged | None = None,
-    ) -> None:
-        """Run ``work`` in a transaction; it returns the files that nothing names any more.
+    async def change(self, work: _Work, staged: Staged | None = None) -> None:
+        """Run ``work`` in a transaction.
 
         ``staged`` is the new file that ``work`` names; when ``work`` refuses, it is removed.
-        Whatever ``work`` raises is raised here, and nothing was changed then.
+        Whatever ``work`` raises is raised here, and nothing was changed then. Without a new file
+        the change is carried through on a full disk as well.
+
+        Raises:
+            NoSpace: the records file found no room on the disk; nothing was changed.
         """
         # No group can hold this: it must outlive its caller. It is not lost either, because the
         # writer's queue, and then the thread pool, hold what it waits for.
         await asyncio.shield(self._change(work, staged))
 
-    async def _change(
-        self, work: Callable[[sqlite3.Connection], Collection[str]], staged: Staged | None
-    ) -> None:
+    async def _change(self, work: _Work, staged: Staged | None) -> None:
+        def counted(connection: sqlite3.Connection) -> Mapping[str, int]:
+            released = work(connection)
+            more = 0 if staged is None else staged.size
+            index.count_bytes(connection, more - sum(released.values()))
+            return released
+
         try:
-            released = await self._database.write(work)
+            try:
+                released = await self._database.write(counted)
+            except StoreError as error:
+                if not _full(error):
+                    raise
+                if staged is not None or not self._space.drop_ballast():
+                    raise NoSpace(
+                        "The disk of the store's records is full; nothing was changed. Make room "
+                        "on it."
+                    ) from error
+                released = await self._database.write(counted)
         except (TrainshedError, sqlite3.Error):
             if staged is not None:
                 await self._files.discard(staged)
@@ -50,3 +72,11 @@ class Commits:
             self._files.claim(staged)
         self._files.remove_later(released)
         self._ring()
+
+
+def _full(error: StoreError) -> bool:
+    """Tell whether a write of records failed because the disk is full."""
+    cause = error.__cause__
+    return isinstance(cause, sqlite3.Error) and (
+        getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+    )

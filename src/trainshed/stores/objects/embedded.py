@@ -6,7 +6,7 @@ any text; they never become paths.
 """
 
 import sqlite3
-from collections.abc import AsyncIterable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -28,6 +28,7 @@ from trainshed.stores.objects.info import (
     Staged,
 )
 from trainshed.stores.objects.names import list_names
+from trainshed.stores.objects.space import Space
 from trainshed.stores.objects.uploads import Uploads
 from trainshed.stores.records.database import Database
 
@@ -46,19 +47,29 @@ class EmbeddedObjects:
         clock: Callable[[], datetime],
         *,
         linger: float = 10.0,
+        limit: int = 0,
+        reserve: int = 0,
     ) -> None:
-        """Keep bytes below ``folder``; replaced bytes stay readable for ``linger`` seconds.
+        """Keep bytes below ``folder``.
 
-        The linger time lets a reader who was just told a path open it; it is far above the moment
-        between an answer and its first byte.
+        Args:
+            database: where everything else is kept.
+            folder: made when missing.
+            clock: the time.
+            linger: seconds for which replaced bytes stay readable: a reader who was just told a
+                path opens it. It is far above the moment between an answer and its first byte.
+            limit: bytes that all objects and unfinished uploads may have; 0 for any number.
+            reserve: bytes of the disk that are left free.
         """
         self._database = database
-        self._files = Files(folder, linger=linger)
+        self._space = Space(database, folder, limit=limit, reserve=reserve)
+        self._files = Files(folder, linger=linger, freed=self._space.keep_ballast)
+        self._space.keep_ballast()
         self._clock = clock
         self.events = EventLog(database)
         """What is to be told of changes."""
-        self._commits = Commits(database, self._files, self.events.ring)
-        self.uploads = Uploads(database, self._files, self._commits, clock)
+        self._commits = Commits(database, self._files, self._space, self.events.ring)
+        self.uploads = Uploads(database, self._files, self._space, self._commits, clock)
         """Multipart uploads."""
 
     async def sweep(self) -> int:
@@ -118,7 +129,7 @@ class EmbeddedObjects:
             BucketNotEmpty: it holds objects.
         """
 
-        def work(connection: sqlite3.Connection) -> list[str]:
+        def work(connection: sqlite3.Connection) -> dict[str, int]:
             index.need_bucket(connection, name)
             objects = connection.execute("SELECT 1 FROM objects WHERE bucket = ? LIMIT 1", (name,))
             if objects.fetchone() is not None:
@@ -137,6 +148,8 @@ class EmbeddedObjects:
         attributes: Attributes | Callable[[Staged], Attributes] | None = None,
         condition: Condition = ALWAYS,
         event: str = events.PUT,
+        algorithms: Collection[str] = (),
+        length: int | None = None,
     ) -> ObjectInfo:
         """Write an object; its ETag is the MD5 of its bytes. Memory stays within a few MiB.
 
@@ -148,27 +161,31 @@ class EmbeddedObjects:
                 may still refuse by raising.
             condition: what must hold at the moment of writing.
             event: how it came, for those who are told of it.
+            algorithms: of the digests that ``attributes`` looks at, beside MD5.
+            length: how many bytes come; None when nobody knows.
 
         Raises:
             BucketMissing, ObjectMissing, ConditionFailed: nothing was written.
+            NoSpace: there is no room for it; nothing was written.
             StoreError: the disk refused; nothing was written.
         """
         await self.bucket(bucket)
-        staged = await self._files.stage(chunks)
-        async with self._files.discarded_on_error(staged):
-            carried = attributes(staged) if callable(attributes) else attributes
-        info = ObjectInfo(
-            bucket=bucket,
-            key=key,
-            size=staged.size,
-            etag=staged.md5,
-            modified=self._clock(),
-            attributes=carried or Attributes(),
-            file=staged.file,
-        )
-        await self._commits.change(
-            lambda c: index.put_object(c, info, condition, event=event), staged
-        )
+        with self._space.room(length) as room:
+            staged = await self._files.stage(chunks, room, algorithms)
+            async with self._files.discarded_on_error(staged):
+                carried = attributes(staged) if callable(attributes) else attributes
+            info = ObjectInfo(
+                bucket=bucket,
+                key=key,
+                size=staged.size,
+                etag=staged.md5,
+                modified=self._clock(),
+                attributes=carried or Attributes(),
+                file=staged.file,
+            )
+            await self._commits.change(
+                lambda c: index.put_object(c, info, condition, event=event), staged
+            )
         return info
 
     async def copy(
@@ -176,7 +193,7 @@ class EmbeddedObjects:
         source: tuple[str, str],
         target: tuple[str, str],
         *,
-        attributes: Callable[[Attributes], Attributes] | None = None,
+        attributes: Callable[[ObjectInfo], Attributes] | None = None,
         condition: Condition = ALWAYS,
     ) -> ObjectInfo:
         """Write an object with another's bytes and ETag, at once, whatever the size.
@@ -184,7 +201,7 @@ class EmbeddedObjects:
         Args:
             source: bucket and key.
             target: bucket and key; may be the source, to change its attributes.
-            attributes: makes what the copy will carry of what the source carries; None keeps it.
+            attributes: makes what the copy will carry of the source; None keeps what that carries.
                 It runs inside the transaction: it must be quick, and only use what it is given.
             condition: what must hold of the target at the moment of writing.
 
@@ -196,9 +213,9 @@ class EmbeddedObjects:
         modified = self._clock()
         copies: list[ObjectInfo] = []
 
-        def work(connection: sqlite3.Connection) -> list[str]:
+        def work(connection: sqlite3.Connection) -> dict[str, int]:
             original = index.get_object(connection, *source)
-            carried = attributes(original.attributes) if attributes else original.attributes
+            carried = attributes(original) if attributes else original.attributes
             copies.append(
                 replace(original, bucket=bucket, key=key, modified=modified, attributes=carried)
             )
@@ -206,6 +223,14 @@ class EmbeddedObjects:
 
         await self._commits.change(work)
         return copies[-1]
+
+    async def digest(self, info: ObjectInfo, algorithm: str) -> bytes:
+        """Return a digest of an object's bytes, by its name in ``domain.digests``.
+
+        Raises:
+            StoreError: the object was replaced meanwhile.
+        """
+        return await self._files.digest(info.file, algorithm)
 
     async def set_tags(self, bucket: str, key: str, tags: Mapping[str, str]) -> None:
         """Give an object other tags; nothing else about it changes.
@@ -215,7 +240,7 @@ class EmbeddedObjects:
         """
         now = self._clock()
 
-        def work(connection: sqlite3.Connection) -> list[str]:
+        def work(connection: sqlite3.Connection) -> dict[str, int]:
             info = index.get_object(connection, bucket, key)
             tagged = replace(info, attributes=replace(info.attributes, tags=tags))
             event = events.TAGGED if tags else events.UNTAGGED
@@ -241,11 +266,11 @@ class EmbeddedObjects:
         """
         now = self._clock()
 
-        def work(connection: sqlite3.Connection) -> list[str]:
+        def work(connection: sqlite3.Connection) -> dict[str, int]:
             index.need_bucket(connection, bucket)
-            released: list[str] = []
+            released: dict[str, int] = {}
             for key in keys:
-                released += index.delete_object(connection, bucket, key, condition, now)
+                released.update(index.delete_object(connection, bucket, key, condition, now))
             return released
 
         await self._commits.change(work)

@@ -8,38 +8,48 @@ no row names is an orphan of a crash, and ``sweep`` removes it.
 import asyncio
 import contextlib
 import errno
-import hashlib
 import os
 import secrets
-import threading
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Iterable, Sequence
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
 
+from trainshed.domain import digests
 from trainshed.domain.errors import StoreError
 from trainshed.stores.flushing import flush_folder
-from trainshed.stores.objects.info import Staged
+from trainshed.stores.objects.info import NoSpace, Staged
+from trainshed.stores.objects.space import Room
+from trainshed.stores.objects.writing import Writing, unlink
 
 T = TypeVar("T")
 
-_BATCH: Final = 2 * 1024 * 1024
-"""Bytes handed to a thread at once. Two batches live at a time: one fills while one is written."""
+_BATCH: Final = 1024 * 1024
+"""Bytes handed to threads at once."""
+_AHEAD: Final = 6
+"""Batches that may wait for their threads, so that MD5 never waits for what is still to come."""
 _THREADS: Final = 16
 """They mostly wait for the disk, whose flushes are cheaper together."""
-_COPY: Final = 64 * 1024 * 1024
-"""Bytes per kernel copy call; keeps a cancelled copy from running on for long."""
-_NO_KERNEL_COPY: Final = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
-_MAKING: Final = threading.Lock()
+_FULL: Final = {errno.ENOSPC, errno.EDQUOT}
 
 
 class Files:
     """A folder of files that are never changed once they are there. Used on one event loop."""
 
-    def __init__(self, folder: Path, *, linger: float) -> None:
-        """Use ``folder``, made when missing; keep removed files for ``linger`` seconds."""
+    def __init__(
+        self, folder: Path, *, linger: float, freed: Callable[[], None] = lambda: None
+    ) -> None:
+        """Use ``folder``, made when missing.
+
+        Args:
+            folder: where.
+            linger: seconds for which removed files stay.
+            freed: called on a thread when some have gone.
+        """
         self._folder = folder
         self._linger = linger
+        self._freed = freed
         self._incoming = folder / "incoming"
         self._incoming.mkdir(parents=True, exist_ok=True)
         flush_folder(folder.parent)
@@ -51,42 +61,55 @@ class Files:
         """Return where the bytes of ``file`` are."""
         return self._folder / file[:2] / file
 
-    async def stage(self, chunks: AsyncIterable[bytes]) -> Staged:
+    async def stage(
+        self, chunks: AsyncIterable[bytes], room: Room, algorithms: Collection[str] = ()
+    ) -> Staged:
         """Write all chunks to a new file; memory stays within a few MiB.
 
         The caller must ``claim`` or ``discard`` it.
 
+        Args:
+            chunks: the bytes.
+            room: what its writer has been granted.
+            algorithms: of the digests that are wanted beside MD5, as in ``domain.digests``.
+
         Raises:
+            NoSpace: there is no room for them.
             StoreError: the disk refused.
         """
-        writing = self._new()
+        writing = self._new(algorithms)
         buffer = bytearray()
-        job: asyncio.Future[None] | None = None
+        size = 0
+        waiting: deque[asyncio.Future[None]] = deque()
         staged: Staged | None = None
         try:
             async for chunk in chunks:
                 buffer += chunk
                 if len(buffer) >= _BATCH:
-                    if job is not None:
-                        await self._written(job)
-                    job = self._run(writing.write, buffer)
+                    size += len(buffer)
+                    room.come(size)
+                    waiting.extend(writing.put(buffer))
                     buffer = bytearray()
-            if job is not None:
-                await self._written(job)
+                while len(waiting) > 2 * _AHEAD:
+                    await self._written(waiting.popleft())
+            room.come(size + len(buffer))
+            while waiting:
+                await self._written(waiting.popleft())
             staged = await self._written(self._run(writing.finish, buffer))
         finally:
             if staged is None:
                 self._abandon(writing)
-            if job is not None:
+            for job in waiting:
                 job.cancel()
         return staged
 
     async def join(self, files: Sequence[str]) -> Staged:
-        """Write the bytes of several files, one after the other, to a new one (``md5`` is "").
+        """Write the bytes of several files, one after the other, to a new one, without digests.
 
         The caller must ``claim`` or ``discard`` it.
 
         Raises:
+            NoSpace: there is no room for it.
             StoreError: the disk refused, or a file is gone.
         """
         writing = self._new()
@@ -99,6 +122,14 @@ class Files:
             if staged is None:
                 self._abandon(writing)
         return staged
+
+    async def digest(self, file: str, algorithm: str) -> bytes:
+        """Return a digest of a file's bytes.
+
+        Raises:
+            StoreError: the file is gone.
+        """
+        return await self._written(self._run(_digest, self.path(file), algorithm))
 
     async def read(self, file: str, offset: int, length: int) -> AsyncIterator[bytes]:
         """Iterate over a stretch of a file.
@@ -124,7 +155,7 @@ class Files:
     async def discard(self, staged: Staged) -> None:
         """Remove a file that no row names."""
         self._unclaimed.discard(staged.file)
-        await self._run(_unlink, [self.path(staged.file)])
+        await self._run(unlink, [self.path(staged.file)])
 
     @contextlib.asynccontextmanager
     async def discarded_on_error(self, staged: Staged) -> AsyncIterator[None]:
@@ -155,28 +186,29 @@ class Files:
             rows = set() if folder == self._incoming else set(named(folder.name))
             kept = rows | self._unclaimed | self._leaving
             orphans = [folder / name for name in found if name not in kept]
-            removed += await self._run(_unlink, orphans)
+            removed += await self._run(unlink, orphans)
         return removed
 
     def close(self) -> None:
         """Remove what was to be removed later, and end the threads."""
-        _unlink([self.path(file) for file in self._leaving])
+        unlink([self.path(file) for file in self._leaving])
         self._leaving.clear()
         self._pool.shutdown()
 
-    def _new(self) -> "_Writing":
+    def _new(self, algorithms: Collection[str] = ()) -> Writing:
         file = secrets.token_hex(16)
         self._unclaimed.add(file)
-        return _Writing(file, self._incoming / file, self.path(file))
+        return Writing(self._incoming / file, self.path(file), self._pool, algorithms)
 
-    def _abandon(self, writing: "_Writing") -> None:
+    def _abandon(self, writing: Writing) -> None:
         """Remove what an error or a cancelled request left, without waiting for it."""
         self._unclaimed.discard(writing.file)
         self._pool.submit(writing.abandon)
 
     def _remove(self, files: tuple[str, ...]) -> None:
         self._leaving.difference_update(files)
-        self._pool.submit(_unlink, [self.path(file) for file in files])
+        self._pool.submit(unlink, [self.path(file) for file in files])
+        self._pool.submit(self._freed)
 
     def _run(self, work: Callable[..., T], *arguments: object) -> "asyncio.Future[T]":
         return asyncio.get_running_loop().run_in_executor(self._pool, work, *arguments)
@@ -186,105 +218,21 @@ class Files:
         try:
             return await job
         except OSError as error:
+            if error.errno in _FULL:
+                raise NoSpace(
+                    f"The store's disk is full ({error.strerror}); nothing was changed. Delete "
+                    "objects, or make room on the disk."
+                ) from error
             raise StoreError(f"{self._folder}: the disk refused: {error}") from error
 
 
-class _Writing:
-    """One new file, from the first byte to its final name. Its methods run on threads."""
-
-    def __init__(self, file: str, temporary: Path, final: Path) -> None:
-        self.file = file
-        self._temporary = temporary
-        self._final = final
-        self._lock = threading.Lock()
-        self._abandoned = False
-        self._descriptor = -1
-        self._size = 0
-        self._md5 = hashlib.md5(usedforsecurity=False)
-        self._hashed = True
-
-    def write(self, data: bytes | bytearray) -> None:
-        with self._lock:
-            self._write(data)
-
-    def append(self, source: Path) -> None:
-        """Write all bytes of another file, copied by the kernel where it can."""
-        with self._lock:
-            self._hashed = False
-            descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                while copied := self._copy(descriptor):
-                    self._size += copied
-            finally:
-                os.close(descriptor)
-
-    def finish(self, data: bytes | bytearray) -> Staged:
-        """Write the last bytes, and give the file its name once all of it is on disk."""
-        with self._lock:
-            self._write(data)
-            os.fsync(self._descriptor)
-            self._close()
-            _move(self._temporary, self._final)
-            md5 = self._md5.hexdigest() if self._hashed else ""
-            return Staged(file=self.file, size=self._size, md5=md5)
-
-    def abandon(self) -> None:
-        """Remove the file, however far it came; whatever still runs ends soon, for nothing."""
-        self._abandoned = True
-        with self._lock:
-            self._close()
-            _unlink([self._temporary, self._final])
-
-    def _target(self) -> int:
-        if self._abandoned:
-            raise OSError(errno.ECANCELED, "its writer has gone")
-        if self._descriptor < 0:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            self._descriptor = os.open(self._temporary, flags, 0o600)
-        return self._descriptor
-
-    def _write(self, data: bytes | bytearray) -> None:
-        descriptor = self._target()
-        self._md5.update(data)
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
-        self._size += len(data)
-
-    def _copy(self, source: int) -> int:
-        target = self._target()
-        try:
-            return os.copy_file_range(source, target, _COPY)
-        except OSError as error:
-            if error.errno not in _NO_KERNEL_COPY:
-                raise
-        return os.sendfile(target, source, None, _COPY)
-
-    def _close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-
-
-def _move(temporary: Path, final: Path) -> None:
-    folder = final.parent
-    with _MAKING:  # nobody relies on a folder before its own name is on disk
-        if not folder.is_dir():
-            folder.mkdir()
-            flush_folder(folder.parent)
-    temporary.rename(final)
-    flush_folder(folder)
+def _digest(path: Path, algorithm: str) -> bytes:
+    running = digests.begin(algorithm)
+    with path.open("rb", buffering=0) as file:
+        while piece := file.read(_BATCH):
+            running.update(piece)
+    return running.digest()
 
 
 def _subfolders(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir())
-
-
-def _unlink(paths: Iterable[Path]) -> int:
-    """Remove files; return how many were there."""
-    removed = 0
-    for path in paths:
-        with contextlib.suppress(FileNotFoundError):
-            path.unlink()
-            removed += 1
-    return removed

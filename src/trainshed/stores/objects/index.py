@@ -134,7 +134,7 @@ def put_object(
     *,
     event: str = events.PUT,
     at: datetime | None = None,
-) -> list[str]:
+) -> dict[str, int]:
     """Write an object's row, and what happened; return the files that nothing names any more.
 
     Args:
@@ -175,7 +175,7 @@ def put_object(
 
 def delete_object(
     connection: sqlite3.Connection, bucket: str, key: str, condition: Condition, at: datetime
-) -> list[str]:
+) -> dict[str, int]:
     """Remove an object's row, if there is one; return the files that nothing names any more.
 
     Raises:
@@ -189,19 +189,34 @@ def delete_object(
     return unnamed(connection, old)
 
 
-def delete_uploads(connection: sqlite3.Connection, bucket: str) -> list[str]:
+def delete_uploads(connection: sqlite3.Connection, bucket: str) -> dict[str, int]:
     """Remove a bucket's unfinished uploads; return the files that nothing names any more."""
     files = connection.execute(
-        "SELECT file FROM parts JOIN uploads ON upload = id WHERE bucket = ?", (bucket,)
+        "SELECT file, size FROM parts JOIN uploads ON upload = id WHERE bucket = ?", (bucket,)
     ).fetchall()
     connection.execute("DELETE FROM uploads WHERE bucket = ?", (bucket,))
-    return unnamed(connection, [file for (file,) in files])
+    return unnamed(connection, files)
 
 
-def unnamed(connection: sqlite3.Connection, files: Iterable[str]) -> list[str]:
-    """Return those of ``files`` that no row names."""
+def unnamed(connection: sqlite3.Connection, files: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """Return those of ``files`` that no row names, and their bytes."""
     question = "SELECT 1 FROM objects WHERE file = ? UNION ALL SELECT 1 FROM parts WHERE file = ?"
-    return [f for f in files if connection.execute(question, (f, f)).fetchone() is None]
+    return {
+        file: size
+        for file, size in files
+        if connection.execute(question, (file, file)).fetchone() is None
+    }
+
+
+def bytes_held(database: Database) -> int:
+    """Return the bytes of all files that rows name; those that several name count once."""
+    return int(database.read("SELECT bytes FROM object_space")[0][0])
+
+
+def count_bytes(connection: sqlite3.Connection, more: int) -> None:
+    """Note that the files which rows name have so many more bytes."""
+    if more:
+        connection.execute("UPDATE object_space SET bytes = bytes + ?", (more,))
 
 
 def need_bucket(connection: sqlite3.Connection, name: str) -> None:
@@ -212,11 +227,11 @@ def need_bucket(connection: sqlite3.Connection, name: str) -> None:
 
 def _checked(
     connection: sqlite3.Connection, bucket: str, key: str, condition: Condition
-) -> Collection[str]:
+) -> Collection[tuple[str, int]]:
     """Return the file (or none) that the key names now, if the condition allows a change."""
     need_bucket(connection, bucket)
     row = connection.execute(
-        "SELECT file, etag FROM objects WHERE bucket = ? AND key = ?", (bucket, stored(key))
+        "SELECT file, etag, size FROM objects WHERE bucket = ? AND key = ?", (bucket, stored(key))
     ).fetchone()
     if row is None:
         if condition.etag is not None:
@@ -226,7 +241,7 @@ def _checked(
         raise ConditionFailed(f"{key!r} in bucket {bucket!r} is there already")
     if condition.etag not in (None, "*", row[1]):
         raise ConditionFailed(f"{key!r} in bucket {bucket!r} has the ETag {row[1]}")
-    return (row[0],)
+    return ((row[0], row[2]),)
 
 
 def stored(key: str) -> bytes:
@@ -295,5 +310,5 @@ def _object(row: tuple[Any, ...]) -> ObjectInfo:
 
 def _attributes(text: bytes) -> Attributes:
     members: Mapping[str, Any] = json.loads(text)
-    sizes = tuple(members.get("part_sizes", ()))
-    return Attributes(**{**members, "part_sizes": sizes})
+    lists = {name: tuple(members.get(name, ())) for name in ("part_sizes", "part_checksums")}
+    return Attributes(**{**members, **lists})

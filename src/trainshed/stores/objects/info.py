@@ -8,6 +8,7 @@ StoreError
   - BucketNotEmpty
   - ConditionFailed   the object is not as the caller demanded; nothing was changed
   - PartsChanged      a part was replaced or is not there; nothing was changed
+  - NoSpace           there is no room for it; nothing was changed
 """
 
 from collections.abc import Mapping
@@ -41,6 +42,10 @@ class PartsChanged(StoreError):
     """The upload's parts are not those that were named; nothing was changed."""
 
 
+class NoSpace(StoreError):
+    """No room: on the disk, or within what the store may hold. The message is for the user."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bucket:
     """A bucket."""
@@ -66,6 +71,8 @@ class Attributes:
     tags: Mapping[str, str] = field(default_factory=dict)
     part_sizes: tuple[int, ...] = ()
     """Bytes of each part, in order; empty unless it came by a multipart upload."""
+    part_checksums: tuple[str, ...] = ()
+    """Base64 of each part's checksum, in order; empty unless the object's is ``COMPOSITE``."""
     upload_id: str = ""
     """The multipart upload that made it; "" when there was none."""
 
@@ -126,8 +133,13 @@ class Staged:
 
     file: str
     size: int
-    md5: str
-    """Hex."""
+    digests: Mapping[str, bytes]
+    """By the names in ``domain.digests``; MD5, and those that were asked for."""
+
+    @property
+    def md5(self) -> str:
+        """The MD5 in hex."""
+        return self.digests["MD5"].hex()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

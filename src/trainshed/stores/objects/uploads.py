@@ -7,7 +7,7 @@ import hashlib
 import json
 import secrets
 import sqlite3
-from collections.abc import AsyncIterable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -25,6 +25,7 @@ from trainshed.stores.objects.info import (
     Upload,
     UploadMissing,
 )
+from trainshed.stores.objects.space import Space
 from trainshed.stores.records.database import Database
 
 
@@ -32,10 +33,16 @@ class Uploads:
     """The multipart uploads of an ``EmbeddedObjects``."""
 
     def __init__(
-        self, database: Database, files: Files, commits: Commits, clock: Callable[[], datetime]
+        self,
+        database: Database,
+        files: Files,
+        space: Space,
+        commits: Commits,
+        clock: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._files = files
+        self._space = space
         self._commits = commits
         self._clock = clock
 
@@ -56,7 +63,7 @@ class Uploads:
             attributes=attributes,
         )
 
-        def work(connection: sqlite3.Connection) -> list[str]:
+        def work(connection: sqlite3.Connection) -> dict[str, int]:
             index.need_bucket(connection, bucket)
             connection.execute(
                 "INSERT INTO uploads VALUES (?, ?, ?, ?, ?, ?)",
@@ -69,7 +76,7 @@ class Uploads:
                     index.attributes_text(attributes),
                 ),
             )
-            return []
+            return {}
 
         await self._commits.change(work)
         return upload
@@ -93,40 +100,66 @@ class Uploads:
         chunks: AsyncIterable[bytes],
         *,
         checksums: Callable[[Staged], Mapping[str, str]],
+        algorithms: Collection[str] = (),
+        length: int | None = None,
     ) -> Part:
         """Write a part, in place of one that has the same number.
 
-        ``checksums`` is asked once all bytes are on disk and may still refuse by raising.
+        Args:
+            upload: of which.
+            number: its place in the object.
+            chunks: its bytes.
+            checksums: is asked once all bytes are on disk and may still refuse by raising.
+            algorithms: of the digests that ``checksums`` looks at, beside MD5.
+            length: how many bytes come; None when nobody knows.
 
         Raises:
             UploadMissing: the upload was finished or aborted meanwhile; nothing was written.
+            NoSpace: there is no room for it; nothing was written.
             StoreError: the disk refused; nothing was written.
         """
-        staged = await self._files.stage(chunks)
-        async with self._files.discarded_on_error(staged):
-            carried = checksums(staged)
-        part = Part(
-            number=number,
-            size=staged.size,
-            etag=staged.md5,
-            modified=self._clock(),
-            checksums=carried,
-            file=staged.file,
-        )
-        await self._commits.change(lambda c: _put_part(c, upload, part), staged)
+        with self._space.room(length) as room:
+            staged = await self._files.stage(chunks, room, algorithms)
+            async with self._files.discarded_on_error(staged):
+                carried = checksums(staged)
+            part = Part(
+                number=number,
+                size=staged.size,
+                etag=staged.md5,
+                modified=self._clock(),
+                checksums=carried,
+                file=staged.file,
+            )
+            await self._commits.change(lambda c: _put_part(c, upload, part), staged)
         return part
 
     async def copy_part(
-        self, upload: Upload, number: int, source: ObjectInfo, offset: int, length: int
+        self,
+        upload: Upload,
+        number: int,
+        source: ObjectInfo,
+        stretch: tuple[int, int],
+        *,
+        checksums: Callable[[Staged], Mapping[str, str]],
+        algorithms: Collection[str] = (),
     ) -> Part:
         """Write a part with bytes of an object, in place of one that has the same number.
 
+        ``stretch`` is offset and length; all else is as in ``put_part``.
+
         Raises:
             UploadMissing: the upload was finished or aborted meanwhile; nothing was written.
+            NoSpace: there is no room for it; nothing was written.
             StoreError: the disk refused, or the object is gone; nothing was written.
         """
-        chunks = self._files.read(source.file, offset, length)
-        return await self.put_part(upload, number, chunks, checksums=lambda _: {})
+        return await self.put_part(
+            upload,
+            number,
+            self._files.read(source.file, *stretch),
+            checksums=checksums,
+            algorithms=algorithms,
+            length=stretch[1],
+        )
 
     async def complete(
         self,
@@ -141,13 +174,16 @@ class Uploads:
         Raises:
             UploadMissing: the upload was finished or aborted meanwhile.
             PartsChanged: one of ``parts`` was replaced meanwhile.
+            NoSpace: the disk has no room for all of them once more; the upload stays.
             ObjectMissing, ConditionFailed: the upload stays as it was.
         """
-        staged = None if len(parts) == 1 else await self._files.join([p.file for p in parts])
+        size = sum(part.size for part in parts)
+        with self._space.room(0 if len(parts) == 1 else size, counted=True):
+            staged = None if len(parts) == 1 else await self._files.join([p.file for p in parts])
         info = ObjectInfo(
             bucket=upload.bucket,
             key=upload.key,
-            size=sum(part.size for part in parts),
+            size=size,
             etag=joint_etag([part.etag for part in parts]),
             modified=self._clock(),
             attributes=replace(
@@ -156,13 +192,13 @@ class Uploads:
             file=parts[0].file if staged is None else staged.file,
         )
 
-        def work(connection: sqlite3.Connection) -> list[str]:
+        def work(connection: sqlite3.Connection) -> dict[str, int]:
             held = _parts(connection, upload)
-            if any(held.get(part.number) != part.file for part in parts):
+            if any(held.get(part.number) != (part.file, part.size) for part in parts):
                 raise PartsChanged(f"a part of the upload {upload.id} was replaced")
             replaced = index.put_object(connection, info, condition, event=events.MULTIPART)
             connection.execute("DELETE FROM uploads WHERE id = ?", (upload.id,))
-            return replaced + index.unnamed(connection, held.values())
+            return {**replaced, **index.unnamed(connection, held.values())}
 
         await self._commits.change(work, staged)
         return info
@@ -174,7 +210,7 @@ class Uploads:
             UploadMissing: it was finished or aborted meanwhile.
         """
 
-        def work(connection: sqlite3.Connection) -> list[str]:
+        def work(connection: sqlite3.Connection) -> dict[str, int]:
             held = _parts(connection, upload)
             connection.execute("DELETE FROM uploads WHERE id = ?", (upload.id,))
             return index.unnamed(connection, held.values())
@@ -197,18 +233,18 @@ def joint_etag(etags: Sequence[str]) -> str:
     return f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(etags)}"
 
 
-def _parts(connection: sqlite3.Connection, upload: Upload) -> dict[int, str]:
-    """Return the file of each part, by number."""
+def _parts(connection: sqlite3.Connection, upload: Upload) -> dict[int, tuple[str, int]]:
+    """Return the file of each part and its bytes, by number."""
     _need_upload(connection, upload)
-    rows = connection.execute("SELECT number, file FROM parts WHERE upload = ?", (upload.id,))
-    return dict(rows.fetchall())
+    rows = connection.execute("SELECT number, file, size FROM parts WHERE upload = ?", (upload.id,))
+    return {number: (file, size) for number, file, size in rows}
 
 
-def _put_part(connection: sqlite3.Connection, upload: Upload, part: Part) -> list[str]:
+def _put_part(connection: sqlite3.Connection, upload: Upload, part: Part) -> dict[str, int]:
     _need_upload(connection, upload)
     place = (upload.id, part.number)
-    old = connection.execute("SELECT file FROM parts WHERE upload = ? AND number = ?", place)
-    files = [file for (file,) in old.fetchall()]
+    question = "SELECT file, size FROM parts WHERE upload = ? AND number = ?"
+    files = connection.execute(question, place).fetchall()
     row = (
         part.file,
         part.size,

@@ -1,0 +1,132 @@
+"""Whether there is room for what comes: on the disk, and within what the store may hold.
+
+Asked before the first byte and again while bytes come, so that nobody sends a gigabyte in vain and
+the disk never runs full by us. What is held is counted in the database with each change; here is
+only what is on its way.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from trainshed.stores.objects import index
+from trainshed.stores.objects.info import NoSpace
+from trainshed.stores.records.database import Database
+
+_BALLAST: Final = 16 * 1024 * 1024
+"""Bytes kept to be given up when even the row of a deletion finds no room; the records file's log
+has 4 MiB at most times."""
+
+
+class Space:
+    """The room of one store. Used on one event loop's thread, but for the ballast."""
+
+    def __init__(self, database: Database, folder: Path, *, limit: int, reserve: int) -> None:
+        """Keep within ``limit`` bytes (0: any), and ``reserve`` bytes of the disk free."""
+        self._database = database
+        self._folder = folder
+        self._limit = limit
+        self._reserve = reserve
+        self._rooms: set[Room] = set()
+        self._ballast = folder.with_name(f"{folder.name}.ballast")
+
+    @contextlib.contextmanager
+    def room(self, expected: int | None, *, counted: bool = False) -> Iterator["Room"]:
+        """Keep room for bytes that come until the block is left.
+
+        Args:
+            expected: how many; None when nobody knows.
+            counted: they are held already, and are written once more in another order.
+
+        Raises:
+            NoSpace: there is none.
+        """
+        room = Room(self, counted=counted)
+        self._rooms.add(room)
+        try:
+            room.widen(expected or 0)
+            yield room
+        finally:
+            self._rooms.discard(room)
+
+    def check(self, more: int, *, counted: bool) -> None:
+        """Refuse when ``more`` bytes than have been granted find no room.
+
+        Raises:
+            NoSpace: the message says what was asked, what is there and what to do.
+        """
+        if self._limit and not counted:
+            held = index.bytes_held(self._database)
+            held += sum(room.granted for room in self._rooms if not room.counted)
+            if held + more > self._limit:
+                raise NoSpace(
+                    f"There is no room for {said(more)} more: the store holds {said(held)} of the "
+                    f"{said(self._limit)} that it may (objects.limit in its settings). Delete "
+                    "objects or unfinished uploads, or have the limit raised."
+                )
+        disk = os.statvfs(self._folder)
+        free = disk.f_bavail * disk.f_frsize - sum(room.awaited for room in self._rooms)
+        if free - more < self._reserve:
+            raise NoSpace(
+                f"There is no room for {said(more)} more: the store's disk has {said(free)} left, "
+                f"of which {said(self._reserve)} are kept free (objects.reserve in its settings). "
+                "Delete objects, or make room on the disk."
+            )
+
+    def keep_ballast(self) -> None:
+        """Take the ballast's room on the disk, where there is some."""
+        if self._ballast.exists():
+            return
+        descriptor = os.open(self._ballast, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(descriptor, 0, _BALLAST)
+        except OSError:
+            self._ballast.unlink()
+        finally:
+            os.close(descriptor)
+
+    def drop_ballast(self) -> bool:
+        """Give up the ballast; tell whether there was any."""
+        try:
+            self._ballast.unlink()
+        except FileNotFoundError:
+            return False
+        return True
+
+
+class Room:
+    """What one writer has been granted."""
+
+    def __init__(self, space: Space, *, counted: bool) -> None:
+        self._space = space
+        self.counted = counted
+        self.granted = 0
+        """Bytes."""
+        self._come = 0
+
+    @property
+    def awaited(self) -> int:
+        """Bytes that were granted and have not come yet, so the disk does not show them."""
+        return max(0, self.granted - self._come)
+
+    def widen(self, total: int) -> None:
+        """Have room for ``total`` bytes; raise ``NoSpace`` when there is none."""
+        if total > self.granted:
+            self._space.check(total - self.granted, counted=self.counted)
+            self.granted = total
+
+    def come(self, total: int) -> None:
+        """Note that so many bytes have come; raise ``NoSpace`` when they find no room."""
+        self._come = total
+        self.widen(total)
+
+
+def said(size: int) -> str:
+    """Return bytes as people read them."""
+    value, units = float(max(0, size)), ["bytes", "KiB", "MiB", "GiB", "TiB"]
+    while value >= 1024 and len(units) > 1:
+        value /= 1024
+        del units[0]
+    return f"{value:.4g} {units[0]}"

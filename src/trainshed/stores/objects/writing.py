@@ -1,0 +1,178 @@
+"""One new file of the store, from its first byte to its final name.
+
+Hashing and writing go on side by side, each in order: MD5 keeps one core busy, and neither the
+disk nor the sender should wait for it longer than they must.
+"""
+
+import asyncio
+import contextlib
+import errno
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Collection, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+from trainshed.domain import digests
+from trainshed.stores.flushing import flush_folder
+from trainshed.stores.objects.info import Staged
+
+_COPY: Final = 64 * 1024 * 1024
+"""Bytes per kernel copy call; keeps a cancelled copy from running on for long."""
+_NO_KERNEL_COPY: Final = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
+_MAKING: Final = threading.Lock()
+
+
+class Lane:
+    """Work on one file, done piece after piece on threads of a pool."""
+
+    def __init__(self, pool: ThreadPoolExecutor, work: Callable[[bytearray], None]) -> None:
+        self._pool = pool
+        self._work = work
+        self._lock = threading.Lock()
+        self._waiting: deque[tuple[bytearray, Future[None]]] = deque()
+        self._busy = False
+
+    def put(self, data: bytearray) -> "asyncio.Future[None]":
+        """Hand over a piece; the result tells when it is done, or why it could not be."""
+        done: Future[None] = Future()
+        with self._lock:
+            self._waiting.append((data, done))
+            idle, self._busy = not self._busy, True
+        if idle:
+            self._pool.submit(self._drain)
+        return asyncio.wrap_future(done)
+
+    def _drain(self) -> None:
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    self._busy = False
+                    return
+                data, done = self._waiting.popleft()
+            if not done.set_running_or_notify_cancel():
+                continue
+            try:
+                self._work(data)
+            except OSError as error:
+                done.set_exception(error)
+            else:
+                done.set_result(None)
+
+
+class Writing:
+    """A new file. All methods but ``put`` run on threads."""
+
+    def __init__(
+        self,
+        temporary: Path,
+        final: Path,
+        pool: ThreadPoolExecutor,
+        algorithms: Collection[str] = (),
+    ) -> None:
+        """Write ``temporary``, which becomes ``final``; compute these digests, beside MD5."""
+        self.file = final.name
+        self._temporary = temporary
+        self._final = final
+        self._lock = threading.Lock()
+        self._abandoned = False
+        self._descriptor = -1
+        self._size = 0
+        self._md5: digests.Digest | None = digests.begin("MD5")
+        self._digests = {
+            algorithm: digests.begin(algorithm) for algorithm in algorithms if algorithm != "MD5"
+        }
+        self._lanes = (Lane(pool, self._hash), Lane(pool, self._write))
+
+    def put(self, data: bytearray) -> "tuple[asyncio.Future[None], ...]":
+        """Hand over the next bytes; they are taken care of when all of the results are there."""
+        return tuple(lane.put(data) for lane in self._lanes)
+
+    def append(self, source: Path) -> None:
+        """Write all bytes of another file, copied by the kernel where it can; there is no MD5."""
+        with self._lock:
+            self._md5 = None
+            descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                while copied := self._copy(descriptor):
+                    self._size += copied
+            finally:
+                os.close(descriptor)
+
+    def finish(self, data: bytes | bytearray) -> Staged:
+        """Write the last bytes, and give the file its name once all of it is on disk."""
+        self._hash(data)
+        self._write(data)
+        with self._lock:
+            os.fsync(self._target())
+            self._close()
+            _move(self._temporary, self._final)
+        found = {algorithm: running.digest() for algorithm, running in self._digests.items()}
+        if self._md5 is not None:
+            found["MD5"] = self._md5.digest()
+        return Staged(file=self.file, size=self._size, digests=found)
+
+    def abandon(self) -> None:
+        """Remove the file, however far it came; whatever still runs ends soon, for nothing."""
+        self._abandoned = True
+        with self._lock:
+            self._close()
+            unlink([self._temporary, self._final])
+
+    def _hash(self, data: bytes | bytearray) -> None:
+        if self._md5 is not None and not self._abandoned:
+            self._md5.update(data)
+
+    def _write(self, data: bytes | bytearray) -> None:
+        with self._lock:
+            descriptor = self._target()
+            for running in self._digests.values():
+                running.update(data)
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+            self._size += len(data)
+
+    def _target(self) -> int:
+        if self._abandoned:
+            raise OSError(errno.ECANCELED, "its writer has gone")
+        if self._descriptor < 0:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            self._descriptor = os.open(self._temporary, flags, 0o600)
+        return self._descriptor
+
+    def _copy(self, source: int) -> int:
+        target = self._target()
+        try:
+            return os.copy_file_range(source, target, _COPY)
+        except OSError as error:
+            if error.errno not in _NO_KERNEL_COPY:
+                raise
+        return os.sendfile(target, source, None, _COPY)
+
+    def _close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def unlink(paths: Iterable[Path]) -> int:
+    """Remove files; return how many were there."""
+    removed = 0
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
+            removed += 1
+    return removed
+
+
+def _move(temporary: Path, final: Path) -> None:
+    folder = final.parent
+    with _MAKING:  # nobody relies on a folder before its own name is on disk
+        if not folder.is_dir():
+            folder.mkdir()
+            flush_folder(folder.parent)
+    temporary.rename(final)
+    flush_folder(folder)
