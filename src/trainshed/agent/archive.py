@@ -33,6 +33,7 @@ _GZIP_FORMAT: Final = 31
 _CHUNK: Final = 1 << 20
 _DIRECT: Final = 64 * 1024
 """Pieces of at least this size are passed on without being gathered."""
+_ZEROS: Final = memoryview(bytes(_CHUNK))
 _BLOCK: Final = tarfile.BLOCKSIZE
 _FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -187,10 +188,10 @@ def _add(name: str, piece: Piece, out: "_Gathered", buffer: memoryview, complain
             )
         elif piece.size is None and os.fstat(file.fileno()).st_size > size:
             complain(f"{shown(name)} grew while it was packed: its first {size} bytes are kept")
-    zeros = b"\0" * _CHUNK
-    for start in range(0, left, _CHUNK):
-        out.write(zeros[: min(left - start, _CHUNK)])
-    out.write(zeros[: -size % _BLOCK])
+    while left > 0:
+        out.write(_ZEROS[: min(left, _CHUNK)])
+        left -= _CHUNK
+    out.write(_ZEROS[: -size % _BLOCK])
 
 
 def _opened(piece: Piece) -> io.FileIO:
