@@ -3,8 +3,8 @@
 <node folder>               be the agent of a node
 --wait [docker]             be a warm spare: everything is loaded, and the folder is read from
                             one line of standard input; end of input ends it
---clean <node folder>       remove what a dead agent left in a container engine; exit code 0
-                            when nothing is left
+--clean <node folder>       unmount what a dead agent left mounted, and remove what it left in a
+                            container engine; exit code 0 when nothing is left
 --prepare docker [engine]   have an engine ready, and print what it has as a line of JSON
 --feed <node folder> <lock> <socket>
                             feed a node's channels; the agent starts this, with two descriptors
@@ -133,8 +133,15 @@ def _process() -> Runtime:
 
 
 def _clean(folder: Path) -> int:
+    from trainshed.agent.feeding import mounting  # noqa: PLC0415
     from trainshed.agent.runtimes.docker import cleaning  # noqa: PLC0415
 
+    try:
+        # First: who looks for files to give back must not look into a view without a process.
+        mounting.unmount_below(folder)
+    except OSError as error:
+        sys.stderr.write(f"{folder}: {error}\n")
+        return 1
     return cleaning.main(folder)
 
 

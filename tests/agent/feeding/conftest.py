@@ -8,6 +8,7 @@ import pytest
 from tests.agent.conftest import Agent
 from tests.agent.test_inputs import channel
 
+from trainshed.agent.feeding import mounting
 from trainshed.drivers.local.left_over import end_left_over
 
 MakeAgent = Callable[..., Agent]
@@ -37,6 +38,7 @@ def agent(agent: MakeAgent) -> Iterator[MakeAgent]:
         if each.process is not None and each.process.poll() is None:
             each.kill()
         end_left_over(each.folder)
+        mounting.unmount_below(each.folder)
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ def test_nothing_is_left_of_a_view_when_its_job_is_over(agent: MakeAgent, data: 
     node.start().wait()
     assert mounting.mounted_below(node.folder) == []
     assert working_for(node) == []
-    assert os.listdir(node.folder / "ml/input/data/train") == []
+    assert list((node.folder / "ml/input/data/train").iterdir()) == []
     assert not list(node.folder.glob("fastfile-*"))
 
 
@@ -121,8 +121,10 @@ def test_a_manifest_is_refused(agent: MakeAgent, data: Path) -> None:
     node.start().wait()
     assert node.ended() == (
         "failed",
-        "ClientError: FastFile takes the S3DataType S3Prefix only, not ManifestFile; use File or "
-        "Pipe",
+        (
+            "ClientError: FastFile takes the S3DataType S3Prefix only, not ManifestFile; use File "
+            "or Pipe"
+        ),
     )
 
 

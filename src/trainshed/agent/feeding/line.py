@@ -13,7 +13,7 @@ import time
 from typing import Final
 
 from trainshed.agent.ending import Ending
-from trainshed.agent.feeding import place
+from trainshed.agent.feeding import mounting, place
 from trainshed.agent.feeding.place import Talk
 from trainshed.agent.node import Node, NodeOver
 from trainshed.domain.facts import Kind, Outcome
@@ -82,8 +82,16 @@ class Line:
             # sees by itself that the node is over.
             if over and not lived:
                 self._hang_up()
+                self._unmount()
                 raise NodeOver(Outcome.LOST, self._died())
         self._hang_up()
+        if self._ending.over:
+            self._unmount()
+
+    def _unmount(self) -> None:
+        """Take away views that have lost their process; whoever removes the node tries again."""
+        with contextlib.suppress(OSError):
+            mounting.unmount_below(self._node.folder)
 
     def _locked(self) -> int | None:
         """Return the lock; None when a process lives that has it, and we are connected to that."""

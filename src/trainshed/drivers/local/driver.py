@@ -26,7 +26,7 @@ from typing import Final
 from trainshed.domain.errors import DriverError, NodeGone
 from trainshed.domain.plan import NodePlan
 from trainshed.drivers.base import Capabilities, Handle
-from trainshed.drivers.local.left_over import end_left_over
+from trainshed.drivers.local.left_over import end_left_over, has_mounts
 from trainshed.drivers.local.spare import Child, Spare
 
 _KILL_SECONDS: Final = 10.0
@@ -127,7 +127,7 @@ class LocalDriver:
         except TimeoutError as error:
             raise DriverError(f"the agent of {folder} does not die of SIGKILL") from error
         await asyncio.to_thread(end_left_over, folder)
-        if (folder / "to-clean").exists():
+        if (folder / "to-clean").exists() or await asyncio.to_thread(has_mounts, folder):
             await self._clean(folder)
         left: OSError | None = None
         for _ in range(_DELETIONS):
@@ -138,7 +138,10 @@ class LocalDriver:
         raise DriverError(f"cannot delete {folder}: {left}; delete it by hand") from left
 
     async def _clean(self, folder: Path) -> None:
-        """Have what is left in a container engine removed; only the agent's code knows engines."""
+        """Have removed what is left in a container engine, and unmounted what is left mounted.
+
+        Only the agent's code knows how.
+        """
         cleaning = await asyncio.create_subprocess_exec(
             *_AGENT,
             "--clean",
@@ -154,10 +157,10 @@ class LocalDriver:
         except TimeoutError as error:
             cleaning.kill()
             await cleaning.wait()
-            raise DriverError(f"the container of {folder} is not removed in time") from error
+            raise DriverError(f"what {folder} left is not removed in time") from error
         if cleaning.returncode:
             why = said.decode(errors="replace").strip()
-            raise DriverError(f"the container of {folder} cannot be removed: {why}")
+            raise DriverError(f"what {folder} left cannot be removed: {why}")
 
     def get_ready(self) -> None:
         """Have an agent ready for the next launch."""

@@ -1,4 +1,4 @@
-"""Ends what a node left running although its agent is gone.
+"""Finds and ends what a node left although its agent is gone.
 
 A container dies with its agent, except in the moment while bubblewrap sets it up: a process that
 was cloned before it could ask to die with its parent waits for that parent for ever. Everything a
@@ -33,6 +33,15 @@ def end_left_over(folder: Path) -> list[int]:
                 finally:
                     os.close(process)
     return ended
+
+
+def has_mounts(folder: Path) -> bool:
+    """Tell whether something is mounted at or below a folder."""
+    path = str(folder.resolve())
+    for code in (0o134, 0o40, 0o11, 0o12):  # as the kernel writes them there; the first is "\\"
+        path = path.replace(chr(code), f"\\{code:03o}")
+    table = (_PROC / "self/mountinfo").read_text(errors="surrogateescape")
+    return f" {path}/" in table or f" {path} " in table
 
 
 def _carries(process: Path, mark: bytes) -> bool:

@@ -39,7 +39,9 @@ def take_back(engine: Engine, folder: Path, labels: dict[str, str]) -> None:
     machine = look(engine)
     mounts = [{"Type": "bind", "Source": each, "Target": each, "ReadOnly": True}
               for each in _PROGRAMS if Path(each).exists()]  # fmt: skip
-    mounts.append({"Type": "bind", "Source": str(folder), "Target": "/node", "ReadOnly": False})
+    # Without what is mounted below it: a view can't be given to anybody.
+    mounts.append({"Type": "bind", "Source": str(folder), "Target": "/node", "ReadOnly": False,
+                   "BindOptions": {"NonRecursive": True}})  # fmt: skip
     body = {
         "Image": _EMPTY,
         "User": "0:0",
@@ -66,6 +68,7 @@ def _is_ours(folder: Path) -> bool:
     """Tell whether the agent's user owns everything below a folder."""
     own = os.geteuid()
     for parent, folders, files in os.walk(folder):
+        folders[:] = [each for each in folders if not os.path.ismount(Path(parent, each))]
         for name in (*folders, *files):
             if os.lstat(Path(parent, name)).st_uid != own:
                 return False
