@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import typer
 
+from trainshed.client.order import CHANNEL_OPTIONS
 from trainshed.domain import sizes
 
 DEFAULT_CHANNEL: Final = "training"
@@ -106,8 +107,18 @@ def data(texts: Iterable[str]) -> dict[str, str]:
     Raises:
         typer.BadParameter: a channel may not be called so, or two are called the same.
     """
-    found: dict[str, str] = {}
-    for text in texts:
+    return {name: place for name, (place, _) in channels(texts).items()}
+
+
+def channels(texts: Iterable[str]) -> dict[str, tuple[str, dict[str, str]]]:
+    """Return ``name=PATH_OR_URI[:option=value,…]`` texts as channel to (place, options).
+
+    Raises:
+        typer.BadParameter: as for ``data``, or an option is none of ``CHANNEL_OPTIONS``.
+    """
+    found: dict[str, tuple[str, dict[str, str]]] = {}
+    for whole in texts:
+        text, options = (whole, {}) if Path(whole).exists() else _options(whole)
         name, sign, place = text.partition("=")
         if not sign or "/" in name or Path(text).exists():
             name, place = DEFAULT_CHANNEL, text
@@ -115,8 +126,37 @@ def data(texts: Iterable[str]) -> dict[str, str]:
             raise typer.BadParameter(f"{text!r} is not data like train=./data")
         if name in found:
             raise typer.BadParameter(f"the channel {name!r} is given twice")
-        found[name] = place
+        found[name] = place, options
     return found
+
+
+def one_of(text: str, values: Sequence[str], what: str) -> str:
+    """Return the one of ``values`` that was meant, whatever its case.
+
+    Raises:
+        typer.BadParameter: it is none of them.
+    """
+    for known in values:
+        if known.lower() == text.lower():
+            return known
+    raise typer.BadParameter(f"{what} {text!r} is none of {', '.join(values)}")
+
+
+def _options(text: str) -> tuple[str, dict[str, str]]:
+    """Return a channel without its options, and those."""
+    place, _, behind = text.rpartition(":")
+    if not place or not re.match(r"[a-z]+=", behind) or "/" in behind:
+        return text, {}  # the colon is one of the path's or the address's own
+    found = pairs(behind.split(","), "an option like mode=Pipe")
+    for option, given in found.items():
+        if option not in CHANNEL_OPTIONS:
+            known = ", ".join(CHANNEL_OPTIONS)
+            raise typer.BadParameter(f"{text!r}: no option is called {option!r}, only {known}")
+        if CHANNEL_OPTIONS[option]:
+            found[option] = one_of(given, CHANNEL_OPTIONS[option], f"{option} of {place}:")
+    if "shuffle" in found and not re.fullmatch(r"[0-9]{1,18}", found["shuffle"]):
+        raise typer.BadParameter(f"shuffle of {place}: {found['shuffle']!r} is no whole number")
+    return place, found
 
 
 def metrics(texts: Iterable[str]) -> dict[str, str]:

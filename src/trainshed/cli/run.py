@@ -18,6 +18,7 @@ from trainshed.client import upload
 from trainshed.client.api import Api
 from trainshed.client.errors import ClientError
 from trainshed.client.order import (
+    CHANNEL_OPTIONS,
     DEFAULT_IMAGE,
     DEFAULT_INSTANCE,
     Order,
@@ -63,10 +64,19 @@ class RunOptions:
         list[str] | None,
         typer.Option(
             "--data",
-            metavar="[NAME=]PATH_OR_URI",
+            metavar="[NAME=]PLACE[:OPTIONS]",
             help="A channel of data [NAME: training]; repeat.",
         ),
     ] = None
+    input_mode: Annotated[
+        str, typer.Option("--input-mode", metavar="MODE", help="File, FastFile or Pipe.")
+    ] = "File"
+    checkpoints: Annotated[
+        str,
+        typer.Option(
+            "--checkpoints", metavar="s3://…", help="Where /opt/ml/checkpoints is kept, and from."
+        ),
+    ] = ""
     hp: Annotated[
         list[str] | None, typer.Option("--hp", metavar="K=V", help="A hyperparameter; repeat.")
     ] = None
@@ -124,6 +134,10 @@ def run(options: RunOptions) -> None:
     uploaded, and the job is watched until it is over: exit code 0 completed, 3 failed, 4 stopped,
     5 time limit. Ctrl-C leaves the job running; a second one within 2 s stops it.
 
+    PLACE is a file or folder of this machine, or an address: s3://, gs://, az://, file://. OPTIONS
+    say how a channel comes: train=s3://b/p/:mode=Pipe,distribution=ShardedByS3Key. There are mode,
+    distribution, type, compression, wrapper, shuffle (a seed) and attributes (a+b).
+
     Without a script the image runs as "docker run IMAGE train", with --entrypoint and ARGS as
     "docker run --entrypoint PROGRAM IMAGE ARGS".
     """
@@ -147,6 +161,7 @@ def run(options: RunOptions) -> None:
 
 def _order(options: RunOptions) -> Order:
     script, words = _program(options)
+    channels = parsing.channels(options.data or ())
     hyperparameters = (
         parsing.hyperparameters(options.hp or (), words)
         if script is not None
@@ -160,7 +175,10 @@ def _order(options: RunOptions) -> Order:
         arguments=() if script is not None else tuple(words),
         shm=parsing.size(options.shm) if options.shm else "",
         leave_out=(session.folder(options.data_dir),),
-        data=parsing.data(options.data or ()),
+        data={name: place for name, (place, _) in channels.items()},
+        channel_options={name: said for name, (_, said) in channels.items() if said},
+        input_mode=parsing.one_of(options.input_mode, CHANNEL_OPTIONS["mode"], "--input-mode"),
+        checkpoints=options.checkpoints,
         hyperparameters=hyperparameters,
         environment=parsing.pairs(options.env or (), "a variable like KEY=value"),
         metrics=parsing.metrics(options.metric or ()),

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from trainshed.client import fetch, members, objects
 from trainshed.client.api import Api
-from trainshed.client.download import Download, bring, read
+from trainshed.client.download import Download, bring, read, unwritable
 from trainshed.client.errors import ApiError, ClientError
 
 GROUPS: Final = ("model", "output", "checkpoints")
@@ -108,7 +108,10 @@ def bring_files(
         wanted.setdefault(name, []).append(rest)
     if not wanted:
         raise fetch.no_model(job)
-    into.mkdir(parents=True, exist_ok=True)
+    try:
+        into.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(into, error) from error
     found: list[Path] = []
     for name, rests in wanted.items():
         uri = _uri(job, name)

@@ -353,14 +353,14 @@ class _Ranges:
             raise unwritable(one.target, error) from error
 
 
-def read(response: HTTPResponse) -> bytes:
-    """Return the next bytes of an answer, b"" at its end.
+def read(response: HTTPResponse, most: int = CHUNK) -> bytes:
+    """Return the next bytes of an answer, ``most`` at the most, b"" at its end.
 
     Raises:
         ServerUnreachable: the connection broke.
     """
     try:
-        return response.read(CHUNK)
+        return response.read(most)
     except (HTTPException, OSError) as error:
         raise ServerUnreachable(f"the connection broke: {error}") from error
 

@@ -4,6 +4,7 @@ A gzip-compressed tar has no table of contents, so all before a file has to be r
 none of it is kept.
 """
 
+import io
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -69,9 +70,9 @@ def _each(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
 @contextmanager
 def _opened(api: Api, uri: str) -> Iterator[tarfile.TarFile]:
     with objects.opened(api, *objects.split_uri(uri)) as response:
-        raw = _Raw(response)
+        raw = io.BufferedReader(_Raw(response), CHUNK)
         try:
-            packed = raw.peek(2) == _GZIP
+            packed = raw.peek(2)[:2] == _GZIP
             plain = cast(Any, igzip.IGzipFile)(fileobj=raw) if packed else raw
             with tarfile.open(fileobj=cast(BinaryIO, _Forward(plain)), mode="r:") as tar:
                 yield tar
@@ -81,31 +82,27 @@ def _opened(api: Api, uri: str) -> Iterator[tarfile.TarFile]:
             ) from error
 
 
-class _Raw:
+class _Raw(io.RawIOBase):
     """An answer as a file that can be read, once."""
 
     def __init__(self, response: HTTPResponse) -> None:
         self._response = response
-        self._ahead = b""
 
-    def peek(self, size: int) -> bytes:
-        """Return the next bytes without taking them."""
-        while len(self._ahead) < size and (more := read(self._response)):
-            self._ahead += more
-        return self._ahead[:size]
+    def readable(self) -> bool:
+        """Tell that it can be read."""
+        return True
 
-    def read(self, size: int = CHUNK) -> bytes:
-        """Return up to ``size`` bytes, b"" at the end."""
-        if not self._ahead:
-            self._ahead = read(self._response)
-        taken, self._ahead = self._ahead[:size], self._ahead[size:]
-        return taken
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - any writable buffer
+        """Fill ``buffer`` as far as bytes are there; 0 at the end."""
+        piece = read(self._response, len(buffer))
+        buffer[: len(piece)] = piece
+        return len(piece)
 
 
 class _Forward:
     """A stream that can be sought forward only, and is never asked for much at once."""
 
-    def __init__(self, stream: _Raw | igzip.IGzipFile) -> None:
+    def __init__(self, stream: io.BufferedIOBase) -> None:
         self._stream = stream
         self._at = 0
 

@@ -29,9 +29,28 @@ DEFAULT_MAX_TIME: Final = timedelta(days=1)
 NAME_LIMIT: Final = 63
 """Characters of a job's name, from the service model."""
 
+CHANNEL_OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
+    "mode": ("File", "FastFile", "Pipe"),
+    "distribution": ("FullyReplicated", "ShardedByS3Key"),
+    "type": ("S3Prefix", "ManifestFile", "AugmentedManifestFile"),
+    "compression": ("None", "Gzip"),
+    "wrapper": ("None", "RecordIO"),
+    "shuffle": (),
+    "attributes": (),
+}
+"""What can be said of a channel, and the values it takes: the API's own. A seed for ``shuffle``,
+names joined by ``+`` for ``attributes``."""
+
 _NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
-_REMOTE: Final = ("s3://", "file://")
+_REMOTE: Final = ("s3://", "gs://", "az://", "file://")
 """Addresses the server reads by itself."""
+
+
+_MEMBERS: Final = {
+    "mode": "InputMode",
+    "compression": "CompressionType",
+    "wrapper": "RecordWrapperType",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +65,14 @@ class Order:
     leave_out: tuple[Path, ...] = ()
     """What in that folder does not go along, such as the server's own folder with its keys."""
     data: Mapping[str, str] = field(default_factory=dict)
-    """Channel name to a path on this machine, or an ``s3://`` or ``file://`` address."""
+    """Channel name to a path on this machine, or an ``s3://``, ``gs://``, ``az://`` or ``file://``
+    address."""
+    channel_options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Channel name to what ``CHANNEL_OPTIONS`` names."""
+    input_mode: str = "File"
+    """``TrainingInputMode``: of channels that name no mode themselves."""
+    checkpoints: str = ""
+    """``CheckpointConfig.S3Uri``; "" for a job that keeps none."""
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     """Values that JSON can hold; without a script texts go as they are."""
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -116,9 +142,15 @@ class Order:
         }
         if self.data:
             request["InputDataConfig"] = [
-                _channel(name, place if place.startswith(_REMOTE) else f"{base}/input/{name}/")
+                _channel(
+                    name,
+                    place if place.startswith(_REMOTE) else f"{base}/input/{name}/",
+                    self.channel_options.get(name, {}),
+                )
                 for name, place in self.data.items()
             ]
+        if self.checkpoints:
+            request["CheckpointConfig"] = {"S3Uri": self.checkpoints}
         if self.environment:
             request["Environment"] = dict(self.environment)
         asked = {BACKEND_TAG: self.backend, SHM_TAG: self.shm}
@@ -127,7 +159,7 @@ class Order:
         return request
 
     def _algorithm(self) -> dict[str, Any]:
-        found: dict[str, Any] = {"TrainingImage": self.image, "TrainingInputMode": "File"}
+        found: dict[str, Any] = {"TrainingImage": self.image, "TrainingInputMode": self.input_mode}
         if self.entrypoint:
             found["ContainerEntrypoint"] = list(self.entrypoint)
         if self.arguments:
@@ -215,10 +247,18 @@ def check_name(name: str) -> str:
     return name
 
 
-def _channel(name: str, uri: str) -> dict[str, Any]:
-    source = {
-        "S3DataType": "S3Prefix",
+def _channel(name: str, uri: str, options: Mapping[str, str]) -> dict[str, Any]:
+    source: dict[str, Any] = {
+        "S3DataType": options.get("type", "S3Prefix"),
         "S3Uri": uri,
-        "S3DataDistributionType": "FullyReplicated",
+        "S3DataDistributionType": options.get("distribution", "FullyReplicated"),
     }
-    return {"ChannelName": name, "DataSource": {"S3DataSource": source}}
+    if "attributes" in options:
+        source["AttributeNames"] = options["attributes"].split("+")
+    channel: dict[str, Any] = {"ChannelName": name, "DataSource": {"S3DataSource": source}}
+    for option, member in _MEMBERS.items():
+        if option in options:
+            channel[member] = options[option]
+    if "shuffle" in options:
+        channel["ShuffleConfig"] = {"Seed": int(options["shuffle"])}
+    return channel
