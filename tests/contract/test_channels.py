@@ -226,15 +226,6 @@ REFUSED = {
         ),
         f"ClientError: Data download failed:the manifest s3://{BUCKET}/lists/broken.manifest",
     ),
-    "pipe": (
-        Job(
-            name="channel-pipe",
-            main=LOOK,
-            objects={"piped/a": A},
-            channels=[channel("train", "piped/", InputMode="Pipe")],
-        ),
-        'ClientError: channel "train" asks for the input mode Pipe',
-    ),
     "file-and-folder": (
         Job(
             name="channel-clash",
@@ -255,7 +246,7 @@ def test_a_channel_that_cannot_be_brought_fails_the_job_with_its_reason(
     assert place.run(job).reason.startswith(reason)
 
 
-@pytest.mark.parametrize("name", ["double-slash", "pipe"])
+@pytest.mark.parametrize("name", ["double-slash"])
 def test_a_channel_that_cannot_be_brought_ends_the_job_before_its_program(
     place: Place, name: str
 ) -> None:
