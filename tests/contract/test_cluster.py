@@ -3,7 +3,6 @@
 import pytest
 from tests.contract.job import Job
 from tests.contract.place import Place
-from tests.contract.test_tree import TREE
 
 PEERS = """
 import probe, socket, threading
@@ -159,8 +158,3 @@ def test_what_the_others_save_is_kept(place: Place, host: str) -> None:
 def test_shared_memory_is_larger_than_an_engines_64_mb(place: Place) -> None:
     # PyTorch's data loaders fail in less.
     assert place.run(SINGLE).look["shm_bytes"] > 64 << 20
-
-
-def test_checkpoints_are_not_kept_and_the_log_says_so(place: Place) -> None:
-    lines = place.run(TREE).lines["algo-1"]
-    assert any("CheckpointConfig is not offered here yet" in line for line in lines)

@@ -169,6 +169,20 @@ class TrainingJob:
             return sum(int(group["InstanceCount"]) for group in groups)
         return int(resources.get("InstanceCount", 1))
 
+    def noted(self, secondary: SecondaryStatus, message: str, *, at: datetime) -> "TrainingJob":
+        """Return this job with another message on its last transition to ``secondary``.
+
+        A job that has never been there stays as it is.
+        """
+        entries = list(self.transitions)
+        last = next(
+            (n for n in reversed(range(len(entries))) if entries[n].status is secondary), -1
+        )
+        if last < 0 or entries[last].message == message:
+            return self
+        entries[last] = replace(entries[last], message=message)
+        return replace(self, transitions=tuple(entries), modified=max(at, self.modified))
+
     def moved_to(
         self, secondary: SecondaryStatus, *, at: datetime, message: str | None = None
     ) -> "TrainingJob":

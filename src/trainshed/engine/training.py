@@ -20,6 +20,7 @@ from trainshed.domain.training import (
     SecondaryStatus,
     TrainingJob,
 )
+from trainshed.engine import checkpoints
 from trainshed.engine.scheduling import Admission
 
 _S = SecondaryStatus
@@ -135,6 +136,9 @@ def _follow(job: TrainingJob, nodes: tuple[str, ...], seen: Seen) -> TrainingJob
         job = job.moved_to(_S.DOWNLOADING, at=job.modified, message=what)
     if firsts[Kind.TRAINING]:
         job = _advanced(job, _S.TRAINING, min(firsts[Kind.TRAINING]), seen.now)
+        told = checkpoints.message(seen.facts)
+        if told:
+            job = job.noted(_S.TRAINING, f"{MESSAGES[_S.TRAINING]} {told}", at=seen.now)
     if _stopped_by_limit(seen):
         job = _advanced(job, _S.STOPPING, min(firsts[Kind.STOPPING]), seen.now)
     # The job uploads once no node computes any more.

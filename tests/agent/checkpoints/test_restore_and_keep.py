@@ -1,6 +1,7 @@
 """A node's checkpoints, by real agents on a folder that stands for the store."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,34 @@ def test_what_was_kept_is_brought_back_with_its_times(agent: MakeAgent, tmp_path
     assert sorted(lines[1:3]) == ["./b/x", "./y"]
     assert lines[3:] == ["new", "1000000000"]
     assert kept(tmp_path) == {"b/x": "new\n", "z": "5\n"}
+
+
+def test_what_is_not_what_was_kept_is_refused(agent: MakeAgent, tmp_path: Path) -> None:
+    agent("echo weights >/opt/ml/checkpoints/w", request=config(tmp_path)).start().wait()
+    held = tmp_path / "kept/w"
+    status = held.stat()
+    held.write_text("wEights\n")
+    os.utime(held, ns=(status.st_atime_ns, status.st_mtime_ns))
+    node = agent("echo ran", request=config(tmp_path), node_id="job-2.1.algo-1").start()
+    node.wait()
+    outcome, reason = node.ended()
+    assert outcome == "failed"
+    assert f"file://{held} is damaged: its SHA-256 is " in reason
+    held.write_text("mine\n")
+    node = agent("cat /opt/ml/checkpoints/w", request=config(tmp_path), node_id="job-3.1.algo-1")
+    node.start().wait()
+    assert node.lines()[-1] == "mine"
+
+
+def test_an_agent_that_died_over_it_starts_over(agent: MakeAgent, tmp_path: Path) -> None:
+    node = agent("ls /opt/ml/checkpoints", request=config(tmp_path))
+    half = node.folder / "ml/checkpoints/half"
+    half.mkdir(parents=True)
+    (half / "x").write_text("of an agent before")
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept/whole").write_text("1")
+    node.start().wait()
+    assert node.lines()[-1] == "whole"
 
 
 @pytest.mark.parametrize("end", ["exit 3", "sh -c 'kill -9 $$'; exit $?"])

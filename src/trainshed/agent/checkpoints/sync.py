@@ -111,10 +111,12 @@ class Sync:
         whose: Whose,
         say: Callable[[str], None],
         behind: bool = False,
+        settle_s: float = SETTLE_S,
     ) -> None:
         """Keep ``root``, which the container sees as ``seen_as``, at ``place``.
 
-        ``behind`` when a former agent may have stored files and not written the manifest.
+        ``behind`` when a former agent may have stored files and not written the manifest;
+        ``settle_s`` is how long the container must go on after a file was seen closed.
         """
         self._root = root
         self._seen_as = seen_as
@@ -124,6 +126,7 @@ class Sync:
         self._ending = ending
         self._whose = whose
         self._say = say
+        self._settle_s = settle_s
         self._open: dict[str, float] = {}
         """Since when (monotonic) files are seen being written."""
         self._quiet: dict[str, tuple[Signature, float]] = {}
@@ -182,7 +185,7 @@ class Sync:
         before, self._open = self._open, {path: self._open.get(path, now) for path in still_open}
         if not closed:
             return []
-        if self._ending.wait(SETTLE_S):
+        if self._ending.wait(self._settle_s):
             # Whoever had these open may have died over them.
             self._open |= {path: before[path] for path in closed if path in before}
             return []
@@ -278,7 +281,7 @@ class Sync:
             taken[:] = [self._read(path, sink)]
             if trust is Trust.LIVE and taken[0][0] != signature:
                 # Replaced since it was seen closed, perhaps by one who has just died over it.
-                if self._ending.wait(SETTLE_S):
+                if self._ending.wait(self._settle_s):
                     raise Unsettled(path)
             elif trust is Trust.SEEN and not self._kept.was_seen(path, taken[0][0]):
                 raise Unsettled(path)

@@ -12,7 +12,9 @@ from typing import Final
 OWN_PLACES: Final = frozenset({"opt", "proc"})
 
 
-def arguments(*, ml: Path, hosts: Path, host: str, own_pids: bool) -> list[str]:
+def arguments(
+    *, ml: Path, hosts: Path, host: str, own_pids: bool, mounts: Sequence[tuple[Path, str]] = ()
+) -> list[str]:
     """Return bubblewrap's arguments, without the command.
 
     Args:
@@ -20,6 +22,7 @@ def arguments(*, ml: Path, hosts: Path, host: str, own_pids: bool) -> list[str]:
         hosts: the file that becomes ``/etc/hosts``.
         host: the container's host name.
         own_pids: whether it gets a PID namespace and ``/proc`` of its own.
+        mounts: further folders, and where they are found.
     """
     found = ["--die-with-parent", "--unshare-uts", "--hostname", host]
     for entry in _entries("/"):
@@ -37,6 +40,8 @@ def arguments(*, ml: Path, hosts: Path, host: str, own_pids: bool) -> list[str]:
     known = Path("/etc/hosts")
     if known.exists():  # bubblewrap would create it on the host otherwise
         found += ["--bind", str(hosts), str(known.resolve())]
+    for source, target in mounts:
+        found += ["--bind", str(source), target]
     return found
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from trainshed.agent import oom
+from trainshed.agent.checkpoints.mounting import mount_of
 from trainshed.agent.command import command
 from trainshed.agent.node import Node
 from trainshed.agent.runtimes import bubblewrap
@@ -73,7 +74,8 @@ class ProcessRuntime:
             f"paths under /opt/ml are not visible to this job: {self.why}. Its tree is "
             f"{node.seen.base}; SAGEMAKER_BASE_DIR, SM_MODEL_DIR, SM_CHANNEL_* and the like name it"
         )
-        return [text]
+        kept = f"checkpoints are kept of {node.seen.checkpoints}, whatever LocalPath says"
+        return [text, kept] if node.plan.request.get("CheckpointConfig") else [text]
 
     def fetch(self, node: Node) -> None:
         """Do nothing: what runs is an environment of this machine."""
@@ -94,9 +96,13 @@ class ProcessRuntime:
         Raises:
             NodeOver: there is nothing to run.
         """
-        return partial(self._start, command(node, os.environ), node.folder, node.plan)
+        mount = mount_of(node) if self.sees_opt_ml else None
+        mounts = [] if mount is None else [mount]
+        return partial(self._start, command(node, os.environ), node.folder, node.plan, mounts)
 
-    def _start(self, what: Command, folder: Path, plan: NodePlan) -> "ProcessContainer":
+    def _start(
+        self, what: Command, folder: Path, plan: NodePlan, mounts: Sequence[tuple[Path, str]]
+    ) -> "ProcessContainer":
         status, told = os.pipe()
         control, hold = os.pipe()
         keep = [told]
@@ -113,6 +119,7 @@ class ProcessRuntime:
                 hosts=hosts,
                 host=plan.host,
                 own_pids=self.degree is Degree.NAMESPACES,
+                mounts=mounts,
             )
             options += ["--json-status-fd", str(told), "--chdir", what.folder]
             argv += [str(self._program), "--args", str(_listed(options, keep)), "--"]

@@ -79,12 +79,21 @@ class TrainingRecords(Protocol):
         """Take the facts whose turn it is, each number once, in order; return the last one taken.
 
         Facts already taken are passed over; a gap ends the taking before it. ``metrics`` facts
-        update the job's final metrics. Returns None when no job has that id (nothing is kept).
+        update the job's final metrics, and of ``checkpoint`` facts a node's last one alone is kept.
+        Returns None when no job has that id (nothing is kept).
         """
         ...
 
     async def facts(self, job_id: str, attempt: int) -> Mapping[str, tuple[Fact, ...]]:
         """Return what each node of an attempt reported (without metrics), in order, by host."""
+        ...
+
+    async def counts(self) -> Mapping[TrainingJobStatus, int]:
+        """Return how many jobs have each status; none of a status that no job has."""
+        ...
+
+    async def checkpoints(self) -> Sequence[tuple[TrainingJob, str, Fact]]:
+        """Return each open job's last ``checkpoint`` of each node: (job, host, fact)."""
         ...
 
     async def final_metrics(self, job_id: str) -> list[MetricValue]:

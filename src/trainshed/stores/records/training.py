@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from trainshed.domain.facts import Fact, Kind
-from trainshed.domain.training import TrainingJob
+from trainshed.domain.training import TrainingJob, TrainingJobStatus
 from trainshed.stores.records.base import JobQuery, MetricValue
 from trainshed.stores.records.database import Database
 from trainshed.stores.records.tags import DROP_TAGS, PUT_TAG
@@ -40,6 +40,15 @@ _TAKE: Final = (
 _KEEP_FACT: Final = (
     "INSERT INTO facts (job_id, attempt, host, n, at, kind, detail) VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
+_DROP_CHECKPOINTS: Final = (
+    "DELETE FROM facts WHERE job_id = ? AND attempt = ? AND host = ? AND kind = 'checkpoint'"
+)
+_COUNTS: Final = "SELECT status, count(*) FROM training_jobs GROUP BY status"
+_CHECKPOINTS: Final = """
+    SELECT j.body, f.attempt, f.host, f.n, f.at, f.kind, f.detail
+    FROM training_jobs AS j CROSS JOIN facts AS f ON f.job_id = j.id
+    WHERE j.open = 1 AND f.kind = 'checkpoint' ORDER BY j.name, f.host
+"""
 _KEEP_METRIC: Final = (
     "INSERT INTO final_metrics (job_id, name, value, at) VALUES (?, ?, ?, ?) "
     "ON CONFLICT (job_id, name) DO UPDATE SET value = excluded.value, at = excluded.at "
@@ -143,12 +152,15 @@ class SqliteTrainingRecords:
             fresh = list(_next_facts(facts, last[0] if last else 0))
             if not fresh:
                 return row[0], last[0] if last else 0, False
+            checkpoints = [fact.n for fact in fresh if fact.kind is Kind.CHECKPOINT]
+            if checkpoints:
+                connection.execute(_DROP_CHECKPOINTS, (job_id, attempt, host))
             connection.executemany(
                 _KEEP_FACT,
                 [
                     (job_id, attempt, host, f.n, f.at, f.kind.value, _ENCODER.encode(f.detail))
                     for f in fresh
-                    if f.kind is not Kind.METRICS
+                    if f.kind is not Kind.METRICS and f.n not in checkpoints[:-1]
                 ],
             )
             points = [(job_id, *point) for fact in fresh for point in _points(fact)]
@@ -174,6 +186,20 @@ class SqliteTrainingRecords:
             host: tuple(Fact(n, at, Kind(kind), _DETAIL.decode(d)) for _, n, at, kind, d in lines)
             for host, lines in groupby(rows, key=itemgetter(0))
         }
+
+    async def counts(self) -> Mapping[TrainingJobStatus, int]:
+        """Return how many jobs have each status; none of a status that no job has."""
+        return {TrainingJobStatus(status): n for status, n in self._database.read(_COUNTS)}
+
+    async def checkpoints(self) -> list[tuple[TrainingJob, str, Fact]]:
+        """Return each open job's last ``checkpoint`` of each node: (job, host, fact)."""
+        rows = self._database.read(_CHECKPOINTS)
+        found = []
+        for body, attempt, host, n, at, kind, detail in rows:
+            job = _JOB.decode(body)
+            if job.attempt is not None and job.attempt.number == attempt:
+                found.append((job, host, Fact(n, at, Kind(kind), _DETAIL.decode(detail))))
+        return found
 
     async def final_metrics(self, job_id: str) -> list[MetricValue]:
         """Return the last value of each metric, ordered by name."""

@@ -1,0 +1,132 @@
+"""Whatever is killed, and whenever: each checkpoint in the store is one that was whole."""
+
+import hashlib
+import os
+import random
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from tests.agent.conftest import Agent
+
+from trainshed.domain.facts import Kind
+from trainshed.testing.server import Server
+
+MakeAgent = Callable[..., Agent]
+WRITER = Path(__file__).with_name("writer.py")
+AT_ONCE = 6
+LONGEST = 4.5
+"""Seconds after which the last writer is killed."""
+
+
+class Store:
+    """The bucket of a real server."""
+
+    def __init__(self, server: Server) -> None:
+        access_key, secret_key = server.keys
+        self.access = {
+            "endpoint": server.url,
+            "access_key": access_key,
+            "secret_key": secret_key,
+            "region": "us-east-1",
+        }
+        self.client: Any = boto3.client(
+            "s3",
+            endpoint_url=server.url,
+            region_name="us-east-1",
+            aws_access_key_id=access_key,
+            aws_secret_access_key=secret_key,
+        )
+        self.client.create_bucket(Bucket="kept")
+
+    def checkpoints(self, prefix: str) -> dict[str, bytes]:
+        found = {}
+        for each in self.client.list_objects_v2(Bucket="kept", Prefix=prefix).get("Contents", ()):
+            if "/.trainshed/" not in each["Key"]:
+                try:
+                    body = self.client.get_object(Bucket="kept", Key=each["Key"])["Body"].read()
+                except self.client.exceptions.NoSuchKey:
+                    continue
+                found[each["Key"]] = body
+        return found
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    with Server(tmp_path_factory.mktemp("store") / "data") as server:
+        yield Store(server)
+
+
+class Life:
+    """One job that saves, and is killed once at a moment of its own."""
+
+    def __init__(self, agent: MakeAgent, store: Store, folder: Path, seed: int) -> None:
+        self.seed = seed
+        self.store = store
+        self.dice = random.Random(seed)
+        self.notes = folder / f"notes-{seed}"
+        self.agent = agent(
+            node_id=f"job-{seed}.1.algo-1",
+            objects=store.access,
+            entrypoint=(sys.executable, str(WRITER), str(seed), str(self.notes)),
+            request={"CheckpointConfig": {"S3Uri": f"s3://kept/job-{seed}"}},
+        )
+        self.seen: dict[str, str] = {}
+
+    def live(self) -> None:
+        self.agent.start()
+        reports = self.agent.reports
+        reports.wait_for(lambda: self.agent.fact(Kind.TRAINING))
+        end = time.monotonic() + self.dice.uniform(0.2, LONGEST)
+        while (left := end - time.monotonic()) > 0:
+            threading.Event().wait(min(left, 0.3))
+            self.look()
+        if self.dice.random() < 0.5:
+            self.agent.kill()
+            self.look()
+            self.agent.start()
+        else:
+            os.kill(self.writer(), signal.SIGKILL)
+        self.agent.wait()
+        self.look()
+
+    def writer(self) -> int:
+        """Return the process that writes; the agent's bubblewrap shows its arguments as well."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    words = (entry / "cmdline").read_bytes().split(b"\0")
+                except OSError:
+                    continue
+                if str(self.notes).encode() in words and words[0] == sys.executable.encode():
+                    found.append(int(entry.name))
+        return max(found)
+
+    def look(self) -> None:
+        for key, body in self.store.checkpoints(f"job-{self.seed}/").items():
+            self.seen[hashlib.sha256(body).hexdigest()] = f"seed {self.seed}: {key}, {len(body)} B"
+
+    def torn(self) -> list[str]:
+        whole = set(self.notes.read_text().split())
+        return [what for digest, what in self.seen.items() if digest not in whole]
+
+
+def test_no_checkpoint_in_the_store_is_ever_torn(
+    agent: MakeAgent, store: Store, tmp_path: Path
+) -> None:
+    first = int(os.environ.get("TRAINSHED_FIRST_SEED", "0"))
+    lives = [Life(agent, store, tmp_path, first + seed) for seed in range(2 * AT_ONCE)]
+    with ThreadPoolExecutor(AT_ONCE) as crew:
+        list(crew.map(Life.live, lives))
+    assert [torn for life in lives for torn in life.torn()] == []
+    # The test sees nothing if nothing is kept.
+    assert sum(bool(life.seen) for life in lives) >= AT_ONCE
+    assert sum(len(life.seen) for life in lives) >= 2 * AT_ONCE
