@@ -5,6 +5,7 @@ Amazon SageMaker developer guide, API reference of S3DataSource; where both are 
 SageMaker Python SDK relies on.
 """
 
+import contextlib
 import importlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -149,13 +150,14 @@ def _of_prefix(prefix: Address, objects: RemoteObjects) -> Iterator[Item]:
 def _of_manifest(manifest: Address, objects: RemoteObjects) -> Iterator[Item]:
     # 18 ms of a JSON parser, which a job without a manifest never pays.
     manifests = importlib.import_module("trainshed.agent.manifests")
-    names = manifests.read(objects.stream(manifest))
-    try:
-        prefix = _prefix_of(manifest, next(names))
-        for name in names:
-            yield _named(manifest, prefix.at(prefix.key + name), name, objects)
-    except manifests.BadManifest as error:
-        raise BadInput(f"{_PREFIX}the manifest {manifest} {error}") from error
+    with contextlib.closing(objects.stream(manifest)) as pieces:
+        names = manifests.read(pieces)
+        try:
+            prefix = _prefix_of(manifest, next(names))
+            for name in names:
+                yield _named(manifest, prefix.at(prefix.key + name), name, objects)
+        except manifests.BadManifest as error:
+            raise BadInput(f"{_PREFIX}the manifest {manifest} {error}") from error
 
 
 def _prefix_of(manifest: Address, text: str) -> Address:

@@ -8,7 +8,9 @@ from trainshed.agent.staging import space
 from trainshed.agent.staging.cache import RESERVE, Cache, name_of
 from trainshed.domain.plan import NodePlan
 from trainshed.stores.objects.addresses import Address
+from trainshed.stores.objects.remote.access import Access, fitting
 from trainshed.stores.objects.remote.entries import Entry
+from trainshed.stores.objects.remote.nearby import Nearby
 from trainshed.stores.objects.remote.store import RemoteObjects
 
 
@@ -30,6 +32,7 @@ class CachedObjects:
         self._say = say
         self._lock = threading.Lock()
         self._cache: Cache | None = None
+        self._stores: dict[tuple[str, str], str] = {}
         self._wanted = bool(plan.cache) and plan.cache_limit > 0
 
     def fetch(self, address: Address, target: Path, entry: Entry | None) -> Entry | None:
@@ -37,7 +40,7 @@ class CachedObjects:
 
         None where nobody has told, and nobody was asked. Raises as ``RemoteObjects.fetch`` does.
         """
-        store = store_of(self._plan, address)
+        store = self._store(address)
         cache = self._opened() if store else None
         if cache is not None:
             found = entry or self._objects.stat(address)
@@ -65,6 +68,15 @@ class CachedObjects:
         if short > 0 and cache.shares_disk(folder):
             cache.give_way(short)
 
+    def _store(self, address: Address) -> str:
+        """Return ``store_of``, asked once for each bucket: it looks at the disk."""
+        if self._plan.stores:  # whose prefixes may end within a bucket
+            return store_of(self._plan, address)
+        bucket = address.scheme, address.bucket
+        if bucket not in self._stores:
+            self._stores[bucket] = store_of(self._plan, address)
+        return self._stores[bucket]
+
     def _opened(self) -> Cache | None:
         """Return the cache; None when none is wanted, or none can be kept."""
         with self._lock:
@@ -86,11 +98,8 @@ def store_of(plan: NodePlan, address: Address) -> str:
     """
     if address.scheme == "file":
         return ""
-    fitting = [store for store in plan.stores if str(address).startswith(store["prefix"])]
-    if fitting:
-        store = max(fitting, key=lambda one: len(one["prefix"]))
-    elif plan.objects.get("folder"):
+    store = fitting([Access.of(each) for each in plan.stores], address)
+    if store is None and Nearby.of(plan) is not None:
         return ""
-    else:
-        store = plan.objects
-    return f"{address.scheme} {store.get('endpoint', '')} {store.get('region', '')}"
+    store = store or Access.of(plan.objects)
+    return f"{address.scheme} {store.endpoint} {store.region}"

@@ -8,7 +8,7 @@ import importlib
 import math
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -136,10 +136,11 @@ class RemoteObjects:
 
     def stream(
         self, address: Address, *, offset: int = 0, length: int | None = None, etag: str = ""
-    ) -> Iterator[memoryview]:
+    ) -> Generator[memoryview, None, None]:
         """Yield an object's bytes from ``offset``, about a mebibyte at a time.
 
         A stream that breaks is gone on with where it broke, as long as the object is the same.
+        Close one that is not read to its end: it holds a connection.
 
         Args:
             address: which object.
@@ -277,8 +278,7 @@ class RemoteObjects:
             Cancelled: the caller wanted no more.
         """
         if address.scheme == "file":
-            with self._folders.writing(address.key) as file:
-                write(file)
+            self._patience.ask(address, lambda: self._put_file(address, write))
             return
         place: Any = self._place(address)
         if hasattr(place, "upload"):
@@ -287,6 +287,14 @@ class RemoteObjects:
         # Lists and downloads need none of it.
         uploads = importlib.import_module("trainshed.stores.objects.remote.uploads")
         uploads.upload(place, address, write, headers or {}, self._patience)
+
+    def is_elsewhere(self, address: Address) -> bool:
+        """Tell whether an address lies in one of ``stores``."""
+        return fitting(self._stores, address) is not None
+
+    def _put_file(self, address: Address, write: Callable[[Sink], None]) -> None:
+        with self._folders.writing(address.key) as file:
+            write(file)
 
     def exists(self, address: Address) -> bool:
         """Tell whether there is an object."""
@@ -302,6 +310,13 @@ class RemoteObjects:
             self._folders.delete(address.key)
             return
         self._patience.ask(address, lambda: self._place(address).delete(address.key))
+
+    def close(self) -> None:
+        """Close the connections that nobody uses."""
+        with self._lock:
+            open_ones = list(self._connections.values())
+        for connections in open_ones:
+            connections.close()
 
     def _page(self, prefix: Address, after: str) -> tuple[Sequence[Entry], bool]:
         if (near := self._nearby(prefix)) is not None:
