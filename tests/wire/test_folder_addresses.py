@@ -13,7 +13,9 @@ def test_a_folder_passes_where_a_bucket_does(pattern: str) -> None:
     assert matches("s3://bucket/key")
     assert matches("file:///data/train")
     assert not matches("file://data/train")
-    assert not matches("gs://bucket/key")
+    assert matches("gs://bucket/key")
+    assert matches("az://container/key")
+    assert not matches("ftp://host/key")
 
 
 @pytest.mark.parametrize("pattern", [r"https?://([^/]+)/?(.*)", r"[a-z]+", r"x(s3)://(.*)"])

@@ -12,12 +12,14 @@ from trainshed.api.credentials import ContainerCredentials
 from trainshed.api.iam.roles import Roles
 from trainshed.api.keys import Keyring
 from trainshed.api.logs.operations import LogOperations
+from trainshed.api.nearby import NearbyObjects
 from trainshed.api.operations import Operation, offered
 from trainshed.api.reports import Reports
 from trainshed.api.s3 import operations as s3
 from trainshed.api.sagemaker.change import ChangeTraining
 from trainshed.api.sagemaker.create import CreateTraining
 from trainshed.api.sagemaker.data import Data
+from trainshed.api.sagemaker.elsewhere import Elsewhere
 from trainshed.api.sagemaker.read import ReadTraining
 from trainshed.api.sagemaker.search import SearchTraining
 from trainshed.api.sagemaker.tags import ResourceTags
@@ -32,6 +34,8 @@ from trainshed.engine.notifying import Notifier
 from trainshed.engine.planning import Site
 from trainshed.stores.logs.segments import Logs
 from trainshed.stores.objects.embedded import EmbeddedObjects
+from trainshed.stores.objects.remote.store import RemoteObjects
+from trainshed.stores.objects.whereabouts import StoredFiles
 from trainshed.stores.records.changes import InProcessChanges
 from trainshed.stores.records.database import Database
 from trainshed.stores.records.tags import SqliteTags
@@ -61,6 +65,7 @@ class Parts:
     front: Front
     reports: Reports
     credentials: ContainerCredentials
+    nearby: NearbyObjects
     engine: Engine
     notifier: Notifier
     drivers: Mapping[str, Driver]
@@ -164,6 +169,9 @@ def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datet
         credentials=ContainerCredentials(
             records=stores.records, secret=keys.report_secret, clock=clock
         ),
+        nearby=NearbyObjects(
+            files=StoredFiles(database), records=stores.records, secret=keys.report_secret
+        ),
         engine=engine,
         notifier=Notifier(stores.objects.events, settings.notified(), clock, webhooks.post),
         drivers=drivers,
@@ -184,7 +192,7 @@ def operations(
     records, account = stores.records, settings.account
     create = CreateTraining(
         records=records,
-        data=Data(stores.objects, settings.file_roots),
+        data=Data(stores.objects, settings.file_roots, elsewhere(settings)),
         account=account,
         clock=clock,
         new_id=lambda: secrets.token_hex(6),
@@ -201,6 +209,12 @@ def operations(
         Identity(account=account, records=records).operations(),
         Roles(account=account).operations(),
     )
+
+
+def elsewhere(settings: Settings) -> Elsewhere:
+    """Return the stores beside the server's own, to be asked for a moment at most."""
+    stores = [store.access() for store in settings.stores]
+    return Elsewhere(RemoteObjects({}, stores=stores, patience_s=1.0))
 
 
 def write_private(path: Path, text: str) -> None:

@@ -4,8 +4,9 @@ Java matches a constraint against the whole value, and its ``\d`` and ``\w`` are
 differs in spelling is rewritten: classes such as ``\p{L}``, surrogate pairs, a hyphen after a
 class, a repeated anchor, ``\z``.
 
-One constraint is wider here than at the service: where it takes ``s3://…``, ``file:///…`` passes
-too. Which folders a job may use is a setting, so whoever reads the address decides.
+One constraint is wider here than at the service: where it takes ``s3://…``, ``file:///…``,
+``gs://…`` and ``az://…`` pass too. Which folders and stores a job may use is a setting, so whoever
+reads the address decides.
 """
 
 import re
@@ -40,7 +41,8 @@ _PIECES: Final = re.compile(
 )
 _ADDRESSES: Final = re.compile(r"\^?\((?:https\|)?s3\)://")
 """How the patterns begin that admit addresses of objects."""
-_FOLDER: Final = "file:///"
+_OURS: Final = ("file:///", "gs://", "az://")
+"""How addresses begin that are no S3's."""
 _REPEATED: Final = re.compile(r"\((?:\?:)?(\[([^]\\^]+)\]\*\[([^]\\^]+)\])\)(?:\{0,\d+\}|\*)\??")
 
 
@@ -51,14 +53,14 @@ def matcher(pattern: str) -> Callable[[str], bool]:
     is worse than the reverse.
     """
     match: Callable[[str], object] | None = None
-    folders = _ADDRESSES.match(pattern) is not None
+    wider = _ADDRESSES.match(pattern) is not None
 
     def matches(value: str) -> bool:
         nonlocal match
         if match is None:
             compiled = compile_java(pattern)
             match = compiled.fullmatch if compiled is not None else _anything
-        return match(value) is not None or (folders and value.startswith(_FOLDER))
+        return match(value) is not None or (wider and value.startswith(_OURS))
 
     return matches
 

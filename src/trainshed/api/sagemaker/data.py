@@ -3,12 +3,12 @@
 A job that would wait in line only to find its bucket missing is refused at once.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from trainshed.api.sagemaker.rejections import invalid
-from trainshed.domain.errors import ObjectMissing, RequestRejected
+from trainshed.domain.errors import ObjectMissing, RequestRejected, StoreError
 from trainshed.stores.objects.addresses import Address, parse
 
 
@@ -24,12 +24,34 @@ class Objects(Protocol):
         ...
 
 
+class Stores(Protocol):
+    """Object stores beside the server's own."""
+
+    def has(self, address: Address) -> bool:
+        """Tell whether an address lies in one of them."""
+        ...
+
+    async def holds(self, address: Address) -> bool | None:
+        """Tell whether any key begins so; None when the store can't be asked now.
+
+        Raises:
+            StoreError: it refuses to tell.
+        """
+        ...
+
+
 class Data:
     """The places a job may read from and write to."""
 
-    def __init__(self, objects: Objects, file_roots: Sequence[str] = ()) -> None:
-        """Look for ``s3://`` in ``objects``; allow ``file://`` below ``file_roots`` only."""
+    def __init__(
+        self, objects: Objects, file_roots: Sequence[str] = (), elsewhere: Stores | None = None
+    ) -> None:
+        """Look for ``s3://`` in ``objects``, unless it lies in one of the stores ``elsewhere``.
+
+        ``file://`` is allowed below ``file_roots`` only.
+        """
         self._objects = objects
+        self._elsewhere = elsewhere
         self._file_roots = tuple(Path(root).resolve() for root in file_roots)
 
     async def check(self, request: Mapping[str, Any], region: str) -> None:
@@ -41,11 +63,11 @@ class Data:
         for channel in request.get("InputDataConfig") or ():
             text = channel["DataSource"]["S3DataSource"]["S3Uri"]
             address = self._address(f"InputDataConfig channel '{channel['ChannelName']}'", text)
-            if not await self._holds_something(address):
+            if not await self._holds_something(text, address):
                 raise _nothing_there(address, region, request["RoleArn"])
         for where, text in _written(request):
             address = self._address(where, text)
-            if address.scheme == "s3" and not await self._has_bucket(address.bucket):
+            if address.scheme != "file" and not await self._has_bucket(text, address):
                 raise invalid(
                     f'{where}: the bucket "{address.bucket}" of "{text}" does not exist; '
                     "create it first, or name another."
@@ -65,19 +87,44 @@ class Data:
                     f'{where}: "{text}" is outside the folders that jobs may use ({allowed}); '
                     "use s3://, or allow its folder in the server's file_roots."
                 )
+        elif address.scheme != "s3" and not self._is_elsewhere(address):
+            raise invalid(
+                f'{where}: "{text}" lies in no store of this server; name one with a prefix that '
+                "fits in [[stores]] of its settings."
+            )
         return address
 
-    async def _holds_something(self, address: Address) -> bool:
-        if address.scheme == "s3":
-            return await self._objects.exists_prefix(address.bucket, address.key)
-        return _begins_a_path(Path(address.key))
+    def _is_elsewhere(self, address: Address) -> bool:
+        return self._elsewhere is not None and self._elsewhere.has(address)
 
-    async def _has_bucket(self, name: str) -> bool:
+    async def _holds_something(self, text: str, address: Address) -> bool:
+        if address.scheme == "file":
+            return _begins_a_path(Path(address.key))
+        if self._elsewhere is not None and self._elsewhere.has(address):
+            # A store that is away is no empty one: the job's nodes wait for it.
+            try:
+                return await self._asked(text, self._elsewhere.holds(address)) is not False
+            except ObjectMissing:
+                return False
+        return await self._objects.exists_prefix(address.bucket, address.key)
+
+    async def _has_bucket(self, text: str, address: Address) -> bool:
         try:
-            await self._objects.bucket(name)
+            if self._elsewhere is not None and self._elsewhere.has(address):
+                await self._asked(text, self._elsewhere.holds(address.at("")))
+            else:
+                await self._objects.bucket(address.bucket)
         except ObjectMissing:
             return False
         return True
+
+    async def _asked(self, text: str, question: Awaitable[bool | None]) -> bool | None:
+        try:
+            return await question
+        except ObjectMissing:
+            raise
+        except StoreError as error:
+            raise invalid(f'"{text}": its store refuses this server: {error}.') from error
 
 
 def _written(request: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Addresses of objects: ``s3://bucket/key`` and ``file:///path``.
+"""Addresses of objects: ``s3://bucket/key``, ``gs://…``, ``az://container/key``, ``file:///path``.
 
 A key is exact text: nothing in it is decoded, normalised or stripped, because two keys that
 differ in a slash are two objects. Amazon's own web addresses of buckets, which SageMaker takes as
@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final
 
-SCHEMES: Final = ("s3", "file")
+SCHEMES: Final = ("s3", "gs", "az", "file")
 
 _AMAZON: Final = re.compile(
     r"https://(?:(?P<bucket>[a-z0-9][a-z0-9.-]+)\.)?s3(?:[.-][a-z0-9.-]+)?\.amazonaws\.com(?:\.cn)?/"
@@ -22,22 +22,24 @@ class Address:
     """One object, or the prefix that several share."""
 
     scheme: str
-    """``s3`` or ``file``."""
+    """``s3``, ``gs``, ``az`` or ``file``."""
     bucket: str
-    """Empty for ``file``."""
+    """The bucket, or Azure's container; empty for ``file``."""
     key: str
-    """``s3``: what follows the bucket's slash. ``file``: the absolute path, ``/`` first."""
+    """What follows the bucket's slash. ``file``: the absolute path, ``/`` first."""
 
     def __str__(self) -> str:
         """Return the address as it is written in requests."""
-        return f"s3://{self.bucket}/{self.key}" if self.scheme == "s3" else f"file://{self.key}"
+        if self.scheme == "file":
+            return f"file://{self.key}"
+        return f"{self.scheme}://{self.bucket}/{self.key}"
 
     def joined(self, *names: str) -> "Address":
         """Return the address of a thing below this one; one slash between each two parts."""
         head = self.key.rstrip("/")
-        if self.scheme == "s3":
-            return replace(self, key="/".join([head, *names] if head else names))
-        return replace(self, key="/".join([head, *names]))
+        if self.scheme == "file":
+            return replace(self, key="/".join([head, *names]))
+        return replace(self, key="/".join([head, *names] if head else names))
 
     def at(self, key: str) -> "Address":
         """Return the address of another key in the same bucket."""
@@ -48,7 +50,7 @@ def parse(text: str) -> Address:
     """Return the address that ``text`` writes.
 
     Raises:
-        ValueError: neither ``s3://bucket…`` nor ``file:///…``; the message quotes the text.
+        ValueError: it has none of the schemes; the message quotes the text.
     """
     if (web := _AMAZON.match(text)) is not None:
         rest = text[web.end() :]
@@ -65,4 +67,4 @@ def parse(text: str) -> Address:
     bucket, _, key = rest.partition("/")
     if not bucket:
         raise ValueError(f"{text!r} is not an address: it names no bucket")
-    return Address("s3", bucket, key)
+    return Address(scheme, bucket, key)

@@ -40,7 +40,6 @@ class Bucket:
         """Ask for the bucket ``name`` over ``connections``."""
         self._connections = connections
         self._name = name
-        self.near = connections.near
 
     def page(self, prefix: str, after: str) -> tuple[list[Entry], bool]:
         """Return a page of objects behind the key ``after``, and whether more follow."""

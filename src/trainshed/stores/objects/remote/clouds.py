@@ -49,8 +49,6 @@ _ATTRIBUTES: Final = {
 class Cloud:
     """See ``Place``."""
 
-    near = False
-
     def __init__(self, access: Access, scheme: str, name: str) -> None:
         """Reach the bucket or container ``name``."""
         self._access = access

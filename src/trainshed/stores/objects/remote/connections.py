@@ -103,10 +103,9 @@ class Connections:
         self._host = url.netloc
         self._base = url.path.rstrip("/")
         self._context = ssl.create_default_context() if url.scheme == "https" else None
-        self.near = (url.hostname or "") in {"localhost", "::1"} or (url.hostname or "").startswith(
-            "127."
-        )
-        """Whether the server is on this machine."""
+        name = url.hostname or ""
+        loopback = name in {"localhost", "::1"} or name.startswith("127.")
+        self._guarded = loopback or self._context is not None
         self._idle: list[http.client.HTTPConnection] = []
         self._lock = threading.Lock()
 
@@ -200,8 +199,9 @@ class Connections:
     def _hash(self, body: Body, headers: Mapping[str, str]) -> str:
         if not body:
             return signing.EMPTY
-        guarded = self.near or self._context is not None
-        if not isinstance(body, bytes | bytearray | memoryview) or (guarded and _checked(headers)):
+        if not isinstance(body, bytes | bytearray | memoryview):
+            return signing.UNSIGNED
+        if self._guarded and _checked(headers):
             return signing.UNSIGNED
         return hashlib.sha256(body).hexdigest()
 

@@ -1,7 +1,7 @@
 """Brings one object into a file: whole, checked, and gone on with where it broke.
 
-Small objects come by one request. Large ones come by one stream from a store on this machine and
-by several from others, and leave what has arrived where the next try finds it (see ``partial``).
+Small objects come by one request. Large ones come by several streams, and leave what has arrived
+where the next try finds it (see ``partial``).
 """
 
 import itertools
@@ -135,14 +135,14 @@ class _Download:
         return counting.value()
 
     def _bring(self, file: Partial, told: Found, reading: Reading | None) -> None:
-        """Have all missing pieces brought, by several streams where that is faster."""
-        runs = file.missing(1 if self._place.near else _STREAMS)
+        """Have all missing pieces brought, by several streams."""
+        runs = file.missing(_STREAMS)
         if not runs and reading is not None:
             reading.close()
         waiting = iter(runs[1:])
         beside = [
             threading.Thread(target=self._work, args=(file, told, waiting), daemon=True)
-            for _ in range(min(len(runs), 1 if self._place.near else _STREAMS) - 1)
+            for _ in range(min(len(runs), _STREAMS) - 1)
         ]
         for thread in beside:
             thread.start()

@@ -5,6 +5,7 @@ only as long as they stay below the allowed folders.
 """
 
 import contextlib
+import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,9 +13,10 @@ from typing import BinaryIO
 
 from trainshed.domain.errors import ObjectMissing, StoreError
 from trainshed.stores.objects.remote.entries import Entry
-from trainshed.stores.objects.remote.troubles import Cancelled, ObjectChanged
+from trainshed.stores.objects.remote.troubles import Cancelled, ObjectChanged, StoreFull
 
 _CHUNK = 4 << 20
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class Folders:
@@ -131,6 +133,7 @@ class Folders:
         """Open a file that appears under its name, whole, when the block ends without an error.
 
         Raises:
+            StoreFull: the disk has no room.
             StoreError: it is outside the allowed folders, or cannot be written.
         """
         target = self.allowed(path)
@@ -143,6 +146,8 @@ class Folders:
                 os.fsync(sink.fileno())
             part.replace(target)
         except OSError as error:
+            if error.errno in _FULL:
+                raise StoreFull(f"file://{path} cannot be written: {error.strerror}") from error
             raise StoreError(f"file://{path} cannot be written: {error}") from error
         finally:
             with contextlib.suppress(OSError):

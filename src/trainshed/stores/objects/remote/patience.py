@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from trainshed.stores.objects.remote.troubles import Cancelled, StoreAway
+from trainshed.stores.objects.remote.troubles import Cancelled, StoreAway, StoreFull
 
 _FIRST_WAIT_S: Final = 0.1
 _LONGEST_WAIT_S: Final = 5.0
@@ -42,7 +42,7 @@ class Patience:
         self._seconds = seconds
         self._complain = complain
         self._lock = threading.Lock()
-        self._complained = False
+        self._complained: set[type[StoreAway]] = set()
 
     def complain(self, text: str) -> None:
         """Say something to whoever is told that a store is away."""
@@ -74,10 +74,14 @@ class Patience:
 
     def complain_once(self, away: StoreAway) -> None:
         """Say that a store is waited for, unless it was said before."""
+        kind = StoreFull if isinstance(away, StoreFull) else StoreAway
         with self._lock:
-            said, self._complained = self._complained, True
+            said = kind in self._complained
+            self._complained.add(kind)
         if not said:
-            self._complain(f"an object store is away, and waited for: {away}")
+            until = "full, and waited for until somebody makes room"
+            how = until if kind is StoreFull else "away, and waited for"
+            self._complain(f"an object store is {how}: {away}")
 
 
 class Waiting:
@@ -97,7 +101,8 @@ class Waiting:
         """Wait before the next try; raise ``away`` when patience ends, or ``Cancelled``."""
         if self._patience.spent(self._since):
             raise away
-        if self._wait >= _LONGEST_WAIT_S:
+        # A restart is over before anybody need hear of it; a full store is not.
+        if self._wait >= _LONGEST_WAIT_S or isinstance(away, StoreFull):
             self._patience.complain_once(away)
         until = time.monotonic() + self._wait
         while (left := until - time.monotonic()) > 0:

@@ -52,9 +52,6 @@ class Place(Protocol):
     Every method raises ``ObjectMissing``, ``StoreAway`` (worth asking again) or ``StoreError``.
     """
 
-    near: bool
-    """Whether it is on this machine, so that one stream is as fast as several."""
-
     def page(self, prefix: str, after: str) -> tuple[list[Entry], bool]:
         """Return a page of objects behind the key ``after``, and whether more follow."""
         ...

@@ -20,6 +20,10 @@ class StoreAway(StoreError):
     """The store could not be reached, or failed inside: the same request may work later."""
 
 
+class StoreFull(StoreAway):
+    """The store has no room, which somebody may make."""
+
+
 class ObjectChanged(StoreError):
     """The object was replaced while it was being read."""
 
@@ -53,6 +57,8 @@ def refusal(address: str, status: int, text: str, code: str = "") -> StoreError:
         return Damaged(f"{address}: the bytes changed on their way: {text}")
     if status == 501 or code in _NOT_OFFERED:
         return NotOffered(f"{address} was refused: {text}")
+    if status == 507:
+        return StoreFull(f"{address}: {text}")
     if code in _PASSING or status in {408, 429} or (status >= 500 and status not in _FOR_GOOD):
         return StoreAway(f"{address}: {text}")
     return StoreError(f"{address} was refused: {text}")
