@@ -21,10 +21,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 from trainshed.domain.errors import RequestRejected, StoreError
-from trainshed.wire import protocols, refusals, route, sigv2, sigv4
+from trainshed.wire import forms, policy, protocols, refusals, route, sigv2, sigv4
 from trainshed.wire.errors import not_offered, unknown_operation
 from trainshed.wire.keys import Keys
 from trainshed.wire.message import Call, Reply
@@ -120,6 +120,10 @@ class Front:
             exchange.service = service
         elif sigv2.carried(exchange.sent):
             exchange.service = "s3"
+        elif exchange.service == "s3" and forms.is_form(
+            exchange.sent.method, exchange.sent.headers
+        ):
+            return await self._answer_form(exchange)
         else:
             raise refusals.missing_token(exchange.service)
         model = load(exchange.service)
@@ -127,6 +131,33 @@ class Front:
             signed, operation, request = await self._take_s3(exchange, claim, model)
         else:
             signed, operation, request = await self._take(exchange, claim, model)
+        return await self._carried_out(exchange, signed, operation, request)
+
+    async def _answer_form(self, exchange: _Exchange) -> HttpResponse:
+        """Carry out what a browser's form means: its policy is the signature."""
+        sent, model = exchange.sent, load("s3")
+        host = sent.headers.get("host", "")
+        bucket = forms.bucket_of(unquote(route.path_style(host, sent.path)))
+        form = await forms.read(aiter(exchange.incoming), sent.headers["content-type"])
+        access_key = policy.access_key(form.fields)
+        key = await self._keys.find(access_key)
+        allowed = policy.allowed(form.fields, bucket, key=key, now=self._clock())
+        signed = sigv4.unsigned(access_key)
+        headers = form.headers()
+        request = HttpRequest(
+            method="PUT",
+            path=form.path(bucket),
+            headers=headers,
+            stream=Payload(form.file(allowed), headers, signed),
+        )
+        operation = self._told(model, request)
+        put = await self._carried_out(exchange, signed, operation, request)
+        return form.answer(put, bucket, host)
+
+    async def _carried_out(
+        self, exchange: _Exchange, signed: sigv4.Signed, operation: str, request: HttpRequest
+    ) -> HttpResponse:
+        model = load(exchange.service)
         carry_out = self._operations[exchange.service, operation]
         call = Call(
             service=exchange.service,

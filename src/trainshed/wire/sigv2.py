@@ -15,9 +15,8 @@ from typing import Final
 from urllib.parse import parse_qsl, unquote
 
 from trainshed.wire import refusals, route
-from trainshed.wire.canonical import UNSIGNED
 from trainshed.wire.keys import AccessKey, secret_of
-from trainshed.wire.sigv4 import Sent, Signed
+from trainshed.wire.sigv4 import Sent, Signed, unsigned
 
 _SUBRESOURCES: Final = frozenset(
     {
@@ -88,16 +87,7 @@ def verify(sent: Sent, *, key: AccessKey | None, now: datetime) -> Signed:
     )
     if not hmac.compare_digest(expected, query.get("Signature", "").encode("latin-1", "replace")):
         raise refusals.mismatch("s3")
-    return Signed(
-        access_key=access_key(sent),
-        service="s3",
-        region="",
-        payload_hash=UNSIGNED,
-        seed="",
-        stamp="",
-        scope="",
-        key=b"",
-    )
+    return unsigned(access_key(sent))
 
 
 def _said(sent: Sent, query: Mapping[str, str]) -> Mapping[str, str]:

@@ -122,6 +122,23 @@ class Signed:
         return hmac.digest(self.key, text.encode("latin-1"), "sha256").hex()
 
 
+def unsigned(access_key: str) -> Signed:
+    """Return the proof of a request that something else vouches for than a signature of version 4.
+
+    Nothing is said of its payload.
+    """
+    return Signed(
+        access_key=access_key,
+        service="s3",
+        region="",
+        payload_hash=UNSIGNED,
+        seed="",
+        stamp="",
+        scope="",
+        key=b"",
+    )
+
+
 def read(sent: Sent, *, seeming: str = "") -> Claim | None:
     """Return what a request claims about its signature, None when it carries none.
 
