@@ -9,11 +9,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from trainshed.agent.mounts import Mount
+from trainshed.contract.tree import Tree
+
 OWN_PLACES: Final = frozenset({"opt", "proc"})
 
 
 def arguments(
-    *, ml: Path, hosts: Path, host: str, own_pids: bool, mounts: Sequence[tuple[Path, str]] = ()
+    *,
+    ml: Path,
+    hosts: Path,
+    host: str,
+    own_pids: bool,
+    mounts: Sequence[tuple[Path, str]] = (),
+    channels: Sequence[Mount] = (),
 ) -> list[str]:
     """Return bubblewrap's arguments, without the command.
 
@@ -23,6 +32,7 @@ def arguments(
         host: the container's host name.
         own_pids: whether it gets a PID namespace and ``/proc`` of its own.
         mounts: further folders, and where they are found.
+        channels: folders of file systems.
     """
     found = ["--die-with-parent", "--unshare-uts", "--hostname", host]
     for entry in _entries("/"):
@@ -42,6 +52,9 @@ def arguments(
         found += ["--bind", str(hosts), str(known.resolve())]
     for source, target in mounts:
         found += ["--bind", str(source), target]
+    for each in channels:
+        how = "--ro-bind" if each.read_only else "--bind"
+        found += [how, each.source, str(Tree().channel(each.channel))]
     return found
 
 

@@ -21,6 +21,7 @@ from typing import Final
 from trainshed.agent import oom
 from trainshed.agent.checkpoints.mounting import mount_of
 from trainshed.agent.command import command
+from trainshed.agent.mounts import mounts_of
 from trainshed.agent.node import Node
 from trainshed.agent.runtimes import bubblewrap
 from trainshed.agent.runtimes.base import Command, Exit, Stream
@@ -75,7 +76,11 @@ class ProcessRuntime:
             f"{node.seen.base}; SAGEMAKER_BASE_DIR, SM_MODEL_DIR, SM_CHANNEL_* and the like name it"
         )
         kept = f"checkpoints are kept of {node.seen.checkpoints}, whatever LocalPath says"
-        return [text, kept] if node.plan.request.get("CheckpointConfig") else [text]
+        notes = [text, kept] if node.plan.request.get("CheckpointConfig") else [text]
+        for each in mounts_of(node.plan):
+            if each.read_only:
+                notes.append(f"channel {each.channel}: nothing keeps it from being written to here")
+        return notes
 
     def fetch(self, node: Node) -> None:
         """Do nothing: what runs is an environment of this machine."""
@@ -96,6 +101,8 @@ class ProcessRuntime:
         Raises:
             NodeOver: there is nothing to run.
         """
+        if not self.sees_opt_ml:
+            _link_channels(node)
         mount = mount_of(node) if self.sees_opt_ml else None
         mounts = [] if mount is None else [mount]
         return partial(self._start, command(node, os.environ), node.folder, node.plan, mounts)
@@ -120,6 +127,7 @@ class ProcessRuntime:
                 host=plan.host,
                 own_pids=self.degree is Degree.NAMESPACES,
                 mounts=mounts,
+                channels=mounts_of(plan),
             )
             options += ["--json-status-fd", str(told), "--chdir", what.folder]
             argv += [str(self._program), "--args", str(_listed(options, keep)), "--"]
@@ -161,6 +169,15 @@ class ProcessRuntime:
             said = tried.stderr.decode(errors="replace").strip()
             why = f"bubblewrap does not work here ({said})"
         return Degree.BARE, why
+
+
+def _link_channels(node: Node) -> None:
+    """Have folders of file systems found in the node's tree, where nothing can be mounted."""
+    for each in mounts_of(node.plan):
+        place = node.tree.channel(each.channel)
+        if not place.is_symlink():
+            place.rmdir()
+            place.symlink_to(each.source)
 
 
 class ProcessContainer:

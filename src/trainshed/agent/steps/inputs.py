@@ -1,11 +1,12 @@
 """Brings the channels and the code in, before the container starts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from trainshed.agent.channels import BadInput, source_of
 from trainshed.agent.feeding import mounting
 from trainshed.agent.modes import Mode, decide_fed, mode_of
+from trainshed.agent.mounts import Mount, is_mounted, mounts_of
 from trainshed.agent.node import Node, NodeOver
 from trainshed.agent.staging.files import Staging
 from trainshed.agent.steps.layout import is_for
@@ -36,7 +37,9 @@ def bring_inputs(node: Node) -> None:
     if not channels and not archive:
         return
     try:
-        staged = _decided(node, channels)
+        mounts = mounts_of(node.plan)
+        _see_that_they_can_be_had(node, mounts)
+        staged = _decided(node, [channel for channel in channels if not is_mounted(channel)])
         if staged or archive:
             _stage(node, staged, archive)
     except Cancelled as cancelled:
@@ -62,6 +65,20 @@ def _decided(node: Node, channels: list[Mapping[str, Any]]) -> list[Mapping[str,
                 )
     decide_fed(node, {name: mode for name, mode in modes.items() if mode is not Mode.FILE})
     return [channel for channel in channels if modes[channel["ChannelName"]] is Mode.FILE]
+
+
+def _see_that_they_can_be_had(node: Node, mounts: Sequence[Mount]) -> None:
+    """Refuse what this runtime can't mount, and make the folders that are mounted at."""
+    for mount in mounts:
+        if mount.is_remote and node.plan.runtime == "process":
+            raise BadInput(
+                f'ClientError: channel "{mount.channel}": processes of this machine cannot be '
+                f"given {mount.source}; mount it on this machine and name its folder in "
+                "file_systems, or use a backend with a container engine"
+            )
+        place = node.tree.channel(mount.channel)
+        if not place.is_symlink():
+            place.mkdir(parents=True, exist_ok=True)
 
 
 def _checked_mode(channel: Mapping[str, Any], node: Node) -> Mode:

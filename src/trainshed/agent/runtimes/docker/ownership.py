@@ -37,8 +37,11 @@ def take_back(engine: Engine, folder: Path, labels: dict[str, str]) -> None:
         return
     _ensure_empty(engine)
     machine = look(engine)
-    mounts = [{"Type": "bind", "Source": each, "Target": each, "ReadOnly": True}
-              for each in _PROGRAMS if Path(each).exists()]  # fmt: skip
+    mounts: list[dict[str, object]] = [
+        {"Type": "bind", "Source": each, "Target": each, "ReadOnly": True}
+        for each in _PROGRAMS
+        if Path(each).exists()
+    ]
     # Without what is mounted below it: a view can't be given to anybody.
     mounts.append({"Type": "bind", "Source": str(folder), "Target": "/node", "ReadOnly": False,
                    "BindOptions": {"NonRecursive": True}})  # fmt: skip

@@ -200,7 +200,11 @@ class DockerRuntime:
             plan,
             image,
             environment={**laid_in, **variables(plan)},
-            mounts=[*spec.tree_mounts(plan, node.tree), *mounts],
+            mounts=[
+                *spec.tree_mounts(plan, node.tree),
+                *spec.file_system_mounts(plan),
+                *mounts,
+            ],
             given=given,
             machine=self._machine,
             folder=node.folder,

@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
+from urllib.parse import unquote, urlsplit
 
+from trainshed.agent import mounts as file_systems
 from trainshed.agent.runtimes.docker import network
 from trainshed.agent.runtimes.docker.machine import Machine, Share
 from trainshed.contract.tree import Tree
@@ -15,6 +17,8 @@ STOP_SIGNAL: Final = "SIGTERM"
 NODE_LABEL: Final = "trainshed.node"
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where an engine looks for programs in an image that does not say."""
+_NFS_OPTIONS: Final = "nfsvers=4.1,rsize=1048576,wsize=1048576,hard,timeo=600,retrans=2,noresvport"
+"""Source: Amazon EFS user guide, "Recommended NFS mount options"."""
 _ONE_FILE: Final = "1000000g"
 """A log that is never begun anew: the engine's own setting would drop its first lines."""
 
@@ -26,6 +30,47 @@ class Mount:
     source: Path
     target: str
     read_only: bool = False
+
+    def told(self) -> dict[str, Any]:
+        """Return it in the engine's words."""
+        return {
+            "Type": "bind",
+            "Source": str(self.source),
+            "Target": self.target,
+            "ReadOnly": self.read_only,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NfsMount:
+    """What an NFS server exports, and where the container finds it.
+
+    The engine mounts it itself, as a volume without a name, which goes with its container.
+    """
+
+    url: str
+    """``nfs://host/export/path``."""
+    target: str
+    read_only: bool
+    labels: Mapping[str, str]
+
+    def told(self) -> dict[str, Any]:
+        """Return it in the engine's words."""
+        where = urlsplit(self.url)
+        options = [f"addr={where.hostname}", _NFS_OPTIONS, "ro" if self.read_only else "rw"]
+        if where.port:
+            options.append(f"port={where.port}")
+        driver = {"type": "nfs", "o": ",".join(options), "device": f":{unquote(where.path)}"}
+        return {
+            "Type": "volume",
+            "Target": self.target,
+            "ReadOnly": self.read_only,
+            "VolumeOptions": {
+                "NoCopy": True,
+                "Labels": dict(self.labels),
+                "DriverConfig": {"Name": "local", "Options": driver},
+            },
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,12 +134,32 @@ def tree_mounts(plan: NodePlan, tree: Tree) -> list[Mount]:
     return mounts
 
 
+def file_system_mounts(plan: NodePlan) -> list[Mount | NfsMount]:
+    """Return the channels that are folders of file systems.
+
+    Raises:
+        BadInput: one is not there.
+    """
+    found: list[Mount | NfsMount] = []
+    for each in file_systems.mounts_of(plan):
+        target = str(Tree().channel(each.channel))
+        if each.is_remote:
+            found.append(
+                NfsMount(
+                    url=each.source, target=target, read_only=each.read_only, labels=labels(plan)
+                )
+            )
+        else:
+            found.append(Mount(source=Path(each.source), target=target, read_only=each.read_only))
+    return found
+
+
 def body(
     plan: NodePlan,
     image: Image,
     *,
     environment: Mapping[str, str],
-    mounts: Sequence[Mount],
+    mounts: Sequence[Mount | NfsMount],
     given: Share,
     machine: Machine,
     folder: Path,
@@ -144,7 +209,7 @@ def _command(plan: NodePlan) -> dict[str, list[str]]:
 
 
 def _host_config(
-    plan: NodePlan, mounts: Sequence[Mount], given: Share, machine: Machine
+    plan: NodePlan, mounts: Sequence[Mount | NfsMount], given: Share, machine: Machine
 ) -> dict[str, Any]:
     found: dict[str, Any] = {
         "Init": False,
@@ -152,15 +217,7 @@ def _host_config(
         "ShmSize": given.shm,
         "RestartPolicy": {"Name": "no"},
         "LogConfig": {"Type": "json-file", "Config": {"max-size": _ONE_FILE, "mode": "blocking"}},
-        "Mounts": [
-            {
-                "Type": "bind",
-                "Source": str(each.source),
-                "Target": each.target,
-                "ReadOnly": each.read_only,
-            }
-            for each in mounts
-        ],
+        "Mounts": [each.told() for each in mounts],
     }
     if given.cpus:
         found["NanoCpus"] = int(given.cpus * 1e9)
