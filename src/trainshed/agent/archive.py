@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import IO, Final, Protocol
+from typing import IO, Any, Final, Protocol, cast
 
 from trainshed.contract.tree import BASE
 from trainshed.stores.objects.remote.sinks import Sink
@@ -120,17 +120,31 @@ def read_tar(archive: Path) -> dict[str, Piece]:
 
     Raises:
         tarfile.TarError: it is none.
+        OSError: it cannot be read.
     """
     try:
-        with tarfile.open(archive, "r:") as tar:
+        with _Careful(archive) as file, tarfile.open(fileobj=file, mode="r:") as tar:
             return dict(_members(archive, tar))
-    except (EOFError, OverflowError, RecursionError, ValueError) as error:
+    except (EOFError, OSError, OverflowError, RecursionError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # of a place that is none
+            raise
         raise tarfile.ReadError(f"{archive.name} is malformed: {error!r}") from error
+
+
+class _Careful(io.FileIO):
+    """A file of which nobody reads much at once; only a forged header asks for that."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return up to ``size`` bytes, at most a mebibyte."""
+        if size is None or not 0 <= size <= _CHUNK:
+            raise tarfile.ReadError(f"a member's header claims {size} bytes")
+        return super().read(size)
 
 
 def _members(archive: Path, tar: tarfile.TarFile) -> Iterator[tuple[str, Piece]]:
     end, behind = archive.stat().st_size, -1
-    for member in tar:
+    while (member := tar.next()) is not None:
+        cast(Any, tar).members.clear()  # it would remember a hundred thousand of them
         # A negative length would lead back to a member that was read already, for ever.
         if member.offset <= behind or member.size < 0:
             raise tarfile.ReadError(f"{shown(member.name)} in {archive.name} has no length")

@@ -213,16 +213,19 @@ def _below(folder: Address, name: str) -> Address:
     try:
         size = len(address.key.encode())
     except UnicodeEncodeError:
-        raise _unnameable(folder, name, "it is not UTF-8") from None
+        raise _unnameable(name, "one is not UTF-8") from None
     if _CONTROLS.search(name):
-        raise _unnameable(folder, name, "it has control characters")
+        raise _unnameable(name, "one has control characters")
     if size > _LONGEST_KEY:
-        raise _unnameable(folder, name, f"the key would have {size} bytes of {_LONGEST_KEY}")
+        raise _unnameable(
+            name, f"one makes a key of {size} bytes, where {_LONGEST_KEY} are allowed"
+        )
     return address
 
 
-def _unnameable(folder: Address, name: str, why: str) -> StoreError:
+def _unnameable(name: str, why: str) -> StoreError:
+    # What to do comes first: a reason is cut off at its end.
     return StoreError(
-        f"no object below {folder} can have the name of the file {shown(name)}: {why}; rename it, "
-        "or leave CompressionType NONE out"
+        f"with CompressionType NONE a file's name must fit an object, and {why}; rename the file, "
+        f"or ask for GZIP: {shown(name)}"
     )
