@@ -43,7 +43,7 @@ def test_a_folder_of_a_file_system_is_a_channel_as_it_stands(
     agent: MakeAgent, shared: Path
 ) -> None:
     node = agent(
-        "cd /opt/ml/input; cat data/train/one/a.csv config/inputdataconfig.json; "
+        "cd /opt/ml/input; cat data/train/one/a.csv config/inputdataconfig.json; echo; "
         "touch data/train/new 2>&1",
         channels=(file_system("/sets"),),
         file_systems={ID: str(shared)},

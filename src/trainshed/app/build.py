@@ -192,7 +192,7 @@ def operations(
     records, account = stores.records, settings.account
     create = CreateTraining(
         records=records,
-        data=Data(stores.objects, settings.file_roots, elsewhere(settings)),
+        data=Data(stores.objects, settings.file_roots, elsewhere(settings), settings.file_systems),
         account=account,
         clock=clock,
         new_id=lambda: secrets.token_hex(6),

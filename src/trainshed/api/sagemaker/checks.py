@@ -170,10 +170,15 @@ def _check_channels(request: Request, groups: frozenset[str]) -> None:
                 f"{where}: exactly one member of DataSource must be set; "
                 f"found {' and '.join(given) or 'none'}."
             )
+        mode = channel.get("InputMode") or job_mode
+        if given == ["FileSystemDataSource"]:
+            if mode != "File":
+                raise invalid(f"{where}: a FileSystemDataSource needs InputMode File, not {mode}.")
+            continue
         if given != ["S3DataSource"]:
             raise not_offered(f"{where}: {given[0]}", "give an S3DataSource.")
         source = channel["DataSource"]["S3DataSource"]
-        _check_s3_source(where, source, channel.get("InputMode") or job_mode)
+        _check_s3_source(where, source, mode)
         if unknown := sorted(set(source.get("InstanceGroupNames") or ()) - groups):
             raise invalid(
                 f"{where}: InstanceGroupNames has {', '.join(unknown)}, "

@@ -3,7 +3,7 @@
 A job that would wait in line only to find its bucket missing is refused at once.
 """
 
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -44,13 +44,19 @@ class Data:
     """The places a job may read from and write to."""
 
     def __init__(
-        self, objects: Objects, file_roots: Sequence[str] = (), elsewhere: Stores | None = None
+        self,
+        objects: Objects,
+        file_roots: Sequence[str] = (),
+        elsewhere: Stores | None = None,
+        file_systems: Collection[str] = (),
     ) -> None:
         """Look for ``s3://`` in ``objects``, unless it lies in one of the stores ``elsewhere``.
 
-        ``file://`` is allowed below ``file_roots`` only.
+        ``file://`` is allowed below ``file_roots`` only. ``file_systems`` are the ids for which
+        something stands here.
         """
         self._objects = objects
+        self._file_systems = file_systems
         self._elsewhere = elsewhere
         self._file_roots = tuple(Path(root).resolve() for root in file_roots)
 
@@ -61,8 +67,12 @@ class Data:
             RequestRejected: one has not, or is an address this server does not reach.
         """
         for channel in request.get("InputDataConfig") or ():
+            where = f"InputDataConfig channel '{channel['ChannelName']}'"
+            if (system := channel["DataSource"].get("FileSystemDataSource")) is not None:
+                self._check_file_system(where, system["FileSystemId"])
+                continue
             text = channel["DataSource"]["S3DataSource"]["S3Uri"]
-            address = self._address(f"InputDataConfig channel '{channel['ChannelName']}'", text)
+            address = self._address(where, text)
             if not await self._holds_something(text, address):
                 raise _nothing_there(address, region, request["RoleArn"])
         for where, text in _written(request):
@@ -72,6 +82,14 @@ class Data:
                     f'{where}: the bucket "{address.bucket}" of "{text}" does not exist; '
                     "create it first, or name another."
                 )
+
+    def _check_file_system(self, where: str, name: str) -> None:
+        if name not in self._file_systems:
+            known = ", ".join(sorted(self._file_systems)) or "none"
+            raise invalid(
+                f"{where}: this server does not know the file system {name} (known: {known}); "
+                "say what stands for it in the server's setting file_systems."
+            )
 
     def _address(self, where: str, text: str) -> Address:
         """Return the address that ``text`` writes, if jobs may use it."""
