@@ -16,7 +16,7 @@ class Companion(Protocol):
 
     @property
     def fd(self) -> int:
-        """Becomes readable when there is trouble; -1 when there never is."""
+        """Readable when ``trouble`` has something to tell; -1 when it never has."""
         ...
 
     def begin(self) -> None:

@@ -127,3 +127,22 @@ def test_a_script_that_waits_for_a_pipe_is_stopped_as_any_other(
     node.wait()
     assert node.ended() == ("stopped", "")
     assert working_for(node) == []
+
+
+def test_a_folder_in_the_way_of_the_next_pipe_is_named(read: Read, data: Path) -> None:
+    node = read(
+        "os.mkdir('/opt/ml/input/data/train_1'); epoch(0).read(); time.sleep(600)", piped(data)
+    )
+    outcome, said = node.ended()
+    assert outcome == "failed"
+    assert said.startswith('ClientError: channel "train": there is a folder called train_1')
+
+
+def test_a_script_that_clears_its_data_away_wants_no_more(read: Read, data: Path) -> None:
+    node = read(
+        "file = epoch(0); import shutil; shutil.rmtree('/opt/ml/input/data')\n"
+        "print(file.read().decode())",
+        piped(data),
+    )
+    assert node.ended() == ("completed", "")
+    assert node.lines() == ["<0><1><2><3><4>"]

@@ -62,6 +62,7 @@ class Line:
             return
         if lock is not None:
             self._start(lock)
+        self._node.reporter.start()
         self._wait_until_ready()
 
     def trouble(self) -> str:

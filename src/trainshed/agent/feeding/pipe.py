@@ -75,7 +75,8 @@ class Pipe:
                     if self._fifo is None or not self._fifo.wait_for_reader():
                         return
                     self._pour(self._fifo, epoch)
-                    self._turn_to(epoch + 1)
+                    if not self._turned_to(epoch + 1):
+                        return
         finally:
             self._served.set()
 
@@ -106,15 +107,28 @@ class Pipe:
                 )
 
     def _made(self, epoch: int) -> Fifo:
-        return Fifo(self._folder, f"{self._name}_{epoch}", self._workshop, self._bell)
+        name = f"{self._name}_{epoch}"
+        try:
+            return Fifo(self._folder, name, self._workshop, self._bell)
+        except IsADirectoryError as error:
+            raise BadInput(
+                f'ClientError: channel "{self._name}": there is a folder called {name} in '
+                "input/data, where its next pipe should be"
+            ) from error
 
-    def _turn_to(self, epoch: int) -> None:
-        """Have an epoch's pipe there, then end the last one: who saw its end finds the next."""
-        following = self._made(epoch)
+    def _turned_to(self, epoch: int) -> bool:
+        """Have an epoch's pipe there, then end the last one: who saw its end finds the next.
+
+        Return False when the container has taken the folder away, and so wants no more.
+        """
+        following: Fifo | None = None
+        with contextlib.suppress(FileNotFoundError):
+            following = self._made(epoch)
         with self._lock:
             last, self._fifo = self._fifo, following
         if last is not None:
             last.end()
+        return following is not None
 
     def _pour(self, fifo: Fifo, epoch: int) -> None:
         ahead = Ahead(self._objects, self._budget)
