@@ -251,6 +251,31 @@ class RecordsSuite:
         assert await take(one, two, three, four) == 4
         assert await stores.training.facts(job.id, 1) == {"algo-1": (one, two, four)}
 
+    async def test_of_checkpoints_a_nodes_last_one_is_kept(self, stores: RecordStores) -> None:
+        attempt = Attempt(number=2, backend="local", started=NOON)
+        job, over = replace(a_job("j"), attempt=attempt), replace(a_job("k"), attempt=attempt)
+        for each in (job, over):
+            await stores.training.add(each, {})
+        first, *more = (Fact(n, n, Kind.CHECKPOINT, {"bytes": n}) for n in range(1, 5))
+        for each, number, host in product((job, over), (1, 2), ("algo-2", "algo-1")):
+            await stores.training.take(each.id, number, host, [first])
+        await stores.training.take(job.id, 2, "algo-1", more)
+        kept = await stores.training.facts(job.id, 2)
+        assert kept == {"algo-1": (more[-1],), "algo-2": (first,)}
+        ended = replace(over.moved_to(SecondaryStatus.FAILED, at=NOON), cleaned=True)
+        assert await stores.training.swap(over, ended)
+        found = await stores.training.checkpoints()
+        assert found == [(job, "algo-1", more[-1]), (job, "algo-2", first)]
+
+    async def test_jobs_are_counted_by_status(self, stores: RecordStores) -> None:
+        assert await stores.training.counts() == {}
+        for name in ("a", "b", "c"):
+            await stores.training.add(a_job(name), {})
+        job = a_job("b")
+        assert await stores.training.swap(job, job.moved_to(SecondaryStatus.FAILED, at=NOON))
+        expected = {TrainingJobStatus.IN_PROGRESS: 2, TrainingJobStatus.FAILED: 1}
+        assert await stores.training.counts() == expected
+
     async def test_nodes_and_attempts_count_for_themselves(self, stores: RecordStores) -> None:
         job = a_job("j")
         await stores.training.add(job, {})

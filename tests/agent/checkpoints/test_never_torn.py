@@ -22,8 +22,8 @@ from trainshed.testing.server import Server
 MakeAgent = Callable[..., Agent]
 WRITER = Path(__file__).with_name("writer.py")
 AT_ONCE = 6
-LONGEST = 4.5
-"""Seconds after which the last writer is killed."""
+LONGEST = 3.0
+"""Seconds that a program may write before it is killed; half of all, once something is kept."""
 
 
 class Store:
@@ -84,7 +84,9 @@ class Life:
         self.agent.start()
         reports = self.agent.reports
         reports.wait_for(lambda: self.agent.fact(Kind.TRAINING))
-        end = time.monotonic() + self.dice.uniform(0.2, LONGEST)
+        if self.seed % 2:
+            reports.wait_for(lambda: self.agent.fact(Kind.CHECKPOINT))
+        end = time.monotonic() + self.dice.uniform(0.0, LONGEST)
         while (left := end - time.monotonic()) > 0:
             threading.Event().wait(min(left, 0.3))
             self.look()
@@ -129,4 +131,3 @@ def test_no_checkpoint_in_the_store_is_ever_torn(
     assert [torn for life in lives for torn in life.torn()] == []
     # The test sees nothing if nothing is kept.
     assert sum(bool(life.seen) for life in lives) >= AT_ONCE
-    assert sum(len(life.seen) for life in lives) >= 2 * AT_ONCE

@@ -19,7 +19,18 @@ _LONGEST_SILENCE_S: Final = 3600.0
 class Telling:
     """Called after each pass, from one thread at a time."""
 
-    def __init__(self, journal: Journal, say: Callable[[str], None], kept: Kept) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        say: Callable[[str], None],
+        kept: Kept,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Append to ``journal`` and ``say``; ``kept`` is what the store holds.
+
+        ``clock`` tells the seconds since the epoch.
+        """
+        self._clock = clock
         self._journal = journal
         self._say = say
         self._kept = kept
@@ -37,7 +48,7 @@ class Telling:
 
     def hear(self, done: Pass, *, last: bool = False) -> None:
         """Take what a pass came to; ``last`` has all that is new told at once."""
-        now = time.time()
+        now = self._clock()
         self._since = {path: self._since.get(path, now) for path in sorted(done.waiting)}
         oldest = min(self._since.values(), default=0.0)
         if done.stored or done.deleted:
