@@ -58,6 +58,18 @@ def test_an_agent_that_died_after_keeping_them_takes_no_empty_folder_for_the_res
     assert (tmp_path / "unsent/job-1/job-1.1.algo-1/model/w").exists()
 
 
+def test_a_fault_of_the_agent_costs_no_results(agent: MakeAgent, tmp_path: Path) -> None:
+    node = agent(MADE, unsent=str(tmp_path / "unsent"))
+    node.folder.mkdir(parents=True)
+    (node.folder / "unsent.json").write_text("no JSON")
+    node.start().wait()
+    outcome, reason = node.ended()
+    assert outcome == "lost"
+    assert reason.startswith("InternalServerError: the agent failed: JSONDecodeError")
+    assert reason.endswith("unsent/job-1/job-1.1.algo-1")
+    assert (tmp_path / "unsent/job-1/job-1.1.algo-1/model/w").exists()
+
+
 def test_nothing_is_kept_of_a_job_that_made_nothing(agent: MakeAgent, tmp_path: Path) -> None:
     node = agent(
         "true", output_path="nowhere://out", unsent=str(tmp_path / "unsent")

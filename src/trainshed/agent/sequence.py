@@ -18,6 +18,7 @@ from trainshed.agent.steps.image import fetch_image
 from trainshed.agent.steps.inputs import bring_inputs
 from trainshed.agent.steps.layout import lay_out
 from trainshed.agent.steps.outputs import carry_out
+from trainshed.agent.unsent import end_unsent
 from trainshed.domain.errors import StoreError
 from trainshed.domain.facts import Kind, Outcome
 from trainshed.stores.objects.remote.store import RemoteObjects
@@ -56,6 +57,9 @@ def give_up(node: Node, why: str) -> None:
     """End a node that a fault of ours stopped, and report it."""
     if node.journal.last(Kind.ENDED) is None:
         reason = f"InternalServerError: {why}"
+        if node.journal.last(Kind.EXITED) is not None:
+            with contextlib.suppress(OSError):
+                reason = end_unsent(node, Outcome.LOST, reason).reason
         node.journal.append(Kind.ENDED, outcome=Outcome.LOST.value, reason=reason)
         with contextlib.suppress(OSError, ValueError, TypeError):  # whoever removes the node does
             node.runtime.clear(node)
