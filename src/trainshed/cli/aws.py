@@ -24,7 +24,8 @@ def connect(now: Callable[[], datetime]) -> Api:
 
     session = Session()
     try:
-        region = session.get_config_variable("region")
+        # botocore itself does not read AWS_REGION, as the other SDKs do.
+        region = os.environ.get("AWS_REGION") or session.get_config_variable("region")
         keys = session.get_credentials()
         frozen = keys.get_frozen_credentials() if keys is not None else None
         resolver = session.get_component("endpoint_resolver")
