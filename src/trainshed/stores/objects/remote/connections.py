@@ -7,6 +7,7 @@ import http.client
 import socket
 import ssl
 import threading
+import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 from urllib.parse import urlsplit
@@ -108,6 +109,8 @@ class Connections:
         self._guarded = loopback or self._context is not None
         self._idle: list[http.client.HTTPConnection] = []
         self._lock = threading.Lock()
+        # Nobody says when they are done; the list outlives this object until it is emptied.
+        weakref.finalize(self, _close, self._idle)
 
     def ask(
         self,
@@ -158,13 +161,6 @@ class Connections:
                 return
         connection.close()
 
-    def close(self) -> None:
-        """Close the connections that nobody uses."""
-        with self._lock:
-            idle, self._idle = self._idle, []
-        for connection in idle:
-            connection.close()
-
     def _candidates(self, *, repeatable: bool) -> Iterator[http.client.HTTPConnection]:
         """Yield a kept connection, if there is one, and then a new one."""
         with self._lock:
@@ -204,6 +200,11 @@ class Connections:
         if self._guarded and _checked(headers):
             return signing.UNSIGNED
         return hashlib.sha256(body).hexdigest()
+
+
+def _close(connections: list[http.client.HTTPConnection]) -> None:
+    while connections:
+        connections.pop().close()
 
 
 def _checked(headers: Mapping[str, str]) -> bool:
