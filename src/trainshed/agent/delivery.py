@@ -89,7 +89,7 @@ class Delivery:
         return f"More than one host made files of one name; of these was kept: {named}{rest}"
 
     def _put_all(self, found: Mapping[str, dict[str, Piece]]) -> None:
-        """Store what all hosts made, as soon as each has brought its part."""
+        """Store what all hosts made, as soon as each has brought its part; no empty result."""
         for host in self._node.plan.hosts[1:]:
             for kind in self._await_part(host):
                 self._merge(found[kind], self._part_of(host, kind), host)
@@ -99,25 +99,24 @@ class Delivery:
                 "host names of its own"
             )
         with Sent(self._node.folder / "sent", self._objects) as sent:
+            if self._node.plan.compression == "NONE":
+                # All are named before the first is stored: one name may be refused.
+                addressed = {
+                    _below(self._output.joined(_PLAIN[kind]), name): found[kind][name]
+                    for kind in KINDS
+                    for name in sorted(found[kind])
+                }
+                put_all(addressed, self._headers, sent, self._tell_of_deleted)
+                return
             for kind, pieces in found.items():
-                self._put(kind, pieces, sent)
+                if pieces:
+                    write = self._packing(pieces, compress=True)
+                    sent.put(self._output.joined(KINDS[kind]), write, self._headers, sure=True)
 
     def _collected(self, kind: str) -> dict[str, Piece]:
         tree = self._node.tree
         root = tree.model if kind == "model" else tree.output_data
         return archive.collect(root, tree.base, self._node.log.say)
-
-    def _put(self, kind: str, pieces: Mapping[str, Piece], sent: Sent) -> None:
-        """Store one kind of result; nothing is stored when there is nothing."""
-        if not pieces:
-            return
-        if self._node.plan.compression != "NONE":
-            write = self._packing(pieces, compress=True)
-            sent.put(self._output.joined(KINDS[kind]), write, self._headers, sure=True)
-            return
-        folder = self._output.joined(_PLAIN[kind])
-        addressed = {_below(folder, name): pieces[name] for name in sorted(pieces)}
-        put_all(addressed, self._headers, sent, self._tell_of_deleted)
 
     def _tell_of_deleted(self, address: Address) -> None:
         self._node.log.say(f"what belongs to {shown(str(address))} was deleted before it was kept")
