@@ -13,6 +13,9 @@ HERE = Path(__file__).parent
 STOP_SECONDS = 3.0
 """Between SIGTERM and SIGKILL; the service gives 120."""
 
+FILE_SYSTEM = "fs-0123456789abcdef0"
+"""A folder of the machine stands for it, with ``sets/a.csv`` in it."""
+
 DOCKERFILES = {
     "train": "COPY probe.py /usr/local/bin/train",
     "entrypoint": """
@@ -61,7 +64,17 @@ FILES = {
 
 def settings(runtime: str, folder: Path) -> str:
     """Return a server's settings for a runtime, and make what its images need."""
-    return _docker(folder) if runtime == "docker" else _process(folder)
+    own = _docker(folder) if runtime == "docker" else _process(folder)
+    shared = folder / "shared" / "sets"
+    shared.mkdir(parents=True)
+    (shared / "a.csv").write_text("shared")
+    return (
+        own
+        + f"""
+[file_systems]
+"{FILE_SYSTEM}" = "{shared.parent}"
+"""
+    )
 
 
 def _process(folder: Path) -> str:

@@ -136,12 +136,6 @@ def test_the_list_beside_a_channel_names_its_files_in_key_order(place: Place, na
     assert sorted(listed) == sorted(LANDED[name])
 
 
-def test_a_channel_that_is_asked_for_as_fast_file_says_how_it_comes(place: Place) -> None:
-    said = [line for line in place.run(ALL).lines["algo-1"] if "FastFile" in line]
-    assert len(said) == 1
-    assert "channel fast" in said[0]
-
-
 def test_twenty_channels_are_brought(place: Place) -> None:
     names = {path.split("/")[0] for path in place.run(MOST).data() if "/" in path}
     assert names == {f"channel-{n}" for n in range(19)}  # and the program's own
