@@ -55,6 +55,16 @@ probe.write(f"output/data/{host}.txt", host)
 """,
 )
 
+KEPT = Job(
+    name="keeps-intermediate",
+    hyperparameters={"sagemaker_s3_output": f"s3://{BUCKET}/output"},
+    main="""
+import probe
+probe.write("output/intermediate/deep/step", "1")
+probe.write("output/data/report", "r")
+""",
+)
+
 
 def members(place: Place, job: Job) -> dict[str, tarfile.TarInfo]:
     with tarfile.open(fileobj=io.BytesIO(place.run(job).objects["output/model.tar.gz"])) as tar:
@@ -179,3 +189,13 @@ def test_of_files_with_one_name_the_last_hosts_is_kept_and_it_is_told(place: Pla
 
 def test_nothing_is_left_of_how_hosts_bring_their_parts(place: Place) -> None:
     assert set(place.run(SHARED).objects) == {"output/model.tar.gz", "output/output.tar.gz"}
+
+
+def test_intermediate_output_is_kept_where_the_hyperparameter_says(place: Place) -> None:
+    seen = place.run(KEPT)
+    assert seen.status == ("Completed", "Completed")
+    assert seen.objects["output/intermediate/deep/step"] == b"1"
+
+
+def test_intermediate_output_is_no_part_of_the_other_output(place: Place) -> None:
+    assert place.run(KEPT).output == {"report": b"r"}

@@ -1,6 +1,7 @@
 """No archive at all, however made, changes or reaches anything outside its folder."""
 
 import gzip
+import io
 import os
 import tarfile
 import tempfile
@@ -105,3 +106,12 @@ def test_more_than_the_disk_has_room_for_is_refused_before_it_is_written(tmp_pat
     with pytest.raises(archives.RefusedArchive, match="the room that is left on the disk"):
         archives.unpack(tmp_path / "s", tmp_path, most_ratio=float("inf"))
     assert not (tmp_path / "bomb").exists()
+
+
+@pytest.mark.parametrize("when", ["nan", "inf", "-inf", "1e300", "-1e300", "-1"])
+def test_a_time_that_no_file_system_knows_is_the_epoch(tmp_path: Path, when: str) -> None:
+    member, data = file("a", b"a", pax_headers={"mtime": when})
+    with tarfile.open(tmp_path / "s", "w", format=tarfile.PAX_FORMAT) as tar:
+        tar.addfile(member, io.BytesIO(data))
+    assert archives.unpack(tmp_path / "s", tmp_path) == [tmp_path / "a"]
+    assert (tmp_path / "a").stat().st_mtime == 0
