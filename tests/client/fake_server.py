@@ -58,6 +58,7 @@ class FakeServer:
     on_create: Callable[[Job], None] = lambda job: None
     on_upload: Callable[[str], None] = lambda upload: None
     refuse_tokens: bool = False
+    most_of_a_page: int = 100
     url: str = ""
     opened: list[Api] = field(default_factory=list)
     _number: "itertools.count[int]" = field(default_factory=itertools.count)
@@ -151,13 +152,16 @@ class FakeServer:
         }
 
     def _list_training_jobs(self, params: dict[str, Any]) -> dict[str, Any]:
+        sign = 1 if params.get("SortOrder") == "Ascending" else -1
         found = [
             job
-            for job in sorted(self.jobs.values(), key=lambda job: -job["CreationTime"])
+            for job in sorted(self.jobs.values(), key=lambda job: sign * job["CreationTime"])
             if params.get("NameContains", "") in job["TrainingJobName"]
             and params.get("StatusEquals", job["TrainingJobStatus"]) == job["TrainingJobStatus"]
+            and job["LastModifiedTime"] > params.get("LastModifiedTimeAfter", 0)
         ]
-        begin, count = int(params.get("NextToken", 0)), params.get("MaxResults", 10)
+        begin = int(params.get("NextToken", 0))
+        count = min(params.get("MaxResults", 10), self.most_of_a_page)
         answer: dict[str, Any] = {"TrainingJobSummaries": found[begin : begin + count]}
         if len(found) > begin + count:
             answer["NextToken"] = str(begin + count)
