@@ -62,7 +62,8 @@ class Breaking:
             except OSError:
                 client.close()
                 continue
-            self._open += [client, server]
+            with self._lock:
+                self._open += [client, server]
             for source, sink, out in ((client, server, False), (server, client, True)):
                 threading.Thread(target=self._pass, args=(source, sink, out), daemon=True).start()
 
@@ -83,12 +84,14 @@ class Breaking:
                 if out and 0 <= self._stop_at <= self.passed:
                     self._going.wait()
                 sink.sendall(self.change(data) if out else data)
-        for end in (source, sink):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
+        self._end([source, sink])
 
     def _cut(self) -> None:
-        ends, self._open = self._open, []
+        with self._lock:
+            ends, self._open = self._open, []
+        self._end(ends)
+
+    def _end(self, ends: list[socket.socket]) -> None:
         for end in ends:
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
