@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.agent.conftest import Agent, until
 from tests.agent.feeding.conftest import feeder, working_for
+from tests.agent.test_degrees import NOTHING
 from tests.agent.test_inputs import channel
 
 from trainshed.agent.feeding import mounting
@@ -126,6 +127,33 @@ def test_a_manifest_is_refused(agent: MakeAgent, data: Path) -> None:
             "or Pipe"
         ),
     )
+
+
+def test_where_no_view_can_be_mounted_the_files_are_copied_and_the_log_says_so(
+    agent: MakeAgent, data: Path
+) -> None:
+    node = agent("cat /opt/ml/input/data/train/b.csv", channels=(fast(f"{data}/sub"),))
+    node.start("bwrap", "--dev-bind", "/", "/", "--dev", "/dev").wait()
+    assert node.lines() == [
+        (
+            "[trainshed] channel train: FastFile is not possible here: /dev/fuse cannot be opened "
+            "(No such file or directory); its files are copied first, as in File mode"
+        ),
+        "<sub/b.csv>",
+    ]
+    assert Kind.DOWNLOADING.value in node.kinds()
+
+
+def test_a_job_without_a_root_of_its_own_is_shown_it_in_its_tree(
+    agent: MakeAgent, data: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/bwrap").write_text(NOTHING)
+    (tmp_path / "bin/bwrap").chmod(0o755)
+    node = agent("cat input/data/train/a.csv", channels=(fast(data),))
+    node.start(PATH=f"{tmp_path}/bin:{os.environ['PATH']}").wait()
+    assert node.lines()[-1] == "<a.csv>"
+    assert mounting.mounted_below(node.folder) == []
 
 
 def test_a_job_whose_view_dies_fails_with_a_reason(agent: MakeAgent, data: Path) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,13 @@ from tests.agent.conftest import until
 from tests.agent.test_inputs import channel
 from tests.stores.remote.conftest import Server
 
-from trainshed.agent.channels import BadInput
+from trainshed.agent.channels import BadInput, Item
 from trainshed.agent.feeding import mounting
-from trainshed.agent.feeding.fastfile import FastFile
+from trainshed.agent.feeding.catalogue import Catalogue
+from trainshed.agent.feeding.fastfile import FastFile, Files
+from trainshed.agent.feeding.view import Mounted
 from trainshed.contract.tree import Tree
+from trainshed.stores.objects.addresses import Address
 from trainshed.stores.objects.remote.store import RemoteObjects
 from trainshed.testing.plans import node_plan
 
@@ -208,12 +212,28 @@ def test_objects_are_dealt_to_nodes_as_in_file_mode(show: Shown, server: Server)
     assert found == [["0", "2", "4"], ["1", "3"]]
 
 
-def test_twenty_thousand_objects_are_listed_a_page_at_a_time(show: Show, tmp_path: Path) -> None:
-    folder = tmp_path / "many"
-    for n in range(20_000):
-        if n % 5_000 == 0:
-            (folder / f"{n:05}").mkdir(parents=True)
-        (folder / f"{n - n % 5_000:05}" / f"{n}").touch()
-    place = show(f"file://{folder}")
-    assert sum(len(files) for _, _, files in os.walk(place)) == 20_000
-    assert (place / "15000/19999").stat().st_size == 0
+def test_twenty_thousand_objects_are_shown_without_being_kept_in_memory(tmp_path: Path) -> None:
+    def all_of_them() -> Iterator[Item]:
+        for n in range(20_000):
+            path = f"{n // 5_000}/{n:05}"
+            yield Item(Address("s3", "bkt", f"many/{path}"), path, n, "etag")
+
+    catalogue = Catalogue(tmp_path / "catalogue.db")
+    tracemalloc.start()
+    catalogue.fill(all_of_them())
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 4 * MIB
+    place = tmp_path / "view"
+    place.mkdir()
+    files = Files(catalogue, Address("s3", "bkt", "many/"), RemoteObjects({}))
+    mounted = Mounted(files, place)
+    try:
+        listed = subprocess.run(["find", place, "-type", "f", "-printf", "%P %s\n"],
+                                capture_output=True, text=True, check=True)  # fmt: skip
+    finally:
+        mounting.unmount_below(place)
+        mounted.wait()
+        files.end()
+        catalogue.close()
+    assert listed.stdout.splitlines() == [f"{n // 5_000}/{n:05} {n}" for n in range(20_000)]

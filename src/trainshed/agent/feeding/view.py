@@ -25,6 +25,7 @@ _REQUEST: Final = 1 << 20
 _AHEAD_KB: Final = 4096
 """How far the kernel reads ahead; its own is 128, so that each request would be small."""
 _THREADS: Final = 64
+_IDLE_THREADS: Final = 10
 _THREADS_SINCE: Final = 12
 """The minor version of libfuse 3 that knows how to be told a number of threads."""
 _NANO: Final = 1_000_000_000
@@ -92,7 +93,7 @@ class Mounted:
     def _run(self, view: View, place: Path) -> None:
         options: dict[str, Any] = {"max_read": _REQUEST, "fsname": "trainshed", "ro": True}
         if mfusepy.fuse_version_minor >= _THREADS_SINCE:
-            options["max_threads"] = _THREADS
+            options |= {"max_threads": _THREADS, "max_idle_threads": _IDLE_THREADS}
         if mounting.allows_others():
             options["allow_other"] = True
         try:
