@@ -20,7 +20,7 @@ from trainshed.domain.facts import Kind
 from trainshed.testing.server import Server
 
 MakeAgent = Callable[..., Agent]
-WRITER = Path(__file__).with_name("writer.py")
+WRITER = Path(__file__).with_name("programs") / "writer.py"
 AT_ONCE = 6
 LONGEST = 3.0
 """Seconds that a program may write before it is killed; half of all, once something is kept."""

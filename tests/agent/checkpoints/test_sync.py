@@ -2,13 +2,13 @@
 
 import json
 import os
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from trainshed.agent.checkpoints.kept import Kept
+from trainshed.agent.checkpoints.looking import Folder
 from trainshed.agent.checkpoints.place import Place
 from trainshed.agent.checkpoints.sync import Pass, Sync, Trust, Whose
 from trainshed.agent.ending import Ending
@@ -81,6 +81,20 @@ class _Taken:
         return len(data)
 
 
+class Busy(Ending):
+    """A container that does something whenever somebody waits whether it ends; counts from 1."""
+
+    def __init__(self, act: Callable[[int], object]) -> None:
+        super().__init__()
+        self._act = act
+        self._waits = 0
+
+    def wait(self, seconds: float) -> bool:
+        self._waits += 1
+        self._act(self._waits)
+        return super().wait(0)
+
+
 class Host:
     """One host's folder, and what keeps it."""
 
@@ -94,19 +108,17 @@ class Host:
         self._whose = Whose(job="j", attempt="1.1", host=name, hosts=hosts)
         self.start()
 
-    def start(self, *, behind: bool = False) -> None:
+    def start(self) -> None:
         """Begin as an agent that is new, or has been started again, does."""
         self.kept = Kept(self._state)
         self._sync = Sync(
-            root=self.root,
-            seen_as="/opt/ml/checkpoints",
+            folder=Folder(self.root, "/opt/ml/checkpoints"),
             place=Place(parse("s3://b/c")),
             objects=self.store,  # type: ignore[arg-type]
             kept=self.kept,
             ending=self.ending,
             whose=self._whose,
             say=self.said.append,
-            behind=behind,
             settle_s=0.03,
         )
 
@@ -206,17 +218,13 @@ def test_a_file_that_is_replaced_all_the_time_is_kept_now_and_then(
     host: Host, store: Store
 ) -> None:
     path = host.write("x", b"0")
-    count = iter(range(1, 10))
+    host.ending = Busy(lambda n: host.write("y.tmp", str(n).encode()).replace(path))
+    host.start()
     # Between the look and the storing another version always takes the place of the one seen.
-    see = host.kept.see
-
-    def seen(name: str, signature: object) -> None:
-        see(name, signature)  # type: ignore[arg-type]
-        host.write("y.tmp", str(next(count)).encode()).replace(path)
-
-    host.kept.see = seen  # type: ignore[method-assign, assignment]
     host.run()
     assert store.files()["x"] == b"1"
+    host.run()
+    assert store.files()["x"] == b"3"
 
 
 def test_what_its_writers_death_has_closed_is_not_taken_for_whole(host: Host, store: Store) -> None:
@@ -260,7 +268,7 @@ def test_what_a_dead_agent_may_have_stored_is_deleted_with_its_file(
     store.objects["c/x"] = b"1"
     host.kept.close()
     path.unlink()
-    host.start(behind=True)
+    host.start()
     host.run()
     assert store.files() == {}
 
@@ -275,8 +283,9 @@ def test_an_object_that_another_has_put_there_is_left_alone(host: Host, store: S
 def test_a_file_that_only_changed_hands_is_not_stored_again(host: Host, store: Store) -> None:
     path = host.write("x", b"1")
     host.run()
-    time.sleep(0.02)
-    path.chmod(0o600)
+    before = path.stat().st_ctime_ns
+    while path.stat().st_ctime_ns == before:
+        path.chmod(0o600)
     host.run()
     assert "put c/x" not in store.acts
     host.run()

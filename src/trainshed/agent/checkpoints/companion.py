@@ -7,6 +7,7 @@ import traceback
 from typing import Final
 
 from trainshed.agent.checkpoints.kept import Kept
+from trainshed.agent.checkpoints.looking import Folder
 from trainshed.agent.checkpoints.manifest import attempt_of
 from trainshed.agent.checkpoints.place import local_path, place_of
 from trainshed.agent.checkpoints.sync import Pass, Sync, Trust, Whose
@@ -40,9 +41,7 @@ class Checkpoints:
     def __init__(self, node: Node, ending: Ending) -> None:
         self._node = node
         self._ending = ending
-        self._taken_up = node.journal.last(Kind.TRAINING) is not None
         config = node.plan.request["CheckpointConfig"]
-        self._place = place_of(config)
         self._kept = Kept(node.folder / "checkpoints.jsonl")
         plan = node.plan
         objects = RemoteObjects.for_node(
@@ -55,16 +54,16 @@ class Checkpoints:
             job=plan.job_name, attempt=attempt_of(plan), host=plan.host, hosts=tuple(plan.hosts)
         )
         self._sync = Sync(
-            root=node.tree.checkpoints,
-            seen_as=str(local_path(config)),
-            place=self._place,
+            folder=Folder(node.tree.checkpoints, str(local_path(config))),
+            place=place_of(config),
             objects=objects,
             kept=self._kept,
             ending=ending,
             whose=whose,
             say=node.log.say,
-            behind=self._taken_up,
         )
+        if node.journal.last(Kind.TRAINING) is not None:
+            self._sync.take_up()
         self._telling = Telling(node.journal, node.log.say, self._kept)
         self._thread = threading.Thread(target=self._run, name="checkpoints", daemon=True)
 

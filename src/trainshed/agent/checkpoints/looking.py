@@ -57,12 +57,48 @@ class NotHere(Exception):
     """A file is gone, or does not lie below the folder."""
 
 
-def look(root: Path, seen_as: str) -> Look:
-    """Return what lies below ``root``, which the container sees as ``seen_as``."""
-    found = Look()
-    real = os.path.realpath(root)
-    _walk(str(root), "", found, (real, seen_as))
-    return found
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder of the machine, and where the container sees it."""
+
+    root: Path
+    seen_as: str
+
+    def look(self) -> Look:
+        """Return what lies in it."""
+        found = Look()
+        _walk(str(self.root), "", found, self._roots)
+        return found
+
+    @contextlib.contextmanager
+    def opened(self, path: str) -> Iterator[int]:
+        """Open a file of the folder for reading.
+
+        Raises:
+            NotHere: it is gone, no plain file, or not below the folder.
+            OSError: it cannot be read.
+        """
+        target = resolved(f"{self.root}/{path}", self._roots)
+        try:
+            fd = os.open(target, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise NotHere(path) from error
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise NotHere(path) from error
+            raise
+        try:
+            lies_at = os.readlink(f"/proc/self/fd/{fd}")  # noqa: PTH115 - no path of a file system
+            below = lies_at.startswith(f"{self._roots[0]}/")
+            if not below or not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise NotHere(path)
+            yield fd
+        finally:
+            os.close(fd)
+
+    @property
+    def _roots(self) -> tuple[str, str]:
+        return os.path.realpath(self.root), self.seen_as
 
 
 def _walk(folder: str, prefix: str, found: Look, roots: tuple[str, str]) -> None:
@@ -121,33 +157,6 @@ def resolved(path: str, roots: tuple[str, str]) -> str:
     if not target.startswith(f"{real}/"):
         raise NotHere(path)
     return target
-
-
-@contextlib.contextmanager
-def opened(root: Path, path: str, seen_as: str) -> Iterator[int]:
-    """Open a file of the folder for reading.
-
-    Raises:
-        NotHere: it is gone, no plain file, or not below the folder.
-        OSError: it cannot be read.
-    """
-    real = os.path.realpath(root)
-    target = resolved(f"{root}/{path}", (real, seen_as))
-    try:
-        fd = os.open(target, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise NotHere(path) from error
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise NotHere(path) from error
-        raise
-    try:
-        lies_at = os.readlink(f"/proc/self/fd/{fd}")  # noqa: PTH115 - no path of a file system
-        if not lies_at.startswith(f"{real}/") or not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise NotHere(path)
-        yield fd
-    finally:
-        os.close(fd)
 
 
 _NO_LEASE: Final = frozenset({errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP})

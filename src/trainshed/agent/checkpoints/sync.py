@@ -15,17 +15,15 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import Enum
-from pathlib import Path
 from typing import Final
 
 from trainshed.agent.checkpoints.kept import Kept, Known
 from trainshed.agent.checkpoints.looking import (
+    Folder,
     Look,
     NotHere,
     Signature,
     is_being_written,
-    look,
-    opened,
 )
 from trainshed.agent.checkpoints.manifest import Line, Manifest
 from trainshed.agent.checkpoints.place import Place
@@ -102,24 +100,20 @@ class Sync:
     def __init__(
         self,
         *,
-        root: Path,
-        seen_as: str,
+        folder: Folder,
         place: Place,
         objects: RemoteObjects,
         kept: Kept,
         ending: Ending,
         whose: Whose,
         say: Callable[[str], None],
-        behind: bool = False,
         settle_s: float = SETTLE_S,
     ) -> None:
-        """Keep ``root``, which the container sees as ``seen_as``, at ``place``.
+        """Keep ``folder`` at ``place``.
 
-        ``behind`` when a former agent may have stored files and not written the manifest;
         ``settle_s`` is how long the container must go on after a file was seen closed.
         """
-        self._root = root
-        self._seen_as = seen_as
+        self._folder = folder
         self._place = place
         self._objects = objects
         self._kept = kept
@@ -131,18 +125,22 @@ class Sync:
         """Since when (monotonic) files are seen being written."""
         self._quiet: dict[str, tuple[Signature, float]] = {}
         self._told: set[str] = set()
-        self._unwritten = behind
+        self._unwritten = False
         """Whether the manifest is behind."""
         self._stop_storing = threading.Event()
         self._refusals = 0
         self._why = ""
         self._away = False
 
+    def take_up(self) -> None:
+        """Go on for an agent that may have stored files and not written the manifest."""
+        self._unwritten = True
+
     def run(self, trust: Trust) -> Pass:
         """Make one pass; what can't be done now is in its result, and is tried in the next."""
         done = Pass()
         began = time.monotonic()
-        found = look(self._root, self._seen_as)
+        found = self._folder.look()
         done.look_s = time.monotonic() - began
         self._tell_left_out(found)
         changed = [path for path, each in found.files.items() if self._differs(path, each)]
@@ -205,7 +203,7 @@ class Sync:
     def _is_closed(self, path: str, signature: Signature) -> bool | None:
         """Tell whether nobody writes to a file; None when there is none any more."""
         try:
-            with opened(self._root, path, self._seen_as) as fd:
+            with self._folder.opened(path) as fd:
                 written = is_being_written(fd)
         except NotHere:
             return None
@@ -302,7 +300,7 @@ class Sync:
             Unsettled: it changed meanwhile, or is being written.
         """
         digest = hashlib.sha256()
-        with opened(self._root, path, self._seen_as) as fd:
+        with self._folder.opened(path) as fd:
             if is_being_written(fd):
                 raise Unsettled(path)
             before = Signature.of(os.fstat(fd))
