@@ -1,9 +1,11 @@
 """``trainshed pull``: killed and run again, and as a service that brings every model."""
 
+import io
 import json
 import os
 import signal
 import subprocess
+import tarfile
 import time
 from collections.abc import Iterator
 
@@ -36,14 +38,24 @@ def afar(shell: Shell, proxy: StallingProxy) -> Shell:
     return shell
 
 
+def packed(content: bytes) -> bytes:
+    """Return a model's archive, quickly made."""
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w:gz", compresslevel=0) as tar:
+        info = tarfile.TarInfo("model.bin")
+        info.size = len(content)
+        tar.addfile(info, io.BytesIO(content))
+    return raw.getvalue()
+
+
 def test_a_pull_that_was_killed_brings_only_the_rest(
     fake: FakeServer, afar: Shell, proxy: StallingProxy
 ) -> None:
     fake.buckets.add("out")
     finished(fake, "one")
-    content = os.urandom(200 * MIB)
-    fake.objects["out/one/output/model.tar.gz"] = archive(("model.bin", content))
-    proxy.stall_after(down=180 * MIB)
+    content = os.urandom(60 * MIB)
+    fake.objects["out/one/output/model.tar.gz"] = packed(content)
+    proxy.stall_after(down=50 * MIB)
     with afar.begin("pull", "one", "--aws") as process:
         assert proxy.stalled.wait(60), process.communicate(timeout=5)
         process.kill()
@@ -51,7 +63,7 @@ def test_a_pull_that_was_killed_brings_only_the_rest(
     assert not (afar.folder / "one/model.bin").exists()
     proxy.go_on()
     assert afar("pull", "one", "--aws").lines == [str(afar.folder / "one/model.bin")]
-    assert proxy.moved["down"] < 180 * MIB
+    assert proxy.moved["down"] < 20 * MIB
     assert (afar.folder / "one/model.bin").read_bytes() == content
     assert [path.name for path in (afar.folder / "one").iterdir()] == ["model.bin"]
 
@@ -118,8 +130,8 @@ class Service:
         return subprocess.CompletedProcess([], self.process.returncode, out, err)
 
 
-def over(fake: FakeServer, name: str, content: bytes = b"m") -> None:
-    fake.objects[f"out/{name}/output/model.tar.gz"] = archive(("model.bin", content))
+def over(fake: FakeServer, name: str, model: bytes = b"") -> None:
+    fake.objects[f"out/{name}/output/model.tar.gz"] = model or archive(("model.bin", b"m"))
     fake.add_job(name, TrainingJobStatus="Completed", LastModifiedTime=time.time() + 1)
 
 
@@ -148,8 +160,8 @@ def test_the_service_ends_in_the_middle_of_a_model_and_goes_on_from_there(
     fake: FakeServer, afar: Shell, proxy: StallingProxy
 ) -> None:
     content = os.urandom(60 * MIB)
-    over(fake, "big", content)
-    proxy.stall_after(down=40 * MIB)
+    over(fake, "big", packed(content))
+    proxy.stall_after(down=50 * MIB)
     service = Service(afar, "--aws", "--existing")
     assert proxy.stalled.wait(60)
     ended = service.end(signal.SIGTERM)
@@ -159,7 +171,7 @@ def test_the_service_ends_in_the_middle_of_a_model_and_goes_on_from_there(
     proxy.go_on()
     service = Service(afar, "--aws")
     assert service.next()["job"] == "big"
-    assert proxy.moved["down"] < 59 * MIB
+    assert proxy.moved["down"] < 20 * MIB
     assert (service.home / "big/model.bin").read_bytes() == content
     service.end(signal.SIGTERM)
 

@@ -1,8 +1,8 @@
 """Brings objects to this machine: several at once, large ones in ranges, each checked, resumable.
 
 An object comes into a file beside its target, ``.trainshed-<hash>.part``, and takes its name when
-it is whole and its checksum holds. Of a large object a second file, ``….have``, lists the version
-and the ranges that are there already, so who is killed goes on from there.
+it is whole and its checksum holds. Of a large object a second file, ``….have``, tells which version
+it is of and how much of each range is there, so who is killed goes on from there.
 """
 
 import errno
@@ -11,6 +11,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from http.client import HTTPException, HTTPResponse
@@ -255,40 +256,45 @@ class _Ranges:
         self._part = part_of(one.target)
         self._have = self._part.with_suffix(".have")
         self._lock = threading.Lock()
+        self._got: dict[int, int] = {}
+        """Bytes that are here of each range."""
         self._left: set[int] = set()
 
     def missing(self) -> Iterable[Task]:
         """Return a task per range that is not here; the last one finishes the file."""
         one = self._one
         count = -(-one.entry.size // one.how.range)
-        have = self._known()
-        self._left = set(range(count)) - have
-        one.how.progress(sum(self._length(index) for index in have))
+        self._got = self._known()
+        self._left = {i for i in range(count) if self._got.get(i, 0) < self._length(i)}
+        one.how.progress(sum(self._got.values()))
         if not self._left:
             return [self._finish]
         self._make_room()
         return [partial(self._bring, index) for index in sorted(self._left)]
 
-    def _known(self) -> set[int]:
-        """Return the ranges of this very version that are here; none of another is kept."""
+    def _known(self) -> dict[int, int]:
+        """Return what is here of each range of this very version; nothing of another is kept."""
         version = f"{self._one.entry.etag} {self._one.entry.size} {self._one.how.range}"
         try:
             lines = self._have.read_text().split("\n")
         except OSError:
             lines = []
-        found: set[int] = set()
+        found: dict[int, int] = {}
         if self._one.entry.etag and lines[:1] == [version] and self._part.is_file():
             # The last line may have been torn: what does not end with a line's end is none.
-            found = {int(line) for line in lines[1:-1]}
+            with suppress(ValueError):  # power was lost: no line behind this one is to be trusted
+                for index, size in (line.split() for line in lines[1:-1]):
+                    found[int(index)] = int(size)
         else:
             self._part.unlink(missing_ok=True)
         new = self._have.with_suffix(".new")
-        new.write_text("".join(f"{line}\n" for line in (version, *sorted(found))))
+        known = (f"{index} {size}" for index, size in found.items())
+        new.write_text("".join(f"{line}\n" for line in (version, *known)))
         new.replace(self._have)
         return found
 
     def _make_room(self) -> None:
-        need = sum(self._length(index) for index in self._left)
+        need = sum(self._length(index) - self._got.get(index, 0) for index in self._left)
         free = shutil.disk_usage(self._part.parent).free
         if free < need:
             raise full(self._part.parent, need, free)
@@ -304,8 +310,6 @@ class _Ranges:
         try:
             again_and_again(one.how.api, partial(self._try, index), one.how.sleep)
             with self._lock:
-                with self._have.open("a") as file:
-                    file.write(f"{index}\n")
                 self._left.discard(index)
                 last = not self._left
         except OSError as error:
@@ -315,8 +319,10 @@ class _Ranges:
     def _try(self, index: int) -> None:
         one = self._one
         begin = index * one.how.range
-        span = (begin, begin + self._length(index))
+        span = (begin + self._got.get(index, 0), begin + self._length(index))
         place = one.bucket, one.entry.key
+        if span[0] == span[1]:
+            return  # the connection broke behind the last byte
         try:
             with (
                 objects.opened(one.how.api, *place, etag=one.entry.etag, span=span) as response,
@@ -324,20 +330,27 @@ class _Ranges:
             ):
                 if response.status != 206:
                     raise ClientError(f"s3://{place[0]}/{place[1]}: the store sends no ranges")
-                file.seek(begin)
-                got = 0
+                file.seek(span[0])
                 while chunk := read(response):
                     file.write(chunk)
-                    got += len(chunk)
+                    file.flush()
+                    self._note(index, len(chunk))
         except ApiError as error:
             if error.status != 412:
                 raise
             raise ClientError(
                 f"s3://{place[0]}/{place[1]} changed while it was read", "run it again"
             ) from error
-        if got != span[1] - span[0]:
+        if self._got.get(index, 0) < self._length(index):
             raise ServerUnreachable(f"s3://{place[0]}/{place[1]} broke off")
-        one.how.progress(got)
+
+    def _note(self, index: int, size: int) -> None:
+        """Write down that bytes of a range are in the file."""
+        with self._lock:
+            self._got[index] = self._got.get(index, 0) + size
+            with self._have.open("a") as file:
+                file.write(f"{index} {self._got[index]}\n")
+        self._one.how.progress(size)
 
     def _finish(self) -> None:
         one = self._one
