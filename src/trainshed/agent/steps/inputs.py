@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from trainshed.agent.channels import BadInput, source_of
 from trainshed.agent.feeding import mounting
-from trainshed.agent.modes import Mode, decide_fed, mode_of
+from trainshed.agent.modes import Mode, decide_fed, fed, mode_of
 from trainshed.agent.mounts import Mount, is_mounted, mounts_of
 from trainshed.agent.node import Node, NodeOver
 from trainshed.agent.staging.files import Staging
@@ -90,6 +90,8 @@ def _checked_mode(channel: Mapping[str, Any], node: Node) -> Mode:
 
 def _no_view(node: Node) -> str:
     """Return why this machine can't show channels as they lie in the store; "" when it can."""
+    if Mode.FAST_FILE in fed(node).values():
+        return ""  # it was possible for an agent before us, whose views may be there
     # 60 ms of a trial mount, and 10 of what makes it.
 
     return mounting.why_not(node.folder, shared=node.plan.runtime == "docker")
