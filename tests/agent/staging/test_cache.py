@@ -166,7 +166,6 @@ def test_a_fetch_that_fails_leaves_nothing(jobs: Jobs) -> None:
 def test_what_a_dead_agent_left_is_in_nobodys_way(jobs: Jobs) -> None:
     parts = jobs.folder / "cache/parts"
     (parts / name(1)).write_bytes(b"ha")
-    (parts / f"{name(1)}.lock").touch()
     assert jobs.ask(1, Fetches(b"whole"), 5) == b"whole"
     assert jobs.parts() == []
 

@@ -1,6 +1,5 @@
 """Where objects lie below their channel: every trap of keys, from a bucket and from a list."""
 
-import contextlib
 import json
 from collections.abc import Callable, Iterator
 
@@ -24,8 +23,7 @@ def paths(store: Source) -> Callable[..., list[str]]:
 
 
 def listed(store: Source, uri: str, kind: str = "S3Prefix") -> Iterator[Item]:
-    with contextlib.closing(RemoteObjects(store.access)) as objects:
-        yield from items({"S3DataType": kind, "S3Uri": uri}, objects, 0, 1)
+    return items({"S3DataType": kind, "S3Uri": uri}, RemoteObjects(store.access), 0, 1)
 
 
 @pytest.mark.parametrize(

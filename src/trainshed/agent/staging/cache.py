@@ -5,7 +5,7 @@ a rename, and each use compares the checksum, so that neither a crash nor a fail
 job anything else than what the store had. Jobs get copies: what they write stays theirs.
 
     objects/<2 hex>/<digest>    entries; their mtime is when they were last used
-    objects/parts/<digest>      being fetched, by whoever holds the lock of <digest>.lock
+    objects/parts/<digest>      being fetched, by whoever holds the entry's byte of objects/locks
     objects/used                bytes that entries take, never less than they do; its lock is the
                                 right to add and to remove entries
 """
@@ -30,6 +30,8 @@ from trainshed.stores.objects.remote.troubles import Cancelled, ObjectChanged
 
 _TRAILER: Final = struct.Struct("<8sQ")
 _MAGIC: Final = b"shed-1\r\n"
+_FLOCK: Final = struct.Struct("@hhqqi4x")
+"""struct flock, of 64 bits."""
 _CHUNK: Final = 256 << 10
 RESERVE: Final = 1 << 30
 """Bytes of disk that are left to jobs; a cache that could take them gives way."""
@@ -165,8 +167,11 @@ class Cache:
             # First counted, then there: a crash in between must not make the count too small.
             self._set_used(fd, used + size)
             path = self._path(name)
-            path.parent.mkdir(exist_ok=True, mode=0o700)
-            part.replace(path)
+            try:
+                part.replace(path)
+            except FileNotFoundError:
+                path.parent.mkdir(mode=0o700)
+                part.replace(path)
 
     def _copy(self, source: int, target: Path, size: int) -> int:
         """Copy the first ``size`` bytes of an open file to a new one; return their checksum."""
@@ -209,21 +214,16 @@ class Cache:
         Raises:
             Cancelled: the caller wants no more.
         """
-        path = self._parts / f"{name}.lock"
-        while True:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                if _lock(fd) and _is_same(fd, path):
-                    try:
-                        yield
-                    finally:
-                        path.unlink(missing_ok=True)
-                    return
-            finally:
-                os.close(fd)
-            if self._cancelled():
-                raise Cancelled("waiting for another job's download was cancelled")
-            time.sleep(_PAUSE_S)
+        # One file with a byte for each entry there may be: no file is made, none is left behind.
+        fd = os.open(self._folder / "locks", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            while not _locked(fd, int(name[:15], 16)):
+                if self._cancelled():
+                    raise Cancelled("waiting for another job's download was cancelled")
+                time.sleep(_PAUSE_S)
+            yield
+        finally:
+            os.close(fd)
 
     def _path(self, name: str) -> Path:
         return self._folder / name[:2] / name
@@ -295,20 +295,14 @@ def name_of(store: str, address: Address, entry: Entry) -> str:
     return blake2b(version.encode("utf-8", "surrogateescape"), digest_size=20).hexdigest()
 
 
-def _lock(fd: int) -> bool:
+def _locked(fd: int, at: int) -> bool:
+    """Lock one byte of an open file, until it is closed; tell whether nobody else has it."""
+    wanted = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, at, 1, 0)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, wanted)
+    except (BlockingIOError, PermissionError):
         return False
     return True
-
-
-def _is_same(fd: int, path: Path) -> bool:
-    """Tell whether an open file is still the one of that name."""
-    try:
-        return os.fstat(fd).st_ino == path.stat().st_ino
-    except FileNotFoundError:
-        return False
 
 
 def _write(fd: int, data: memoryview) -> None:

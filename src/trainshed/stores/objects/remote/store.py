@@ -311,13 +311,6 @@ class RemoteObjects:
             return
         self._patience.ask(address, lambda: self._place(address).delete(address.key))
 
-    def close(self) -> None:
-        """Close the connections that nobody uses."""
-        with self._lock:
-            open_ones = list(self._connections.values())
-        for connections in open_ones:
-            connections.close()
-
     def _page(self, prefix: Address, after: str) -> tuple[Sequence[Entry], bool]:
         if (near := self._nearby(prefix)) is not None:
             try:
