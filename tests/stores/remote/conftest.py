@@ -46,7 +46,7 @@ class Ours:
     """A real server of this project, and a way to it that breaks."""
 
     def __init__(self, data: Path) -> None:
-        self.server = Trainshed(data).start()
+        self.server = Trainshed(data, "[backends.local]\nstop_seconds = 0.1\n").start()
         access_key, secret_key = self.server.keys
         self.direct = {
             "endpoint": self.server.url,
