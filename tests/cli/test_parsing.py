@@ -109,3 +109,44 @@ def test_a_metric_needs_an_expression_with_a_group() -> None:
     for bad in ("loss", "loss=loss", "loss=(", "=x"):
         with pytest.raises(typer.BadParameter):
             parsing.metrics([bad])
+
+
+@pytest.mark.parametrize(
+    ("text", "channel"),
+    [
+        ("train=s3://b/p/:mode=pipe", ("train", "s3://b/p/", {"mode": "Pipe"})),
+        (
+            "az://c/p:distribution=ShardedByS3Key,shuffle=7",
+            ("training", "az://c/p", {"distribution": "ShardedByS3Key", "shuffle": "7"}),
+        ),
+        ("a=gs://b/date=1:x/y=2", ("a", "gs://b/date=1:x/y=2", {})),
+        ("a=./x:y", ("a", "./x:y", {})),
+        ("a=s3://b/m:type=augmentedmanifestfile,attributes=ref+label", None),
+    ],
+)
+def test_what_is_said_of_a_channel_stands_behind_a_colon(
+    text: str, channel: tuple[str, str, dict[str, str]] | None
+) -> None:
+    ((name, (place, options)),) = parsing.channels([text]).items()
+    expected = channel or (
+        "a",
+        "s3://b/m",
+        {"type": "AugmentedManifestFile", "attributes": "ref+label"},
+    )
+    assert (name, place, options) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["a=x:mode=Fast", "a=x:modus=Pipe", "a=x:mode=Pipe,", "a=x:shuffle=s", "a=:mode=Pipe"]
+)
+def test_what_cannot_be_said_of_a_channel_is_refused(text: str) -> None:
+    with pytest.raises(typer.BadParameter):
+        parsing.channels([text])
+
+
+def test_a_file_whose_name_looks_like_options_is_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("x:mode=Pipe").touch()
+    assert parsing.channels(["x:mode=Pipe"]) == {"training": ("x:mode=Pipe", {})}

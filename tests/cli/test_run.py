@@ -201,3 +201,18 @@ def _read(descriptor: int) -> bytes:
         return os.read(descriptor, 65536)
     except OSError:  # Linux says EIO when the other end is closed
         return b""
+
+
+def test_input_modes_and_checkpoints_are_asked_for(
+    shell: Shell, fake: FakeServer, script: Path
+) -> None:
+    words = ["--data", "train=s3://b/p/:mode=Pipe", "--input-mode", "fastfile"]
+    words += ["--checkpoints", "s3://kept/here"]
+    request = json.loads(shell("run", "--dry-run", "train.py", *words).out)
+    assert request["InputDataConfig"][0]["InputMode"] == "Pipe"
+    assert request["AlgorithmSpecification"]["TrainingInputMode"] == "FastFile"
+    assert request["CheckpointConfig"] == {"S3Uri": "s3://kept/here"}
+    assert (
+        "none of File, FastFile, Pipe"
+        in shell("run", "--dry-run", "train.py", "--input-mode", "Slow", code=2).err
+    )

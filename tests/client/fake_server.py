@@ -247,13 +247,20 @@ class FakeServer:
             )
             return f"<ListMultipartUploadsResult>{found}</ListMultipartUploadsResult>".encode()
         prefix = f"{bucket}/{query.get('prefix', '')}"
+        after = query.get("continuation-token", "")
+        listed = [
+            (path, body)
+            for path, body in sorted(self.objects.items())
+            if path.startswith(prefix) and path > after
+        ]
+        page, rest = listed[: self.most_of_a_page], listed[self.most_of_a_page :]
         found = "".join(
             f"<Contents><Key>{path.partition('/')[2]}</Key><Size>{len(body)}</Size>"
             f"<ETag>&quot;{md5(body).hexdigest()}&quot;</ETag></Contents>"
-            for path, body in sorted(self.objects.items())
-            if path.startswith(prefix)
+            for path, body in page
         )
-        return f"<ListBucketResult>{found}</ListBucketResult>".encode()
+        more = f"<NextContinuationToken>{page[-1][0]}</NextContinuationToken>" if rest else ""
+        return f"<ListBucketResult>{found}{more}</ListBucketResult>".encode()
 
 
 class _Requests(BaseHTTPRequestHandler):

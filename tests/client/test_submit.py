@@ -131,3 +131,42 @@ def test_data_of_a_deleted_job_does_not_mix_with_that_of_the_next(
     submit(how(fake), order, order.sources())
     inputs = [key.rpartition("/")[2] for key in fake.objects if "/input/" in key]
     assert inputs == ["new"]
+
+
+def test_what_is_said_of_a_channel_reaches_the_request(script: Path) -> None:
+    options = {
+        "mode": "Pipe",
+        "distribution": "ShardedByS3Key",
+        "type": "AugmentedManifestFile",
+        "attributes": "ref+label",
+        "shuffle": "7",
+        "wrapper": "RecordIO",
+        "compression": "Gzip",
+    }
+    request = asked(
+        script,
+        data={"train": "gs://b/m.json", "plain": "az://c/x"},
+        channel_options={"train": options},
+        input_mode="FastFile",
+        checkpoints="s3://kept/here",
+    )
+    train, plain = request["InputDataConfig"]
+    assert train == {
+        "ChannelName": "train",
+        "DataSource": {
+            "S3DataSource": {
+                "S3DataType": "AugmentedManifestFile",
+                "S3Uri": "gs://b/m.json",
+                "S3DataDistributionType": "ShardedByS3Key",
+                "AttributeNames": ["ref", "label"],
+            }
+        },
+        "InputMode": "Pipe",
+        "CompressionType": "Gzip",
+        "RecordWrapperType": "RecordIO",
+        "ShuffleConfig": {"Seed": 7},
+    }
+    assert plain["DataSource"]["S3DataSource"]["S3Uri"] == "az://c/x"
+    assert plain.keys() == {"ChannelName", "DataSource"}
+    assert request["AlgorithmSpecification"]["TrainingInputMode"] == "FastFile"
+    assert request["CheckpointConfig"] == {"S3Uri": "s3://kept/here"}

@@ -401,4 +401,8 @@ def unwritable(path: Path, error: OSError) -> ClientError:
             f"the disk of {path.parent} is full",
             "free space, or name another place; what came already is not fetched again",
         )
+    if isinstance(error, IsADirectoryError):
+        return ClientError(
+            f"{path} is a folder, and an object of that name a file", "bring one of them alone"
+        )
     return ClientError(f"{path} cannot be written: {error.strerror}", "name another place")
