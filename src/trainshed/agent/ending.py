@@ -6,9 +6,6 @@ import time
 
 from trainshed.agent.runtimes.base import Exit
 
-_HEEDED_S = 1.0
-"""Who still runs so long after SIGTERM does something about it."""
-
 
 class Ending:
     """Nothing until the container is over. Written by one thread, read by all."""
@@ -51,13 +48,12 @@ class Ending:
         return self._over.wait(seconds) or self.over
 
     @property
-    def exit_code(self) -> int | None:
-        """What it exited with by its own doing; None when something cut it short, or may have."""
+    def known(self) -> bool:
+        """Whether its exit code tells how it ended."""
         how = self._exit
-        if how is None or self._killed or how.lost or how.oom or how.trouble:
-            return None
-        return how.exit_code
+        return how is not None and not (self._killed or how.lost or how.trouble)
 
-    def heeded(self, asked_at: float) -> bool:
-        """Tell whether it went on after it was asked to stop at that time (seconds, epoch)."""
-        return self._over_at >= asked_at + _HEEDED_S
+    @property
+    def over_at(self) -> float:
+        """When it was over, in seconds since the epoch; 0 while it is not."""
+        return self._over_at

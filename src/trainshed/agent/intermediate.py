@@ -11,11 +11,10 @@ import time
 from typing import Final
 
 from trainshed.agent.checkpoints.looking import (
+    Folder,
     NotHere,
     Signature,
     is_being_written,
-    look,
-    opened,
 )
 from trainshed.agent.node import Node
 from trainshed.agent.sending import encryption
@@ -46,6 +45,7 @@ class Intermediate:
         """Store below ``place``."""
         self._node = node
         self._place = place
+        self._folder = Folder(node.tree.intermediate, str(node.seen.intermediate))
         self._headers = encryption(node.plan.request)
         self._objects = RemoteObjects.for_node(
             node.plan,
@@ -82,7 +82,7 @@ class Intermediate:
     def _pass(self, *, live: bool) -> float:
         """Store what is new and at rest; return how many seconds the look took."""
         began = time.monotonic()
-        found = look(self._node.tree.intermediate, str(self._node.seen.intermediate))
+        found = self._folder.look()
         looked = time.monotonic() - began
         for path, why in found.left_out.items():
             self._say(f"{path} {why}: it is not kept")
@@ -112,7 +112,7 @@ class Intermediate:
         return True
 
     def _write(self, path: str, signature: Signature, sink: Sink, *, live: bool) -> None:
-        with opened(self._node.tree.intermediate, path, str(self._node.seen.intermediate)) as fd:
+        with self._folder.opened(path) as fd:
             if live and is_being_written(fd):
                 raise Unsettled(path)
             while chunk := os.read(fd, _CHUNK):

@@ -1,7 +1,7 @@
 """The life of a node, step by step.
 
-    lay out -> fetch image -> bring inputs -> restore checkpoints -> run container -> carry out
-    -> end
+    lay out -> fetch image -> bring inputs -> restore checkpoints -> run container
+    -> keep the last checkpoints -> carry out -> end
 
 Each step looks into the journal and returns at once when it was done by an agent that died, so the
 list is simply walked again from its start.
@@ -12,7 +12,7 @@ from typing import Final
 
 from trainshed.agent.journal import Journal
 from trainshed.agent.node import Node, NodeOver, Step
-from trainshed.agent.steps.checkpoints import restore_checkpoints
+from trainshed.agent.steps.checkpoints import keep_last_checkpoints, restore_checkpoints
 from trainshed.agent.steps.container import run_container
 from trainshed.agent.steps.image import fetch_image
 from trainshed.agent.steps.inputs import bring_inputs
@@ -29,6 +29,7 @@ STEPS: Final[tuple[Step, ...]] = (
     bring_inputs,
     restore_checkpoints,
     run_container,
+    keep_last_checkpoints,
     carry_out,
 )
 _GOODBYE_S: Final = 10.0

@@ -17,8 +17,9 @@ downloading
 training      ``at`` is when the container started
 metrics       ``points``: list of [name, value, seconds since the epoch]
 stopping      ``reason``: "asked" or "max_runtime"
-exited        ``exit_code`` 0-255 (128 + n for death by signal n); ``oom`` bool;
-              ``reason``: why it failed, FailureReason's wording, "" when it did not
+exited        ``exit_code`` 0-255 (128 + n for death by signal n); ``oom`` bool; ``over`` when
+              it was over (epoch); ``reason``: why it failed, FailureReason's wording, "" when it
+              did not
 checkpoint    ``files`` and ``bytes`` that the node has stored of its checkpoints; ``kept_at``
               when it last did (epoch); ``since`` when the oldest change was made that waits
               too long to be kept, 0 when none does; ``trouble`` why, "" when nothing is wrong

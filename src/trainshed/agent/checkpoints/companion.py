@@ -29,6 +29,9 @@ _PATIENCE_S: Final = 15.0
 _REFUSALS: Final = 3
 """How often to try what the store refuses."""
 _NAMED: Final = 5
+_KILLED: Final = 137
+_HEEDED_S: Final = 1.0
+"""Who still runs so long after SIGTERM does something about it."""
 _SIGNALS: Final = 128
 """Exit codes above it tell of a signal, though perhaps of one that another process died by."""
 
@@ -76,11 +79,20 @@ class Checkpoints:
         return ""
 
     def finish(self) -> None:
-        """Keep what the container has left, as far as it is whole."""
+        """Leave it at that; what is left is kept once the container's end is in the journal.
+
+        Of a container that was cut short that may never be, so what was seen whole is kept now.
+        """
         self._ending.note_over()
         self._thread.join()
-        if self._node.journal.last(Kind.TRAINING) is not None:
-            self._keep_the_last(self._trust())
+        if self._node.journal.last(Kind.TRAINING) is not None and not self._ending.known:
+            self._keep_the_last(Trust.SEEN)
+        self._kept.close()
+
+    def conclude(self) -> None:
+        """Keep what a container has left whose end is in the journal; repeatable."""
+        self._ending.note_over()
+        self._keep_the_last(self._trust())
         self._kept.close()
 
     def _keep_the_last(self, trust: Trust) -> None:
@@ -133,9 +145,15 @@ class Checkpoints:
 
     def _trust(self) -> Trust:
         """Return how much of what the container left is taken for whole."""
-        code, stopping = self._ending.exit_code, self._node.journal.last(Kind.STOPPING)
-        heeded = stopping is not None and self._ending.heeded(stopping.at)
-        if code is None or (code > _SIGNALS and not heeded):
+        exited, stopping = (
+            self._node.journal.last(Kind.EXITED),
+            self._node.journal.last(Kind.STOPPING),
+        )
+        if exited is None or exited.detail["oom"]:
+            return Trust.SEEN
+        code, over_at = exited.detail["exit_code"], exited.detail.get("over", 0.0)
+        heeded = stopping is not None and over_at >= stopping.at + _HEEDED_S
+        if code == _KILLED or (code > _SIGNALS and not heeded):
             return Trust.SEEN
         return Trust.CLOSED if code and stopping is None else Trust.ALL
 

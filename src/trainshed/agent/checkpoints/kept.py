@@ -3,6 +3,7 @@
 One JSON object a line, appended before or after each act; the last line of a path counts:
 
     {"path": "a/b", "seen": [size, ino, mtime_ns, ctime_ns]}    closed while the container ran
+    {"path": "a/b", "open": true}                               was open for writing, or no more
     {"path": "a/b", "begun": true}                              may be in the store from now on
     {"path": "a/b", "kept": [...], "sha256": …, "etag": …, "restored": false}
     {"path": "a/b", "gone": true}                               deleted in the store
@@ -11,7 +12,7 @@ One JSON object a line, appended before or after each act; the last line of a pa
 import json
 import os
 import threading
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -46,6 +47,7 @@ class Kept:
         self._known: dict[str, Known] = {}
         self._begun: set[str] = set()
         self._seen: dict[str, Signature] = {}
+        self._open: set[str] = set()
         self._lines = 0
         self._size = 0
         self._fd = -1
@@ -57,7 +59,7 @@ class Kept:
     def clear(self) -> None:
         """Forget everything."""
         with self._lock:
-            self._known, self._begun, self._seen = {}, set(), {}
+            self._known, self._begun, self._seen, self._open = {}, set(), {}, set()
             self._begin_anew()
 
     def close(self) -> None:
@@ -92,6 +94,18 @@ class Kept:
     def see(self, path: str, signature: Signature) -> None:
         """Note that a version was seen closed, with the container running on after that."""
         self._write({"path": path, "seen": signature})
+
+    def was_open(self, path: str) -> bool:
+        """Tell whether a file was open for writing when the container was last seen to run."""
+        with self._lock:
+            return path in self._open
+
+    def note_open(self, paths: Set[str]) -> None:
+        """Note which files are open for writing, the container running."""
+        with self._lock:
+            before = set(self._open)
+        for path in paths ^ before:
+            self._write({"path": path, "open": path in paths})
 
     def forget_unseen(self, files: Container[str]) -> None:
         """Forget versions of files that are not there any more and never were stored."""
@@ -134,6 +148,8 @@ class Kept:
                 self._seen.pop(path, None)
             case {"path": path, "seen": signature}:
                 self._seen[path] = Signature(*signature)
+            case {"path": path, "open": bool(is_open)}:
+                (self._open.add if is_open else self._open.discard)(path)
             case {"path": path, "begun": True}:
                 self._begun.add(path)
             case {"path": path}:
@@ -147,6 +163,7 @@ class Kept:
         lines: list[Mapping[str, Any]] = [_line_of(*each) for each in self._known.items()]
         lines += [{"path": path, "begun": True} for path in self._begun]
         lines += [{"path": path, "seen": each} for path, each in self._seen.items()]
+        lines += [{"path": path, "open": True} for path in self._open]
         data = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
         new = self._path.with_name(f"{self._path.name}.new")
         fd = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)

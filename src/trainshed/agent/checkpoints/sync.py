@@ -182,11 +182,14 @@ class Sync:
         now = time.monotonic()
         before, self._open = self._open, {path: self._open.get(path, now) for path in still_open}
         if not closed:
+            if not self._ending.over:
+                self._kept.note_open(self._open.keys())
             return []
         if self._ending.wait(self._settle_s):
-            # Whoever had these open may have died over them.
-            self._open |= {path: before[path] for path in closed if path in before}
+            # Whoever had these open may have died over them: that stands as it was noted.
+            self._open = before
             return []
+        self._kept.note_open(self._open.keys())
         for path in closed:
             self._kept.see(path, found.files[path])
         return closed
@@ -198,7 +201,7 @@ class Sync:
             return True  # given to another user, which has not changed it
         if trust is Trust.ALL or self._kept.was_seen(path, signature):
             return True
-        return trust is Trust.CLOSED and path not in self._open
+        return trust is Trust.CLOSED and not self._kept.was_open(path)
 
     def _is_closed(self, path: str, signature: Signature) -> bool | None:
         """Tell whether nobody writes to a file; None when there is none any more."""

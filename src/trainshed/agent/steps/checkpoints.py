@@ -1,4 +1,4 @@
-"""Brings the checkpoints of former runs back, before the container starts."""
+"""Brings checkpoints back before the container starts, and keeps the last ones after its end."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,6 +38,16 @@ def restore_checkpoints(node: Node) -> None:
         raise NodeOver(Outcome.LOST, f"InternalServerError: {away}") from away
     except StoreError as error:
         raise NodeOver(Outcome.FAILED, f"{_BAD} {error}") from error
+
+
+def keep_last_checkpoints(node: Node) -> None:
+    """Keep what the container has left; repeatable, and no reason for a node to fail."""
+    if node.plan.request.get("CheckpointConfig") and node.journal.last(Kind.EXITED) is not None:
+        # 15 ms of loading, which a job without checkpoints never pays.
+        from trainshed.agent.checkpoints.companion import Checkpoints  # noqa: PLC0415
+        from trainshed.agent.ending import Ending  # noqa: PLC0415
+
+        Checkpoints(node, Ending()).conclude()
 
 
 def _restore(node: Node, config: Mapping[str, Any]) -> None:

@@ -46,7 +46,7 @@ def run_container(node: Node) -> None:
     tail = watch.tail()
     if ended.trouble and not watch.killed:
         ended = _never_ran(ended, tail)
-    _note_exit(node, ended, tail, ended.oom and not watch.killed)
+    _note_exit(node, ended, tail, watch.killed, ending.over_at)
 
 
 def _ran(node: Node, companions: Sequence[Companion], ending: Ending) -> tuple[Watch, Exit] | None:
@@ -87,12 +87,15 @@ def _started(node: Node) -> Container:
         raise NodeOver(Outcome.LOST, reason) from error
 
 
-def _note_exit(node: Node, ended: Exit, tail: str, killed_by_kernel: bool) -> None:
-    code, reason = ended.exit_code, ""
+def _note_exit(node: Node, ended: Exit, tail: str, killed: bool, over_at: float) -> None:
+    """Journal the end; ``killed`` when it was we who killed the container."""
+    code, reason, killed_by_kernel = ended.exit_code, "", ended.oom and not killed
     if code:
         failure = _failure_text(node.tree.failure)
         reason = exits.failure_reason(code, failure, tail, killed_by_kernel, _is_full(node))
-    node.journal.append(Kind.EXITED, exit_code=code, oom=killed_by_kernel, reason=reason)
+    node.journal.append(
+        Kind.EXITED, exit_code=code, oom=killed_by_kernel, over=over_at, reason=reason
+    )
 
 
 def _is_full(node: Node) -> bool:
