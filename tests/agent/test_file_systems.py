@@ -166,7 +166,6 @@ def test_a_container_is_given_an_nfs_server_by_its_engine(tmp_path: Path) -> Non
     assert told == {
         "Type": "volume",
         "Target": "/opt/ml/input/data/train",
-        "ReadOnly": False,
         "VolumeOptions": {"NoCopy": True},
     }
     assert labels["trainshed.node"] == plan.node_id

@@ -55,7 +55,10 @@ class NfsMount:
     labels: Mapping[str, str]
 
     def told(self) -> dict[str, Any]:
-        """Return it in the engine's words."""
+        """Return it in the engine's words.
+
+        Read-only is the server's part: engines refuse ``ReadOnly`` of a volume without a name.
+        """
         where = urlsplit(self.url)
         options = [f"addr={where.hostname}", _NFS_OPTIONS, "ro" if self.read_only else "rw"]
         if where.port:
@@ -64,7 +67,6 @@ class NfsMount:
         return {
             "Type": "volume",
             "Target": self.target,
-            "ReadOnly": self.read_only,
             "VolumeOptions": {
                 "NoCopy": True,
                 "Labels": dict(self.labels),
