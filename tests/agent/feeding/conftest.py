@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from tests.agent.conftest import Agent
 from tests.agent.test_inputs import channel
+from tests.stores.remote.conftest import Server
 
 from trainshed.agent.feeding import mounting
 from trainshed.drivers.local.left_over import end_left_over
@@ -64,6 +65,15 @@ def read(agent: MakeAgent, python: Write) -> Callable[..., Agent]:
         return node
 
     return run
+
+
+def emptied(server: Server) -> None:
+    """Stop a store, and take away what it holds: stores of one process have it in common."""
+    for each in server.client.list_objects_v2(Bucket="bkt").get("Contents", []):
+        server.client.delete_object(Bucket="bkt", Key=each["Key"])
+    server.client.delete_bucket(Bucket="bkt")
+    server.client.close()
+    server.stop()
 
 
 def working_for(node: Agent) -> list[int]:

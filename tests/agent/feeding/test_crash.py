@@ -1,6 +1,5 @@
 """Agents and feeding processes that are killed, in every order."""
 
-import contextlib
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -8,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.agent.conftest import Agent, until
-from tests.agent.feeding.conftest import READER, feeder, piped, working_for
+from tests.agent.feeding.conftest import READER, emptied, feeder, piped, working_for
 from tests.agent.test_inputs import channel
 from tests.stores.remote.conftest import Server
 
@@ -101,24 +100,36 @@ def test_a_feeding_process_ends_when_the_folder_of_its_node_is_gone(held: Agent)
     until(lambda: working_for(held) == [])
 
 
-@pytest.fixture
-def s3() -> Iterator[Server]:
-    server = Server()
-    yield server
-    server.client.close()
-    with contextlib.suppress(Exception):
-        server.stop()
+class Away:
+    """A store that is away until it is started."""
+
+    def __init__(self) -> None:
+        self.server = Server()
+        self.server.put(**{"p/1": b"<1>"})
+        self.server.stop()
+        self.is_away = True
+
+    def start(self) -> None:
+        self.server.start()
+        self.is_away = False
 
 
 @pytest.fixture
-def away(agent: MakeAgent, python: Write, s3: Server) -> Agent:
+def s3() -> Iterator[Away]:
+    store = Away()
+    yield store
+    if store.is_away:
+        store.start()
+    emptied(store.server)
+
+
+@pytest.fixture
+def away(agent: MakeAgent, python: Write, s3: Away) -> Agent:
     """A job whose channel can't be listed: the store is away, and waited for."""
-    s3.put(**{"p/1": b"<1>"})
-    s3.stop()
     node = agent(
         entrypoint=python(READER + "print(epoch(0).read().decode())"),
         channels=[channel("s3://bkt/p/", InputMode="Pipe")],
-        objects=s3.access,
+        objects=s3.server.access,
     ).start()
     until(lambda: (node.folder / "feeding.sock").exists() and working_for(node))
     return node
@@ -139,7 +150,7 @@ def test_a_feeding_process_that_is_killed_while_it_lists_ends_the_job(away: Agen
 
 
 def test_the_next_agent_waits_for_the_list_that_an_agent_before_it_began(
-    away: Agent, s3: Server
+    away: Agent, s3: Away
 ) -> None:
     pid = feeder(away)
     away.kill()
@@ -154,7 +165,7 @@ def test_the_next_agent_waits_for_the_list_that_an_agent_before_it_began(
 
 
 def test_an_agent_whose_feeding_process_died_with_the_one_before_starts_another(
-    away: Agent, s3: Server
+    away: Agent, s3: Away
 ) -> None:
     pid = feeder(away)
     away.kill()

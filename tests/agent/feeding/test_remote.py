@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from sagemaker_training.recordio import _read_recordio
+from tests.agent.feeding.conftest import emptied
 from tests.agent.test_inputs import channel
 from tests.stores.remote.conftest import Server
 
@@ -32,8 +33,7 @@ def s3() -> Iterator[Server]:
     server = Server()
     server.put(**OBJECTS)
     yield server
-    server.client.close()
-    server.stop()
+    emptied(server)
 
 
 class Fed:

@@ -155,7 +155,7 @@ class Line:
 
     def _listen(self) -> None:
         """Hear all that has been said by now."""
-        while self._lives and select.select([self.fd], [], [], 0)[0]:
+        while self._lives and self._talk is not None and self._talk.waits:
             self._hear()
 
     def _hear(self) -> None:
@@ -202,7 +202,7 @@ class Line:
             with contextlib.suppress(ProcessLookupError):
                 process = os.pidfd_open(self._pid)
                 # Connected still, so the number is its own.
-                if not select.select([self.fd], [], [], 0)[0]:
+                if not talk.waits:
                     signal.pidfd_send_signal(process, signal.SIGKILL)
                 os.close(process)
         if self._child is not None:

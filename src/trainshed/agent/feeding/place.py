@@ -11,6 +11,7 @@ the job's log, and ``{"trouble": reason}``; an agent says ``{"end": true}``.
 import fcntl
 import json
 import os
+import select
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -73,6 +74,11 @@ class Talk:
     def fileno(self) -> int:
         """Return what is readable when something was said, and when the other end is gone."""
         return self._connection.fileno()
+
+    @property
+    def waits(self) -> bool:
+        """Whether ``hear`` has something to return at once."""
+        return bool(select.select([self], [], [], 0)[0])
 
     def say(self, what: Mapping[str, Any]) -> None:
         """Say it, as far as anybody listens.

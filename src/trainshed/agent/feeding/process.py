@@ -174,24 +174,21 @@ def _listen(folder: Path, door: socket.socket, told: Told) -> None:
     selector.register(told.fd, selectors.EVENT_READ)
     agents: list[Talk] = []
     while True:
-        ready = selector.select(None if agents else _LOOK_S)
-        for key, _ in ready:
+        for key, _ in selector.select(None if agents else _LOOK_S):
             if key.fileobj is door:
-                talk = Talk(door.accept()[0])
-                selector.register(talk, selectors.EVENT_READ)
-                agents.append(talk)
-                _tell(talk, {"pid": os.getpid()})
-            elif key.fileobj == told.fd:
+                agents.append(Talk(door.accept()[0]))
+                selector.register(agents[-1], selectors.EVENT_READ)
+                _tell(agents[-1], {"pid": os.getpid()})
+            elif key.fd == told.fd:
                 os.read(told.fd, 4096)
-            else:
-                talk = next(each for each in agents if each is key.fileobj)
-                heard = talk.hear()
-                if heard is None:
-                    selector.unregister(talk)
-                    agents.remove(talk)
-                    talk.close()
-                elif any("end" in said for said in heard):
-                    return
+        for talk in [each for each in agents if each.waits]:
+            heard = talk.hear()
+            if heard is None:
+                selector.unregister(talk)
+                agents.remove(talk)
+                talk.close()
+            elif any("end" in said for said in heard):
+                return
         _tell_all(agents, told)
         if not agents and _is_over(folder):
             return
