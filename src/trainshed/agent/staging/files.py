@@ -21,6 +21,7 @@ from trainshed.stores.objects.remote.troubles import ObjectChanged
 _WORKERS: Final = 16
 _TRIES: Final = 3
 """How often an object may be replaced just while it is read."""
+_CLASHES: Final = (FileExistsError, NotADirectoryError, IsADirectoryError)
 _PREFIX: Final = "ClientError: Data download failed:"
 
 
@@ -200,7 +201,8 @@ class _Channel:
         """Return the reason for something that could not be written."""
         if space.is_full(error):
             return space.no_room(self._name, self._folder, self._listed)
-        return BadInput(f"{_PREFIX}{otherwise}: {error.strerror}")
+        why = "" if isinstance(error, _CLASHES) else f": {error.strerror}"
+        return BadInput(f"{_PREFIX}{otherwise}{why}")
 
     def _list(self) -> Path | None:
         """Return where the list of the files goes; nowhere if another channel is called so."""
@@ -225,7 +227,7 @@ def _checked(item: Item, target: Path, entry: Entry | None) -> int:
 
 def _unfit(item: Item, error: OSError) -> str:
     """Return what is wrong with a key that the channel's folder does not take, without an end."""
-    if isinstance(error, FileExistsError | NotADirectoryError | IsADirectoryError):
+    if isinstance(error, _CLASHES):
         return (
             f"S3 key: {item.address} would be written to {item.path!r}, where another object of "
             "the channel lies"
