@@ -4,6 +4,7 @@ import json
 import os
 import random
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -190,6 +191,66 @@ def test_how_keeping_goes_can_be_seen_from_outside(shed: Shed) -> None:
     assert json.loads(manifest["Body"].read())["at"] >= began
     gate.touch()
     assert shed.ended(name)["TrainingJobStatus"] == "Completed"
+
+
+def test_a_bucket_may_be_called_like_the_page_for_prometheus(shed: Shed) -> None:
+    shed.s3.create_bucket(Bucket="metrics")
+    shed.s3.put_object(Bucket="metrics", Key="x", Body=b"1")
+    assert shed.s3.list_objects_v2(Bucket="metrics")["KeyCount"] == 1
+    assert (
+        requests.get(f"{shed.server.url}/metrics", timeout=10)
+        .headers["content-type"]
+        .startswith("text/plain; version=")
+    )
+
+
+def test_each_host_is_brought_everything_and_keeps_its_own(shed: Shed) -> None:
+    shed.put({"shared/of-before": "0"})
+    name = shed.create(
+        "import os, pathlib, socket\n"
+        "kept = pathlib.Path('/opt/ml/checkpoints')\n"
+        "print('found', sorted(os.listdir(kept)), flush=True)\n"
+        "(kept / socket.gethostname()).write_text('1')\n"
+        "(kept / 'clash').write_text(socket.gethostname())\n",
+        nodes=2,
+        CheckpointConfig={"S3Uri": f"s3://{BUCKET}/shared"},
+    )
+    assert shed.ended(name)["TrainingJobStatus"] == "Completed"
+    keys = {key.removeprefix("shared/") for key in shed.keys("shared/")}
+    manifests = {f".trainshed/{host}.json" for host in ("algo-1", "algo-2")}
+    assert keys == {"of-before", "algo-1", "algo-2", "clash"} | manifests
+    said = shed.lines(name, "algo-1") + shed.lines(name, "algo-2")
+    assert sum(line.startswith("found") and "of-before" in line for line in said) == 2
+    assert any("clash was saved by algo-" in line for line in said)
+
+
+def test_a_local_path_on_the_machine_hides_what_is_there_from_the_program_alone(
+    shed: Shed, tmp_path: Path
+) -> None:
+    there = tmp_path / "checkpoints"
+    there.mkdir()
+    (there / "of-somebody").write_text("1")
+    for folder in (there, tmp_path / "new" / "deep"):
+        name = shed.create(
+            f"import os; print(os.listdir({str(folder)!r}), flush=True)\n"
+            f"open({str(folder / 'w')!r}, 'w').write('2')\n",
+            CheckpointConfig={
+                "S3Uri": f"s3://{BUCKET}/local-{folder.name}",
+                "LocalPath": f"{folder}/",
+            },
+        )
+        assert shed.ended(name)["TrainingJobStatus"] == "Completed"
+        assert "[]" in shed.lines(name)
+        assert f"local-{folder.name}/w" in shed.keys(f"local-{folder.name}/")
+    assert [path.name for path in there.iterdir()] == ["of-somebody"]
+    assert list((tmp_path / "new" / "deep").iterdir()) == []
+    assert any("was made on this machine" in line for line in shed.lines(name))
+
+
+def test_a_local_path_that_would_hide_the_interpreter_is_refused(shed: Shed) -> None:
+    config = {"S3Uri": f"s3://{BUCKET}/bad", "LocalPath": sys.prefix}
+    reason = shed.failed(shed.create("pass", CheckpointConfig=config))
+    assert "without which the job cannot run" in reason
 
 
 def test_a_damaged_checkpoint_is_not_trained_on(shed: Shed) -> None:

@@ -7,61 +7,20 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
-import boto3
-import pytest
+from tests.agent.checkpoints.conftest import Store
 from tests.agent.conftest import Agent
 
 from trainshed.domain.facts import Kind
-from trainshed.testing.server import Server
 
 MakeAgent = Callable[..., Agent]
 WRITER = Path(__file__).with_name("programs") / "writer.py"
 AT_ONCE = 6
 LONGEST = 3.0
 """Seconds that a program may write before it is killed; half of all, once something is kept."""
-
-
-class Store:
-    """The bucket of a real server."""
-
-    def __init__(self, server: Server) -> None:
-        access_key, secret_key = server.keys
-        self.access = {
-            "endpoint": server.url,
-            "access_key": access_key,
-            "secret_key": secret_key,
-            "region": "us-east-1",
-        }
-        self.client: Any = boto3.client(
-            "s3",
-            endpoint_url=server.url,
-            region_name="us-east-1",
-            aws_access_key_id=access_key,
-            aws_secret_access_key=secret_key,
-        )
-        self.client.create_bucket(Bucket="kept")
-
-    def checkpoints(self, prefix: str) -> dict[str, bytes]:
-        found = {}
-        for each in self.client.list_objects_v2(Bucket="kept", Prefix=prefix).get("Contents", ()):
-            if "/.trainshed/" not in each["Key"]:
-                try:
-                    body = self.client.get_object(Bucket="kept", Key=each["Key"])["Body"].read()
-                except self.client.exceptions.NoSuchKey:
-                    continue
-                found[each["Key"]] = body
-        return found
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    with Server(tmp_path_factory.mktemp("store") / "data") as server:
-        yield Store(server)
 
 
 class Life:
