@@ -14,6 +14,7 @@ started       ``runtime`` how the container will run; ``pid`` the agent's
 pulling       the image is being fetched
 image         ``id`` of the image that runs, ``digest`` it has in its registry ("" for none)
 downloading
+progress      ``files`` and ``bytes`` of its channels that the node has so far
 training      ``at`` is when the container started
 metrics       ``points``: list of [name, value, seconds since the epoch]
 stopping      ``reason``: "asked" or "max_runtime"
@@ -26,6 +27,8 @@ checkpoint    ``files`` and ``bytes`` that the node has stored of its checkpoint
 uploading     ``message``: what the status should tell of it, "" or missing for nothing
 ended         ``outcome``: an ``Outcome``; ``reason``: why it failed, "" when it did not
 ============  =====================================================================
+
+Of ``progress`` and ``checkpoint`` only the last counts; the server keeps no others.
 
 ``ended`` is always the last: everything the node made is then safe in the stores. A node that
 fails before its container runs (bad input, nothing to execute) has no ``exited``.
@@ -44,6 +47,7 @@ class Kind(StrEnum):
     PULLING = "pulling"
     IMAGE = "image"
     DOWNLOADING = "downloading"
+    PROGRESS = "progress"
     TRAINING = "training"
     METRICS = "metrics"
     STOPPING = "stopping"

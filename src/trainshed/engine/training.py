@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from trainshed.domain import sizes
 from trainshed.domain.facts import Fact, Kind, Outcome
 from trainshed.domain.names import hosts as host_names
 from trainshed.domain.training import (
@@ -132,7 +133,7 @@ def _follow(job: TrainingJob, nodes: tuple[str, ...], seen: Seen) -> TrainingJob
     if bringing := firsts[Kind.PULLING] + firsts[Kind.DOWNLOADING]:
         job = _advanced(job, _S.DOWNLOADING, min(bringing), seen.now)
     if job.secondary is _S.DOWNLOADING:
-        what = MESSAGES[_S.DOWNLOADING] if firsts[Kind.DOWNLOADING] else PULLING
+        what = _bringing(seen) if firsts[Kind.DOWNLOADING] else PULLING
         job = job.moved_to(_S.DOWNLOADING, at=job.modified, message=what)
     if firsts[Kind.TRAINING]:
         job = _advanced(job, _S.TRAINING, min(firsts[Kind.TRAINING]), seen.now)
@@ -145,6 +146,16 @@ def _follow(job: TrainingJob, nodes: tuple[str, ...], seen: Seen) -> TrainingJob
     if len(firsts[Kind.UPLOADING]) == len(nodes):
         job = _advanced(job, _S.UPLOADING, max(firsts[Kind.UPLOADING]), seen.now)
     return _told(job, nodes, seen)
+
+
+def _bringing(seen: Seen) -> str:
+    """Return how far the input data has come, over all nodes."""
+    lasts = [last for each in seen.facts.values() if (last := _last(each, Kind.PROGRESS))]
+    if not lasts:
+        return MESSAGES[_S.DOWNLOADING]
+    files = sum(int(last.detail.get("files", 0)) for last in lasts)
+    size = sum(int(last.detail.get("bytes", 0)) for last in lasts)
+    return f"{MESSAGES[_S.DOWNLOADING]}: {sizes.files(files, size)}"
 
 
 def _told(job: TrainingJob, nodes: tuple[str, ...], seen: Seen) -> TrainingJob:

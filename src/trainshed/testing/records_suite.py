@@ -251,6 +251,16 @@ class RecordsSuite:
         assert await take(one, two, three, four) == 4
         assert await stores.training.facts(job.id, 1) == {"algo-1": (one, two, four)}
 
+    async def test_of_what_grows_only_the_last_word_is_kept(self, stores: RecordStores) -> None:
+        job = a_job("j")
+        await stores.training.add(job, {})
+        kinds = (Kind.STARTED, Kind.PROGRESS, Kind.CHECKPOINT, Kind.PROGRESS, Kind.PROGRESS)
+        facts = [Fact(n, n, kind, {"bytes": n}) for n, kind in enumerate(kinds, 1)]
+        for some in (facts[:2], facts[2:]):
+            await stores.training.take(job.id, 1, "algo-1", some)
+        kept = await stores.training.facts(job.id, 1)
+        assert kept == {"algo-1": (facts[0], facts[2], facts[4])}
+
     async def test_of_checkpoints_a_nodes_last_one_is_kept(self, stores: RecordStores) -> None:
         attempt = Attempt(number=2, backend="local", started=NOON)
         job, over = replace(a_job("j"), attempt=attempt), replace(a_job("k"), attempt=attempt)

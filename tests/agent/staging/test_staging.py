@@ -13,6 +13,8 @@ from tests.agent.conftest import Agent, until
 from tests.agent.staging.conftest import Source
 from tests.agent.test_inputs import channel
 
+from trainshed.domain.facts import Kind
+
 MakeAgent = Callable[..., Agent]
 LIST = "cd /opt/ml/input/data && find . -type f | sort"
 
@@ -53,7 +55,7 @@ def test_keys_that_one_folder_cannot_hold_together_are_told(
     assert leaves_nothing(node)
 
 
-def slow_manifest(folder: Path, store: Source, count: int) -> Path:
+def slow_manifest(folder: Path, count: int) -> Path:
     """Have a channel whose last file comes when somebody writes into ``folder``/last."""
     (folder / "data").mkdir()
     names = [f"{number:03}" for number in range(count)]
@@ -65,10 +67,8 @@ def slow_manifest(folder: Path, store: Source, count: int) -> Path:
     return manifest
 
 
-def test_an_agent_that_died_is_gone_on_for_where_it_was(
-    agent: MakeAgent, store: Source, tmp_path: Path
-) -> None:
-    manifest = slow_manifest(tmp_path, store, 900)
+def test_an_agent_that_died_is_gone_on_for_where_it_was(agent: MakeAgent, tmp_path: Path) -> None:
+    manifest = slow_manifest(tmp_path, 900)
     node = agent("cd input/data/train; ls | wc -l; cat *99 last; echo; wc -l <../train-manifest",
                  channels=(channel(f"file://{manifest}", "ManifestFile"),))  # fmt: skip
     node.start()
@@ -89,13 +89,11 @@ def test_an_agent_that_died_is_gone_on_for_where_it_was(
 
 
 @pytest.fixture
-def half_staged(
-    agent: MakeAgent, store: Source, tmp_path: Path
-) -> Iterator[Callable[..., tuple[Agent, Path]]]:
+def half_staged(agent: MakeAgent, tmp_path: Path) -> Iterator[Callable[..., tuple[Agent, Path]]]:
     """Return what has an agent die when all but the last file of a folder is there."""
 
     def stage(script: str) -> tuple[Agent, Path]:
-        manifest = slow_manifest(tmp_path, store, 300)
+        manifest = slow_manifest(tmp_path, 300)
         uri = f"file://{manifest}"
         node = agent(script, channels=(channel(uri, "ManifestFile"),))
         node.start()
@@ -151,7 +149,7 @@ def test_a_disk_that_is_too_small_is_told_with_its_numbers(
     node.start().wait()
     outcome, reason = node.ended()
     assert outcome == "failed"
-    takes = r"takes at least (9\.44|12\.6) MB" if kind == "S3Prefix" else "does not fit"
+    takes = r"takes at least (9\.4|12\.6) MB" if kind == "S3Prefix" else "does not fit"
     assert re.match(
         'ClientError: Data download failed:No space left on device: the channel "train" '
         rf"{takes}, but the disk of {small_disk}/.*/train has \S+ \S+ left; make room there",
@@ -234,3 +232,15 @@ def test_no_channel_is_fed_when_all_are_files(agent: MakeAgent, tmp_path: Path) 
     node = agent("ls input/data", channels=(channel(f"file://{tmp_path}/data", name="a"),))
     node.start().wait()
     assert json.loads((node.folder / "feeds.json").read_text()) == {}
+
+
+def test_how_far_it_is_is_told_while_it_comes(agent: MakeAgent, tmp_path: Path) -> None:
+    manifest = slow_manifest(tmp_path, 300)
+    node = agent("true", channels=(channel(f"file://{manifest}", "ManifestFile"),)).start()
+    node.reports.wait_for(lambda: node.fact(Kind.PROGRESS))
+    told = node.fact(Kind.PROGRESS)
+    assert told is not None
+    assert (told.detail["files"], told.detail["bytes"]) == (300, 900)
+    (tmp_path / "data/last").write_text("last")
+    node.wait()
+    assert node.ended() == ("completed", "")

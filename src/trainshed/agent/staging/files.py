@@ -12,6 +12,7 @@ from trainshed.agent.node import Node
 from trainshed.agent.staging import space
 from trainshed.agent.staging.crew import Crew
 from trainshed.agent.staging.objects import CachedObjects
+from trainshed.agent.staging.progress import Progress
 from trainshed.agent.staging.record import Record, version
 from trainshed.domain.errors import ObjectMissing
 from trainshed.stores.objects.remote.entries import Entry
@@ -26,7 +27,7 @@ _PREFIX: Final = "ClientError: Data download failed:"
 
 
 class Staging:
-    """Brings a node's channels, one after the other."""
+    """Brings a node's channels, one after the other. A context: within it, progress is told."""
 
     def __init__(self, node: Node, *, patience_s: float) -> None:
         """Bring to ``node``; wait ``patience_s`` seconds for a store that is away."""
@@ -35,8 +36,17 @@ class Staging:
             node.plan, cancelled=self._left, patience_s=patience_s, complain=node.log.say
         )
         self.cached = CachedObjects(node.plan, self.objects, cancelled=self._left, say=node.log.say)
+        self.parts = node.folder / "staged" / "parts"
+        self.progress = Progress(node.journal, self.parts)
         self._channel: _Channel | None = None
-        (node.folder / "staged").mkdir(exist_ok=True)
+        self.parts.parent.mkdir(exist_ok=True)
+
+    def __enter__(self) -> "Staging":
+        self.progress.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.__exit__()
 
     def bring(self, channel: Mapping[str, Any]) -> None:
         """Have all files of a channel in its folder, and the list of them beside it.
@@ -77,7 +87,7 @@ class _Channel:
         self._folder = node.tree.channel(self._name)
         self._record_path = node.folder / "staged" / f"{self._name}.record"
         self._list_path = node.folder / "staged" / f"{self._name}.list"
-        self._parts = node.folder / "staged" / "parts"
+        self._parts, self._progress = staging.parts, staging.progress
         self._crew: Crew[Item] | None = None
         self._lock = threading.Lock()
         self._listed = self._under_way = self._done = 0
@@ -138,6 +148,7 @@ class _Channel:
                 listed.write(f"{item.path}\n")
                 if record.has(item):
                     kept += 1
+                    self._progress.add(max(item.size, 0))
                     continue
                 self._claim(item)
                 crew.take(item)
@@ -190,6 +201,7 @@ class _Channel:
         os.link(part, self._folder / item.path)
         part.unlink()
         record.add(item, size)
+        self._progress.add(size)
         return size
 
     def _try(self, item: Item, part: Path, entry: Entry | None) -> int:

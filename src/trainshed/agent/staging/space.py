@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Final
 
 from trainshed.agent.channels import BadInput
+from trainshed.domain import sizes
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 FICLONE: Final = 0x40049409
 """linux/fs.h"""
-_UNITS: Final = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
 
 def is_full(error: OSError) -> bool:
@@ -49,8 +49,8 @@ def no_room(channel: str, folder: Path, needed: int) -> BadInput:
     """
     disk = os.statvfs(folder)
     left = disk.f_bavail * disk.f_frsize
-    takes = f"takes at least {size(needed)}" if needed else "does not fit"
-    has = f"has {size(left)} left"
+    takes = f"takes at least {sizes.written(needed)}" if needed else "does not fit"
+    has = f"has {sizes.written(left)} left"
     if disk.f_files and not disk.f_favail:
         has = "can hold no more files"
     return BadInput(
@@ -58,11 +58,3 @@ def no_room(channel: str, folder: Path, needed: int) -> BadInput:
         f"{takes}, but the disk of {folder} {has}; make room there, or have the server's data "
         "directory on a larger disk"
     )
-
-
-def size(count: int) -> str:
-    """Return a number of bytes as people read it."""
-    number, unit = float(count), 0
-    while number >= 999.5 and unit < len(_UNITS) - 1:
-        number, unit = number / 1000, unit + 1
-    return f"{number:.3g} {_UNITS[unit]}"

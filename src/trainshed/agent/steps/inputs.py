@@ -117,11 +117,11 @@ def _check_files(channel: Mapping[str, Any], mode: Mode) -> None:
 def _stage(node: Node, channels: list[Mapping[str, Any]], archive: str) -> None:
     node.journal.once(Kind.DOWNLOADING)
     node.reporter.start()
-    staging = Staging(node, patience_s=_PATIENCE_S)
-    if archive:
-        _fetch_code(node, archive, staging.objects)
-    for channel in channels:
-        staging.bring(_as_fast_file(node, channel, staging.objects))
+    with Staging(node, patience_s=_PATIENCE_S) as staging:
+        if archive:
+            _fetch_code(node, archive, staging.objects)
+        for channel in channels:
+            staging.bring(_as_fast_file(node, channel, staging.objects))
 
 
 def _as_fast_file(

@@ -40,9 +40,9 @@ _TAKE: Final = (
 _KEEP_FACT: Final = (
     "INSERT INTO facts (job_id, attempt, host, n, at, kind, detail) VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
-_DROP_CHECKPOINTS: Final = (
-    "DELETE FROM facts WHERE job_id = ? AND attempt = ? AND host = ? AND kind = 'checkpoint'"
-)
+_LAST_ONLY: Final = (Kind.CHECKPOINT, Kind.PROGRESS)
+"""Kinds of facts of which only the last one counts."""
+_DROP_FORMER: Final = "DELETE FROM facts WHERE job_id = ? AND attempt = ? AND host = ? AND kind = ?"
 _COUNTS: Final = "SELECT status, count(*) FROM training_jobs GROUP BY status"
 _CHECKPOINTS: Final = """
     SELECT j.body, f.attempt, f.host, f.n, f.at, f.kind, f.detail
@@ -152,15 +152,15 @@ class SqliteTrainingRecords:
             fresh = list(_next_facts(facts, last[0] if last else 0))
             if not fresh:
                 return row[0], last[0] if last else 0, False
-            checkpoints = [fact.n for fact in fresh if fact.kind is Kind.CHECKPOINT]
-            if checkpoints:
-                connection.execute(_DROP_CHECKPOINTS, (job_id, attempt, host))
+            lasts: dict[Kind, int] = {f.kind: f.n for f in fresh if f.kind in _LAST_ONLY}
+            for kind in lasts:
+                connection.execute(_DROP_FORMER, (job_id, attempt, host, kind.value))
             connection.executemany(
                 _KEEP_FACT,
                 [
                     (job_id, attempt, host, f.n, f.at, f.kind.value, _ENCODER.encode(f.detail))
                     for f in fresh
-                    if f.kind is not Kind.METRICS and f.n not in checkpoints[:-1]
+                    if f.kind is not Kind.METRICS and lasts.get(f.kind, f.n) == f.n
                 ],
             )
             points = [(job_id, *point) for fact in fresh for point in _points(fact)]
