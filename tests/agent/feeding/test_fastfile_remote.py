@@ -212,6 +212,25 @@ def test_objects_are_dealt_to_nodes_as_in_file_mode(show: Shown, server: Server)
     assert found == [["0", "2", "4"], ["1", "3"]]
 
 
+def test_objects_are_dealt_among_the_nodes_of_the_channels_groups(
+    show: Shown, server: Server
+) -> None:
+    server.put(**{f"grouped/{n}": b"x" for n in range(4)})
+    source = {"S3DataDistributionType": "ShardedByS3Key", "InstanceGroupNames": ["b"]}
+    groups = (
+        {"instance_group_name": "a", "instance_type": "t", "hosts": ["algo-1"]},
+        {"instance_group_name": "b", "instance_type": "t", "hosts": ["algo-2", "algo-3"]},
+    )
+    place = show(
+        "s3://bkt/grouped/",
+        source=source,
+        host="algo-3",
+        hosts=("algo-1", "algo-2", "algo-3"),
+        instance_groups=groups,
+    )
+    assert sorted(path.name for path in place.iterdir()) == ["1", "3"]
+
+
 def test_twenty_thousand_objects_are_shown_without_being_kept_in_memory(tmp_path: Path) -> None:
     def all_of_them() -> Iterator[Item]:
         for n in range(20_000):

@@ -19,6 +19,7 @@ from typing import Any, Final
 from trainshed.agent.channels import items, source_of
 from trainshed.agent.feeding import mounting
 from trainshed.agent.feeding.catalogue import Catalogue, Found
+from trainshed.agent.feeding.order import Order
 from trainshed.agent.feeding.prefix import as_folder
 from trainshed.agent.feeding.reading import (
     WORKERS,
@@ -72,11 +73,10 @@ class FastFile:
         """List the prefix, and mount the view; see ``base.Feed``."""
         mounting.unmount_below(self._place)
         self._place.mkdir(parents=True, exist_ok=True, mode=0o755)
-        plan = self._plan
+        order = Order.of(self._channel, self._plan)
         source = as_folder(source_of(self._channel), self._objects)
         self._catalogue = Catalogue(self._kept)
-        rank = plan.hosts.index(plan.host)
-        self._catalogue.fill(items(source, self._objects, rank, len(plan.hosts)))
+        self._catalogue.fill(items(source, self._objects, order.rank, order.share))
         self._files = Files(self._catalogue, _base(parse(source["S3Uri"])), self._objects)
         self._mounted = Mounted(self._files, self._place)
 
