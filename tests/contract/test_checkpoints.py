@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tests.contract.job import BUCKET, Job
+from tests.contract.job import BUCKET, PYTHON, Job
 from tests.contract.place import Place
 
 SAVES = """
@@ -25,12 +25,13 @@ if os.path.exists(os.path.join(folder, "step-1/w")):
 """
 
 
-def _saves(name: str, local: str = "") -> Job:
+def _saves(name: str, local: str = "", image: str = PYTHON) -> Job:
     kept = f"output/contract-{name}/kept"
     config = {"S3Uri": f"s3://{BUCKET}/{kept}", **({"LocalPath": local} if local else {})}
     return Job(
         name=name,
         main=SAVES,
+        image=image,
         algorithm={"ContainerArguments": [local]} if local else {},
         objects={
             f"{kept}/": b"",
@@ -44,6 +45,7 @@ def _saves(name: str, local: str = "") -> Job:
 
 HERE = _saves("checkpoints")
 ELSEWHERE = _saves("checkpoints-elsewhere", "/own/checkpoints")
+AS_ANOTHER = _saves("checkpoints-user", image="trainshed-test/contract-user")
 BOTH = pytest.mark.parametrize("job", [HERE, ELSEWHERE], ids=["default", "elsewhere"])
 
 
@@ -86,3 +88,10 @@ def test_how_much_was_kept_is_told_with_the_status(place: Place) -> None:
         "Training image download completed. Training in progress. "
         "Checkpoints: 3 files (14 B) kept at "
     )
+
+
+@pytest.mark.docker
+def test_an_images_own_user_may_change_and_delete_what_was_brought(containers: Place) -> None:
+    objects = containers.run(AS_ANOTHER).objects
+    assert objects["kept/old"] == b"changed"
+    assert "kept/step-1/w" not in objects
