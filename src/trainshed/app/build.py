@@ -129,21 +129,7 @@ def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datet
         ),
     )
     drivers = backends.drivers(settings, data)
-    site = Site(
-        server_url=url,
-        secret=keys.report_secret,
-        objects={
-            "endpoint": url,
-            "region": settings.region,
-            "folder": str((data / "objects").absolute()),
-        },
-        stores=tuple(store.access() for store in settings.stores),
-        file_roots=settings.file_roots,
-        file_systems=settings.file_systems,
-        cache=str(data / "cache"),
-        cache_limit=settings.cache_bytes(),
-        capabilities={name: driver.capabilities for name, driver in drivers.items()},
-    )
+    site = _site(data, settings, url, keys.report_secret, drivers)
     front = Front(
         operations(stores, settings, clock, drivers),
         keys=Keyring(
@@ -179,6 +165,27 @@ def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datet
         objects=stores.objects,
         records=stores.records,
         database=database,
+    )
+
+
+def _site(
+    data: Path, settings: Settings, url: str, secret: str, drivers: Mapping[str, Driver]
+) -> Site:
+    """Return where this server stands, as its nodes need to know it."""
+    return Site(
+        server_url=url,
+        secret=secret,
+        objects={
+            "endpoint": url,
+            "region": settings.region,
+            "folder": str((data / "objects").absolute()),
+        },
+        stores=tuple(store.access() for store in settings.stores),
+        file_roots=settings.file_roots,
+        file_systems=settings.file_systems,
+        cache=str(data / "cache"),
+        cache_limit=settings.cache_bytes(),
+        capabilities={name: driver.capabilities for name, driver in drivers.items()},
     )
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -225,8 +226,8 @@ def test_the_headers_of_an_object_reach_the_store(ours: Ours) -> None:
         assert told["ContentLength"] == size
 
 
-def _until(happened) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def _until(happened: Callable[[], bool]) -> None:
     until = time.monotonic() + 60
     while not happened():
         assert time.monotonic() < until
-        time.sleep(0.005)
+        threading.Event().wait(0.005)

@@ -38,15 +38,6 @@ def test_keys_are_listed_as_they_are_by_plain_prefix(s3: Server) -> None:
     assert [entry.key for entry in objects.list(parse("s3://bkt/sp ace+"))] == [HARD_KEYS[3]]
 
 
-def test_a_long_list_comes_page_by_page(s3: Server) -> None:
-    for i in range(1005):
-        s3.client.put_object(Bucket="bkt", Key=f"k{i:05}", Body=b"")
-    found = [entry.key for entry in RemoteObjects(s3.access).list(parse("s3://bkt/k"))]
-    assert found == [f"k{i:05}" for i in range(1005)]
-    for i in range(1005):
-        s3.client.delete_object(Bucket="bkt", Key=f"k{i:05}")
-
-
 def test_an_object_is_fetched_and_put_whole(s3: Server, tmp_path: Path) -> None:
     objects = RemoteObjects(s3.access)
     big = bytes(range(256)) * (80 << 10)

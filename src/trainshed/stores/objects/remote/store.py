@@ -36,7 +36,6 @@ class RemoteObjects:
         file_roots: Sequence[str] = (),
         *,
         stores: Sequence[Mapping[str, str]] = (),
-        nearby: Nearby | None = None,
         not_with: str = "",
         cancelled: Callable[[], bool] = never,
         hurried: Callable[[], bool] = never,
@@ -49,7 +48,6 @@ class RemoteObjects:
             access: as ``NodePlan.objects`` has it.
             file_roots: the folders below which ``file://`` is allowed.
             stores: as ``NodePlan.stores`` has them: where else objects lie. Longest prefix wins.
-            nearby: the files of the store behind ``access``, if they are on this machine.
             not_with: ``file://`` folders that hold a file of this name are left out of lists.
             cancelled: asked often, from any thread; True ends what runs with ``Cancelled``.
             hurried: asked while the store is away; True ends the waiting for it.
@@ -58,7 +56,7 @@ class RemoteObjects:
         """
         self._access = Access.of(access)
         self._stores = tuple(Access.of(store) for store in stores)
-        self._near = nearby
+        self._near: Nearby | None = None
         self._copier = Copier()
         self._folders = Folders(file_roots, not_with=not_with)
         self._cancelled = cancelled
@@ -79,12 +77,14 @@ class RemoteObjects:
         patience_s: float = math.inf,
         complain: Callable[[str], None] = unheard,
     ) -> "RemoteObjects":
-        """Return the objects that a node reaches, as its plan says; see the constructor."""
-        return cls(
+        """Return the objects that a node reaches, as its plan says; see the constructor.
+
+        Those of the server's own store are read from its files, if they are on this machine.
+        """
+        made = cls(
             plan.objects,
             plan.file_roots,
             stores=plan.stores,
-            nearby=Nearby.of(plan),
             # Data may lie around the place where nodes work; it must not be copied into itself.
             not_with="agent.lock",
             cancelled=cancelled,
@@ -92,6 +92,8 @@ class RemoteObjects:
             patience_s=patience_s,
             complain=complain,
         )
+        made._near = Nearby.of(plan)
+        return made
 
     def list(self, prefix: Address) -> Iterator[Entry]:
         """Yield all objects whose key begins with the prefix, in key order; a page in memory.
