@@ -93,6 +93,25 @@ def test_fast_file_falls_back_and_says_so(agent: MakeAgent, data: Path) -> None:
     assert "a.csv" in node.lines()[1:]
 
 
+def test_shards_are_dealt_among_the_nodes_of_the_channels_groups(
+    agent: MakeAgent, data: Path
+) -> None:
+    hosts = ("algo-1", "algo-2", "algo-3")
+    groups = [{"instance_group_name": "cpus", "instance_type": "ml.m5.large", "hosts": ["algo-2"]},
+              {"instance_group_name": "gpus", "instance_type": "ml.m5.large",
+               "hosts": ["algo-3", "algo-1"]}]  # fmt: skip
+    dealt = channel(f"file://{data}/data", source={
+        "S3DataDistributionType": "ShardedByS3Key", "InstanceGroupNames": ["gpus"]})  # fmt: skip
+    found = {}
+    for host in reversed(hosts):
+        node = agent("cd input/data; find . -path './train/*' -type f", channels=(dealt,), host=host,
+                     hosts=hosts, node_id=f"job-1.1.{host}", instance_groups=tuple(groups),
+                     instance_group="cpus" if host == "algo-2" else "gpus")  # fmt: skip
+        node.start().wait()
+        found[host] = node.lines()
+    assert found == {"algo-1": ["./train/a.csv"], "algo-2": [], "algo-3": ["./train/sub/b.csv"]}
+
+
 def test_a_channel_for_another_group_is_not_brought(agent: MakeAgent, data: Path) -> None:
     other = channel(f"file://{data}/data", source={"InstanceGroupNames": ["gpus"]})
     node = agent("ls input/data; cat input/config/inputdataconfig.json", channels=(other,))

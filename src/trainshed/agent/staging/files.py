@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from trainshed.agent.channels import BadInput, Item, gone, items, source_of
+from trainshed.agent.feeding.order import Order
 from trainshed.agent.node import Node
 from trainshed.agent.staging import space
 from trainshed.agent.staging.crew import Crew
@@ -83,6 +84,7 @@ class _Channel:
         node = staging.node
         self._name = str(channel["ChannelName"])
         self._source = source_of(channel)
+        self._order = Order.of(channel, node.plan)
         self._node, self._objects, self._cached = node, staging.objects, staging.cached
         self._folder = node.tree.channel(self._name)
         self._record_path = node.folder / "staged" / f"{self._name}.record"
@@ -134,8 +136,8 @@ class _Channel:
 
     def _hand_out(self, record: Record, listed: TextIO) -> int:
         """Have everything fetched; return how many files were there already."""
-        plan, kept, folder_of_last = self._node.plan, 0, ""
-        wanted = items(self._source, self._objects, plan.hosts.index(plan.host), len(plan.hosts))
+        kept, folder_of_last = 0, ""
+        wanted = items(self._source, self._objects, self._order.rank, self._order.share)
         with Crew[Item](lambda item: self._fetch(item, record), _WORKERS) as crew:
             self._crew = crew
             for item in wanted:
