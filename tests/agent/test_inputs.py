@@ -106,7 +106,8 @@ def test_shards_are_dealt_among_the_nodes_of_the_channels_groups(
     for host in reversed(hosts):
         node = agent("cd input/data; find . -path './train/*' -type f", channels=(dealt,),
                      host=host, hosts=hosts, node_id=f"job-1.1.{host}",
-                     instance_groups=tuple(groups), instance_group="cpus" if host == "algo-2" else "gpus")  # fmt: skip
+                     instance_groups=tuple(groups),
+                     instance_group="cpus" if host == "algo-2" else "gpus")  # fmt: skip
         node.start().wait()
         found[host] = node.lines()
     assert found == {"algo-1": ["./train/a.csv"], "algo-2": [], "algo-3": ["./train/sub/b.csv"]}
