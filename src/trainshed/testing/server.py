@@ -10,7 +10,7 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 TRAINSHED = Path(sys.executable).with_name("trainshed")
@@ -21,9 +21,16 @@ _END_SECONDS = 30
 class Server:
     """``trainshed up`` on a free port. Use it as a context, or start and stop it by hand."""
 
-    def __init__(self, data: Path, settings: str = "") -> None:
-        """Serve ``data``, made when missing; ``settings`` is what stands in trainshed.toml."""
+    def __init__(self, data: Path, settings: str = "", within: Sequence[str] = ()) -> None:
+        """Serve ``data``, made when missing.
+
+        Args:
+            data: the data directory.
+            settings: what stands in trainshed.toml.
+            within: a command before the server's own, such as a sandbox with a small disk.
+        """
         self.data = data
+        self._within = within
         self._process: subprocess.Popen[bytes] | None = None
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
         if settings:
@@ -43,7 +50,7 @@ class Server:
         """
         with (self.data / "stderr.log").open("ab") as said:
             self._process = subprocess.Popen(
-                [TRAINSHED, "up", "--port", str(port), "--data-dir", self.data],
+                [*self._within, TRAINSHED, "up", "--port", str(port), "--data-dir", self.data],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=said,

@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ ETAG = f'"{hashlib.md5(b"data").hexdigest()}"'
 
 
 async def test_what_was_said_about_an_object_is_told_again(s3: Caller) -> None:
-    expires = datetime(2030, 1, 1, tzinfo=UTC)
+    expires = "Tue, 01 Jan 2030 00:00:00 GMT"
     said: dict[str, Any] = {
         "ContentType": "text/csv",
         "CacheControl": "no-cache",

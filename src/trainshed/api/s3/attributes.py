@@ -7,6 +7,7 @@ brings is refused: it promises that nobody reads without the key.
 
 from collections.abc import Mapping
 from datetime import datetime
+from email.utils import format_datetime
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -21,6 +22,7 @@ _TEXTS: Final = (
     "ContentEncoding",
     "ContentLanguage",
     "ContentType",
+    "Expires",
     "WebsiteRedirectLocation",
 )
 ENCRYPTION: Final = ("ServerSideEncryption", "SSEKMSKeyId")
@@ -77,8 +79,6 @@ def attributes_of(members: Mapping[str, Any]) -> Attributes:
     headers.setdefault("ContentType", "binary/octet-stream")
     if "ContentEncoding" in headers:
         headers["ContentEncoding"] = _without_framing(headers["ContentEncoding"])
-    if isinstance(members.get("Expires"), datetime):
-        headers["Expires"] = members["Expires"].isoformat()
     if members.get("BucketKeyEnabled"):
         headers["BucketKeyEnabled"] = "true"
     return Attributes(
@@ -128,8 +128,6 @@ def members(info: ObjectInfo, asked: Mapping[str, Any], *, whole: bool) -> dict[
         "ETag": quoted(info.etag),
         "Metadata": dict(kept.metadata),
     }
-    if "Expires" in kept.headers:
-        found["Expires"] = datetime.fromisoformat(kept.headers["Expires"])
     if kept.storage_class != "STANDARD":
         found["StorageClass"] = kept.storage_class
     if kept.tags:
@@ -140,7 +138,9 @@ def members(info: ObjectInfo, asked: Mapping[str, Any], *, whole: bool) -> dict[
         found.update(_told_checksums(kept, asked.get("PartNumber"), whole=whole))
     for name in _OVERRIDES:
         if (value := asked.get(f"Response{name}")) is not None:
-            found[name] = value
+            found[name] = (
+                format_datetime(value, usegmt=True) if isinstance(value, datetime) else value
+            )
     return found
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote_plus
 
 from trainshed.api.s3 import attributes as kept
 from trainshed.api.s3 import checksums
@@ -107,13 +107,15 @@ def _with(
 def copy_source(text: str) -> tuple[str, str]:
     """Return the bucket and the key that a copy's header names, percent-encoded.
 
+    A plus is a space here, as for S3; s5cmd relies on it, and all others escape it.
+
     Raises:
         RequestRejected: it names none, or a version.
     """
     path, _, version = text.partition("?versionId=")
     if version not in ("", "null"):
         raise RequestRejected("NoSuchVersion", "The specified version does not exist.", 404)
-    bucket, _, key = unquote(path).removeprefix("/").partition("/")
+    bucket, _, key = unquote_plus(path).removeprefix("/").partition("/")
     if not bucket or not key:
         raise invalid_argument(
             "Copy Source must mention the source bucket and key: sourcebucket/sourcekey"

@@ -175,8 +175,10 @@ class _Write(Generic[T]):
         connection.execute("SAVEPOINT work")
         try:
             self.result = self.work(connection)
-        except Exception as error:  # noqa: BLE001 - the caller gets it, whatever it is
+        except Exception as error:
             self.fail(error)
+            if isinstance(error, sqlite3.Error) and not connection.in_transaction:
+                raise  # on a full disk SQLite undoes everybody's work, and they must be told why
             connection.execute("ROLLBACK TO work")
         connection.execute("RELEASE work")
 
