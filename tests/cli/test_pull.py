@@ -132,7 +132,7 @@ class Service:
 
 def over(fake: FakeServer, name: str, model: bytes = b"") -> None:
     fake.objects[f"out/{name}/output/model.tar.gz"] = model or archive(("model.bin", b"m"))
-    fake.add_job(name, TrainingJobStatus="Completed", LastModifiedTime=time.time() + 1)
+    fake.add_job(name, TrainingJobStatus="Completed", LastModifiedTime=time.time() + 1000)
 
 
 def test_the_service_brings_each_model_once_over_restarts(fake: FakeServer, afar: Shell) -> None:

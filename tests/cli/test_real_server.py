@@ -62,6 +62,12 @@ def test_a_job_from_the_first_word_to_the_last(shell: Shell) -> None:
     assert shell("logs", "first", "--grep", "^loss").lines == ["loss=0.75"]
     (model,) = shell("pull", "@last", "--to", "out").lines
     assert Path(model).read_text() == "0.25 1,2"
+    assert shell("artifacts", "cat", "first", "model.txt").out == "0.25 1,2"
+    follow = ["pull", "--follow", "--once", "--existing", "--to", "home", "-o", "json"]
+    (told,) = map(json.loads, shell(*follow).lines)
+    assert (told["job"], told["folder"]) == ("first", str(shell.folder / "home/first"))
+    assert Path(told["folder"], "model.txt").read_text() == "0.25 1,2"
+    assert shell(*follow).out == ""
     described = json.loads(shell("describe", "fir", "-o", "json").out)
     assert described["TrainingJobStatus"] == "Completed"
     shell("wait", "first")

@@ -27,6 +27,9 @@ LIGHT = [
     ["run", "--help"],
     ["exec", "--help"],
     ["attach", "--help"],
+    ["data", "--help"],
+    ["data", "ls"],
+    ["pull", "--help"],
     ["aws-env"],
     ["status"],
 ]

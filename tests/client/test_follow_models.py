@@ -18,9 +18,11 @@ from trainshed.client.follow_models import Away, Back, ModelFollower, News, Wait
 
 NOW = time.time()
 """The fake server's clock is the machine's own."""
+LATER = NOW + 100_000
+"""After every start of a follower, however long the tests take."""
 
 
-def finished(fake: FakeServer, name: str, at: float = NOW + 60, status: str = "Completed") -> Job:
+def finished(fake: FakeServer, name: str, at: float = LATER, status: str = "Completed") -> Job:
     job = fake.add_job(name, TrainingJobStatus=status, LastModifiedTime=at)
     fake.objects[f"out/{name}/output/model.tar.gz"] = archive(("model.bin", name.encode()))
     return job
@@ -67,7 +69,7 @@ def test_what_gets_over_after_the_first_start_is_brought_once(fake: FakeServer, 
     finished(fake, "before", at=NOW - 600)
     assert home.brought() == []
     finished(fake, "one")
-    fake.add_job("runs", LastModifiedTime=NOW + 60)
+    fake.add_job("runs", LastModifiedTime=LATER)
     assert home.brought() == ["one"]
     finished(fake, "two")
     assert home.brought() == ["two"]
