@@ -44,7 +44,7 @@ check: $(VENV)/.dev  ## Format, lint, types, floors
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 
 test: $(VENV)/.dev  ## All tests that need nothing but this machine
-	@tools/system-packages bubblewrap
+	@tools/system-packages bubblewrap fuse3
 	@$(BIN)/pytest --numprocesses 3
 
 $(VENV)-%/.ready: requirements/%.txt | $(VENV)/bin/uv
@@ -59,7 +59,7 @@ test-clients: $(VENV)/.dev $(VENV)-sdk2/.ready $(VENV)-sdk3/.ready  ## SageMaker
 
 test-docker: $(VENV)/.dev $(VENV)-sdk2/.ready  ## Images on a Docker engine: builds them, starts an engine where none runs
 	@tools/docker-engine
-	@tools/system-packages bubblewrap docker-registry mmdebstrap
+	@tools/system-packages bubblewrap docker-registry fuse3 mmdebstrap
 	@tools/test-images
 	@$(BIN)/pytest -m docker --numprocesses 2
 
