@@ -85,14 +85,6 @@ def test_shards_have_every_file_once(agent: MakeAgent, data: Path) -> None:
     assert len(set(found)) == 9
 
 
-def test_fast_file_falls_back_and_says_so(agent: MakeAgent, data: Path) -> None:
-    node = agent("ls input/data/train; cat input/config/inputdataconfig.json",
-                 channels=(channel(f"file://{data}/data", InputMode="FastFile"),))  # fmt: skip
-    node.start().wait()
-    assert "FastFile is not offered here" in node.lines()[0]
-    assert "a.csv" in node.lines()[1:]
-
-
 def test_shards_are_dealt_among_the_nodes_of_the_channels_groups(
     agent: MakeAgent, data: Path
 ) -> None:

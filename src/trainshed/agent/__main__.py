@@ -36,6 +36,7 @@ _LATE: Final = (
     "http.client",
     "encodings.idna",
     "trainshed.agent.delivery",
+    "trainshed.agent.staging.files",
     "trainshed.stores.objects.remote.listing",
     "trainshed.stores.objects.remote.bucket",
 )

@@ -131,6 +131,7 @@ class _Channel:
                 raise _Unlike
             if (final := self._list()) is not None:
                 self._list_path.replace(final)
+            shutil.rmtree(self._parts)
         except OSError as error:
             raise self._unwritten(error, f"{self._folder} cannot be written to") from error
 

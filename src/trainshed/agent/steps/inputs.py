@@ -4,11 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from trainshed.agent.channels import BadInput, source_of
-from trainshed.agent.feeding import mounting
 from trainshed.agent.modes import Mode, decide_fed, fed, mode_of
 from trainshed.agent.mounts import Mount, is_mounted, mounts_of
 from trainshed.agent.node import Node, NodeOver
-from trainshed.agent.staging.files import Staging
 from trainshed.agent.steps.layout import is_for
 from trainshed.contract import script_mode
 from trainshed.domain.errors import StoreError
@@ -93,6 +91,7 @@ def _no_view(node: Node) -> str:
     if Mode.FAST_FILE in fed(node).values():
         return ""  # it was possible for an agent before us, whose views may be there
     # 60 ms of a trial mount, and 10 of what makes it.
+    from trainshed.agent.feeding import mounting  # noqa: PLC0415
 
     return mounting.why_not(node.folder, shared=node.plan.runtime == "docker")
 
@@ -117,6 +116,9 @@ def _check_files(channel: Mapping[str, Any], mode: Mode) -> None:
 def _stage(node: Node, channels: list[Mapping[str, Any]], archive: str) -> None:
     node.journal.once(Kind.DOWNLOADING)
     node.reporter.start()
+    # 14 ms, which a job without data never pays.
+    from trainshed.agent.staging.files import Staging  # noqa: PLC0415
+
     with Staging(node, patience_s=_PATIENCE_S) as staging:
         if archive:
             _fetch_code(node, archive, staging.objects)
