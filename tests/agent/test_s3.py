@@ -11,7 +11,6 @@ from tests.agent.conftest import Agent, until
 from tests.agent.test_inputs import LIST, channel
 from tests.stores.remote.conftest import Server
 
-from trainshed.agent.channels import local_path
 from trainshed.domain.facts import Kind
 
 MakeAgent = Callable[..., Agent]
@@ -32,26 +31,6 @@ def _node(
     agent: MakeAgent, s3: Server, script: str, *channels: dict[str, Any], **more: Any
 ) -> Agent:
     return agent(script, channels=channels, objects=s3.access, output_path="s3://bkt/out", **more)
-
-
-@pytest.mark.parametrize(
-    ("prefix", "key", "path"),
-    [
-        ("a/b/", "a/b/x/y.csv", "x/y.csv"),
-        ("a/b", "a/b/x.csv", "x.csv"),
-        ("a/b", "a/b/scripts/x.py", "scripts/x.py"),
-        ("a/data.csv", "a/data.csv", "data.csv"),
-        ("a/tr", "a/train/x", "train/x"),
-        ("train", "train2/x", "train2/x"),
-        ("train", "train.csv", "train.csv"),
-        ("", "a/b", "a/b"),
-        ("a/b/", "a/b/", ""),
-        ("a/b", "a/b/", ""),
-        ("a", "a/b/", "b/"),
-    ],
-)
-def test_where_a_key_lies_below_its_channel(prefix: str, key: str, path: str) -> None:
-    assert local_path(prefix, key) == path
 
 
 def test_objects_are_staged_by_prefix_and_the_model_is_put(agent: MakeAgent, s3: Server) -> None:
