@@ -122,8 +122,6 @@ def test_a_channel_for_another_group_is_not_brought(agent: MakeAgent, data: Path
         (lambda d: channel(f"file://{d}/bad.json", "ManifestFile"), "where a JSON array is exp"),
         (lambda d: channel(f"file://{d}/escape.json", "ManifestFile"), "would lie outside"),
         (lambda d: channel(f"file://{d}/absent.json", "ManifestFile"), "does not exist"),
-        (lambda d: channel(f"file://{d}/data", CompressionType="Gzip"), "Pipe only, not File"),
-        (lambda d: channel(f"file://{d}/data", RecordWrapperType="RecordIO"), "Pipe only"),
         (lambda d: channel(f"file://{d}/data", "AugmentedManifestFile"), "Pipe only, not File"),
         (lambda d: channel(f"file://{d}/data", "Converse"), "use S3Prefix or ManifestFile"),
         (lambda d: channel("ftp://x"), "is not an address"),
@@ -144,6 +142,21 @@ def test_input_that_cannot_be_brought_fails_the_job_before_the_script(
     assert reason.startswith("ClientError: ")
     assert said in reason
     assert "training" not in node.kinds()
+
+
+def test_what_is_used_in_pipe_mode_alone_changes_no_file_and_is_said(
+    agent: MakeAgent, data: Path
+) -> None:
+    both = channel(f"file://{data}/data", CompressionType="Gzip", RecordWrapperType="RecordIO")
+    node = agent("cat input/data/train/a.csv", channels=(both,))
+    node.start().wait()
+    *said, read = node.lines()
+    assert read == "data/a.csv"
+    assert [line.partition(" is used")[0] for line in said] == [
+        "[trainshed] channel train: CompressionType Gzip",
+        "[trainshed] channel train: RecordWrapperType RecordIO",
+    ]
+    assert all("its files stay as they are" in line for line in said)
 
 
 def test_a_half_staged_channel_is_staged_anew(agent: MakeAgent, data: Path) -> None:

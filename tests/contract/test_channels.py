@@ -209,7 +209,10 @@ REFUSED = {
             },
             channels=[channel("a", "lists/none.manifest", source={"S3DataType": "ManifestFile"})],
         ),
-        f"ClientError: Data download failed:s3://{BUCKET}/lists/gone.csv",
+        (
+            "ClientError: Data download failed:the manifest "
+            f"s3://{BUCKET}/lists/none.manifest names s3://{BUCKET}/lists/gone.csv"
+        ),
     ),
     "manifest-is-none": (
         Job(

@@ -82,7 +82,7 @@ def _see_that_they_can_be_had(node: Node, mounts: Sequence[Mount]) -> None:
 def _checked_mode(channel: Mapping[str, Any], node: Node) -> Mode:
     mode = mode_of(channel, node.plan)
     if mode is not Mode.PIPE:
-        _check_files(channel, mode)
+        _check_files(channel, mode, node)
     return mode
 
 
@@ -96,8 +96,8 @@ def _no_view(node: Node) -> str:
     return mounting.why_not(node.folder, shared=node.plan.runtime == "docker")
 
 
-def _check_files(channel: Mapping[str, Any], mode: Mode) -> None:
-    """Refuse what makes sense in Pipe mode alone."""
+def _check_files(channel: Mapping[str, Any], mode: Mode, node: Node) -> None:
+    """Refuse the data type that Pipe mode alone has; say what else is not done in this mode."""
     name = channel["ChannelName"]
     source = (channel.get("DataSource") or {}).get("S3DataSource") or {}
     if source.get("S3DataType") == "AugmentedManifestFile":
@@ -107,9 +107,9 @@ def _check_files(channel: Mapping[str, Any], mode: Mode) -> None:
         )
     for member in ("CompressionType", "RecordWrapperType"):
         if (channel.get(member) or "None") != "None":
-            raise BadInput(
-                f'ClientError: channel "{name}": {member} {channel[member]} is supported with the '
-                f"input mode Pipe only, not {mode}; leave it out, or set it to None"
+            node.log.say(
+                f"channel {name}: {member} {channel[member]} is used in Pipe mode only, and this "
+                f"is {mode}: its files stay as they are in the store"
             )
 
 

@@ -179,7 +179,6 @@ def _check_channels(request: Request, groups: frozenset[str]) -> None:
             raise not_offered(f"{where}: {given[0]}", "give an S3DataSource.")
         source = channel["DataSource"]["S3DataSource"]
         _check_s3_source(where, source, mode)
-        _check_pipe_only(where, channel, mode)
         if unknown := sorted(set(source.get("InstanceGroupNames") or ()) - groups):
             raise invalid(
                 f"{where}: InstanceGroupNames has {', '.join(unknown)}, "
@@ -198,17 +197,6 @@ def _check_s3_source(where: str, source: Request, mode: str) -> None:
                 raise invalid(f"{where}: AugmentedManifestFile needs AttributeNames.")
         case "ManifestFile" if mode == "FastFile":
             raise invalid(f"{where}: InputMode FastFile needs S3DataType S3Prefix.")
-
-
-def _check_pipe_only(where: str, channel: Request, mode: str) -> None:
-    """Refuse what only Pipe mode does; elsewhere files would come compressed, against the wish."""
-    for member in ("CompressionType", "RecordWrapperType"):
-        asked = channel.get(member) or "None"
-        if asked != "None" and mode != "Pipe":
-            raise invalid(
-                f"{where}: {member} {asked} needs InputMode Pipe, not {mode}; leave it out, or "
-                "set it to None."
-            )
 
 
 def _twice(names: Iterable[str]) -> str:
