@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.measured import own_cpu
-from trainshed.agent import archive
+from trainshed.agent.outputs import archive
 from trainshed.stores.objects.remote.sinks import Sink
 
 ROUNDS: Final = 3

@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 
 from trainshed.agent.journal import Journal
+from trainshed.agent.log import OutputLog
 from trainshed.agent.node import Node
-from trainshed.agent.output import OutputLog
 from trainshed.agent.report import Reporter
 from trainshed.agent.runtimes.process import Degree, ProcessRuntime
 from trainshed.agent.stopping import Stop

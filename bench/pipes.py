@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Final
 
 from bench.nodes import node
-from trainshed.agent.ending import Ending
 from trainshed.agent.feeding.line import Line
 from trainshed.agent.steps.inputs import bring_inputs
 from trainshed.agent.steps.layout import lay_out
+from trainshed.agent.watching.ending import Ending
 
 ROUNDS: Final = 5
 FILES: Final = 16

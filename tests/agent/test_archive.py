@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from tests.toolkit.hostile import nested, tars
 
-from trainshed.agent.archive import collect, copy, read_tar, write_tar
+from trainshed.agent.outputs.archive import collect, copy, read_tar, write_tar
 
 
 @pytest.fixture
@@ -186,7 +186,7 @@ def test_without_igzip_the_archive_holds_the_same(ml: Path) -> None:
     (ml / "model/weights").write_bytes(os.urandom(3_000_000) + b"\0" * 1_000_000)
     program = (
         "import io, sys; sys.modules['isal'] = None\n"
-        "from pathlib import Path; from trainshed.agent.archive import collect, write_tar\n"
+        "from pathlib import Path; from trainshed.agent.outputs.archive import collect, write_tar\n"
         f"ml, out = Path({str(ml)!r}), io.BytesIO()\n"
         "write_tar(collect(ml / 'model', ml, print), out, print, compress=True)\n"
         "sys.stdout.buffer.write(out.getvalue())"

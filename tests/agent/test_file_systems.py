@@ -9,8 +9,8 @@ import pytest
 from tests.agent.conftest import Agent
 from tests.agent.test_degrees import NOTHING
 
-from trainshed.agent.channels import BadInput
-from trainshed.agent.mounts import Mount, mounts_of
+from trainshed.agent.channels.items import BadInput
+from trainshed.agent.channels.mounts import Mount, mounts_of
 from trainshed.agent.runtimes.docker.spec import NfsMount, file_system_mounts
 from trainshed.testing.plans import node_plan
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.agent.conftest import Agent
 
-from trainshed.agent.sending import Sent
+from trainshed.agent.outputs.sending import Sent
 from trainshed.domain.facts import Kind
 from trainshed.stores.objects.addresses import parse
 from trainshed.stores.objects.remote.sinks import Sink

@@ -13,7 +13,7 @@ import pytest
 from tests.agent.conftest import Agent, until
 
 from trainshed.agent.journal import Journal
-from trainshed.agent.output import OutputLog
+from trainshed.agent.log import OutputLog
 from trainshed.agent.report import Reporter
 from trainshed.domain.facts import Kind
 from trainshed.domain.plan import NodePlan

@@ -54,6 +54,7 @@ def test_the_failure_file_becomes_the_reason_and_output_is_still_delivered(
     assert reason == "AlgorithmError: bad data, exit code: 3"
     exited = node.fact(Kind.EXITED)
     assert exited is not None
+    assert 0 < exited.detail.pop("over") <= exited.at
     assert exited.detail == {"exit_code": 3, "oom": False, "reason": reason}
     assert (tmp_path / "out/job-1/output/output.tar.gz").exists()
 

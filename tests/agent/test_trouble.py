@@ -8,8 +8,8 @@ import pytest
 from tests.agent.conftest import Agent
 
 from trainshed.agent.journal import Journal
-from trainshed.agent.metrics import Metrics
-from trainshed.agent.output import OutputLog
+from trainshed.agent.log import OutputLog
+from trainshed.agent.watching.metrics import Metrics
 from trainshed.domain.facts import Kind
 
 MakeAgent = Callable[..., Agent]

@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from trainshed.agent.journal import Journal
+from trainshed.agent.log import OutputLog
 from trainshed.agent.node import Node, Runtime
-from trainshed.agent.output import OutputLog
 from trainshed.agent.report import Reporter
 from trainshed.agent.sequence import give_up, walk
 from trainshed.agent.stopping import Stop
@@ -35,7 +35,7 @@ from trainshed.domain.plan import NodePlan
 _LATE: Final = (
     "http.client",
     "encodings.idna",
-    "trainshed.agent.delivery",
+    "trainshed.agent.outputs.delivery",
     "trainshed.agent.staging.files",
     "trainshed.stores.objects.remote.listing",
     "trainshed.stores.objects.remote.bucket",

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from trainshed.agent.journal import Journal
-from trainshed.agent.output import OutputLog
+from trainshed.agent.log import OutputLog
 from trainshed.agent.report import Reporter
 from trainshed.agent.runtimes.base import Container
 from trainshed.agent.stopping import Stop

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 from trainshed.agent.journal import Journal
-from trainshed.agent.output import OutputLog
+from trainshed.agent.log import OutputLog
 from trainshed.domain.facts import Kind
 
 _FACTS_AT_ONCE: Final = 500

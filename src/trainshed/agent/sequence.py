@@ -12,13 +12,13 @@ from typing import Final
 
 from trainshed.agent.journal import Journal
 from trainshed.agent.node import Node, NodeOver, Step
+from trainshed.agent.outputs.unsent import end_unsent
 from trainshed.agent.steps.checkpoints import keep_last_checkpoints, restore_checkpoints
 from trainshed.agent.steps.container import run_container
 from trainshed.agent.steps.image import fetch_image
 from trainshed.agent.steps.inputs import bring_inputs
 from trainshed.agent.steps.layout import lay_out
 from trainshed.agent.steps.outputs import carry_out
-from trainshed.agent.unsent import end_unsent
 from trainshed.domain.errors import StoreError
 from trainshed.domain.facts import Kind, Outcome
 from trainshed.stores.objects.remote.store import RemoteObjects
@@ -83,7 +83,7 @@ def _leave_early(node: Node, outcome: Outcome) -> None:
     if len(node.plan.hosts) == 1 or node.stop.forgotten:
         return
     # 15 ms of tarfile, paid by nodes that fail.
-    from trainshed.agent.delivery import Delivery  # noqa: PLC0415
+    from trainshed.agent.outputs.delivery import Delivery  # noqa: PLC0415
 
     objects = RemoteObjects.for_node(node.plan, patience_s=_GOODBYE_S)
     with contextlib.suppress(StoreError, ValueError):

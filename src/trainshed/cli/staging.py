@@ -22,8 +22,8 @@ from typing import Any, Final
 import typer
 
 from trainshed.agent.journal import Journal
+from trainshed.agent.log import OutputLog
 from trainshed.agent.node import Node, NodeOver, Runtime
-from trainshed.agent.output import OutputLog
 from trainshed.agent.report import Reporter
 from trainshed.agent.runtimes.docker import cleaning
 from trainshed.agent.runtimes.docker.engine import EngineError

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from trainshed.agent.checkpoints.kept import Kept
-from trainshed.agent.checkpoints.looking import Folder
 from trainshed.agent.checkpoints.place import Place
 from trainshed.agent.checkpoints.sync import Pass, Sync, Trust, Whose
-from trainshed.agent.ending import Ending
 from trainshed.agent.runtimes.base import Exit
+from trainshed.agent.watching.ending import Ending
+from trainshed.agent.written.folder import Folder
 from trainshed.domain.errors import ObjectMissing, StoreError
 from trainshed.stores.objects.addresses import Address, parse
 from trainshed.stores.objects.remote.entries import Entry

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from trainshed.agent.checkpoints.kept import Kept, Known
-from trainshed.agent.checkpoints.looking import Signature
 from trainshed.agent.checkpoints.sync import Pass
 from trainshed.agent.checkpoints.telling import Telling
 from trainshed.agent.journal import Journal
+from trainshed.agent.written.folder import Signature
 from trainshed.domain.facts import Fact
 
 STUCK = Pass(trouble="the store is away", away=True, waiting={"x"})

@@ -17,7 +17,7 @@ from tests.agent.conftest import until
 from tests.agent.test_inputs import channel
 from tests.stores.remote.conftest import Server
 
-from trainshed.agent.channels import BadInput, Item
+from trainshed.agent.channels.items import BadInput, Item
 from trainshed.agent.feeding import mounting
 from trainshed.agent.feeding.catalogue import Catalogue
 from trainshed.agent.feeding.fastfile import FastFile, Files

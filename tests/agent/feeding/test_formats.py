@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sagemaker_training.recordio import _read_recordio
 
-from trainshed.agent.channels import BadInput
+from trainshed.agent.channels.items import BadInput
 from trainshed.agent.feeding import augmented
 from trainshed.agent.feeding.gzipped import NotGzip, unpacked
 from trainshed.agent.feeding.lines import lines

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainshed.agent.feeding.order import Order, shuffled
+from trainshed.agent.channels.order import Order, shuffled
 from trainshed.testing.plans import node_plan
 
 COUNTS = st.integers(0, 300)

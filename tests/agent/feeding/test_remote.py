@@ -14,7 +14,7 @@ from tests.agent.feeding.conftest import emptied
 from tests.agent.test_inputs import channel
 from tests.stores.remote.conftest import Server
 
-from trainshed.agent.channels import BadInput
+from trainshed.agent.channels.items import BadInput
 from trainshed.agent.feeding.pipe import Pipe
 from trainshed.contract.tree import Tree
 from trainshed.stores.objects.remote.store import RemoteObjects

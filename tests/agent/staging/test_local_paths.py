@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from tests.agent.staging.conftest import Source
 
-from trainshed.agent.channels import BadInput, Item, items, local_path
+from trainshed.agent.channels.items import BadInput, Item, items, local_path
 from trainshed.stores.objects.remote.store import RemoteObjects
 
 DOWNLOAD = "ClientError: Data download failed:"

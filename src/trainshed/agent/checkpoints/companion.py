@@ -7,13 +7,13 @@ import traceback
 from typing import Final
 
 from trainshed.agent.checkpoints.kept import Kept
-from trainshed.agent.checkpoints.looking import Folder
 from trainshed.agent.checkpoints.manifest import attempt_of
 from trainshed.agent.checkpoints.place import local_path, place_of
 from trainshed.agent.checkpoints.sync import Pass, Sync, Trust, Whose
 from trainshed.agent.checkpoints.telling import Telling
-from trainshed.agent.ending import Ending
 from trainshed.agent.node import Node
+from trainshed.agent.watching.ending import Ending
+from trainshed.agent.written.folder import Folder
 from trainshed.domain.facts import Kind
 from trainshed.stores.objects.remote.store import RemoteObjects
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from trainshed.agent.appending import append
-from trainshed.agent.checkpoints.looking import Signature
+from trainshed.agent.written.folder import Signature
 
 _SLACK: Final = 1000
 """Lines that may be out of date before the file is written anew."""

@@ -14,9 +14,9 @@ from queue import Queue
 from typing import Final
 
 from trainshed.agent.checkpoints.kept import Kept, Known
-from trainshed.agent.checkpoints.looking import Signature
 from trainshed.agent.checkpoints.manifest import Line, is_manifest, lines_by_object
 from trainshed.agent.checkpoints.place import BadPlace, Place
+from trainshed.agent.written.folder import Signature
 from trainshed.domain.errors import ObjectMissing
 from trainshed.stores.objects.remote.entries import Entry
 from trainshed.stores.objects.remote.store import RemoteObjects

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final
 
-from trainshed.agent.channels import BadInput
+from trainshed.agent.channels.items import BadInput
 from trainshed.agent.feeding.parts import Part
 from trainshed.domain.errors import ObjectMissing
 from trainshed.stores.objects.addresses import Address

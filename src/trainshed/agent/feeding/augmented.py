@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
-from trainshed.agent.channels import BadInput
+from trainshed.agent.channels.items import BadInput
 from trainshed.agent.feeding.parts import Part
 from trainshed.stores.objects.addresses import parse
 

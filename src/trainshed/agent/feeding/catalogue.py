@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from trainshed.agent.channels import BadInput, Item
+from trainshed.agent.channels.items import BadInput, Item
 
 ROOT: Final = 1
 """The number of the channel's own folder."""

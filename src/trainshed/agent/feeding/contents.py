@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from trainshed.agent import manifests
-from trainshed.agent.channels import BadInput
+from trainshed.agent.channels import manifests
+from trainshed.agent.channels.items import BadInput
 from trainshed.agent.feeding import augmented
 from trainshed.agent.feeding.lines import lines
 from trainshed.agent.feeding.parts import Part

@@ -16,11 +16,11 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
-from trainshed.agent.channels import items, source_of
+from trainshed.agent.channels.items import items, source_of
+from trainshed.agent.channels.order import Order
+from trainshed.agent.channels.prefix import as_folder
 from trainshed.agent.feeding import mounting
 from trainshed.agent.feeding.catalogue import Catalogue, Found
-from trainshed.agent.feeding.order import Order
-from trainshed.agent.feeding.prefix import as_folder
 from trainshed.agent.feeding.reading import (
     WORKERS,
     LateReading,

@@ -12,10 +12,10 @@ import subprocess
 import time
 from typing import Final
 
-from trainshed.agent.ending import Ending
 from trainshed.agent.feeding import mounting, place
 from trainshed.agent.feeding.place import Talk
 from trainshed.agent.node import Node, NodeOver
+from trainshed.agent.watching.ending import Ending
 from trainshed.domain.facts import Kind, Outcome
 from trainshed.domain.names import NODE_VARIABLE
 

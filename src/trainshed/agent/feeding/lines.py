@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from trainshed.agent.channels import BadInput
+from trainshed.agent.channels.items import BadInput
 
 _LONGEST: Final = 16 << 20
 """Bytes of a line; a line is parsed whole, so it has to fit in memory."""

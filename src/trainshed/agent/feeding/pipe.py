@@ -17,11 +17,11 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from trainshed.agent.channels import BadInput, source_of
+from trainshed.agent.channels.items import BadInput, source_of
+from trainshed.agent.channels.order import Order
 from trainshed.agent.feeding.ahead import Ahead
 from trainshed.agent.feeding.contents import Contents, contents
 from trainshed.agent.feeding.fifo import Bell, Closed, Fifo, ReaderLeft
-from trainshed.agent.feeding.order import Order
 from trainshed.agent.feeding.parts import Part
 from trainshed.agent.feeding.pouring import Pour
 from trainshed.contract.tree import Tree

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Final, Protocol
 
-from trainshed.agent.channels import BadInput
+from trainshed.agent.channels.items import BadInput
 from trainshed.agent.feeding import recordio
 from trainshed.agent.feeding.ahead import Begun
 from trainshed.agent.feeding.fifo import Fifo

@@ -20,11 +20,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from trainshed.agent.channels import BadInput
+from trainshed.agent.channels.items import BadInput
+from trainshed.agent.channels.modes import Mode, fed_below
 from trainshed.agent.feeding import place
 from trainshed.agent.feeding.base import Feed
 from trainshed.agent.feeding.place import Talk
-from trainshed.agent.modes import Mode, fed_below
 from trainshed.contract.tree import Tree
 from trainshed.domain.errors import StoreError
 from trainshed.domain.plan import NodePlan

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from trainshed.agent.mounts import Mount
+from trainshed.agent.channels.mounts import Mount
 from trainshed.contract.tree import Tree
 
 OWN_PLACES: Final = frozenset({"opt", "proc"})

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Final
 
 from trainshed.agent import oom
+from trainshed.agent.channels.mounts import mounts_of
 from trainshed.agent.checkpoints.mounting import mount_of
 from trainshed.agent.command import command
-from trainshed.agent.mounts import mounts_of
 from trainshed.agent.node import Node
 from trainshed.agent.runtimes import bubblewrap
 from trainshed.agent.runtimes.base import Command, Exit, Stream

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from trainshed.agent.channels import BadInput, Item, gone, items, source_of
-from trainshed.agent.feeding.order import Order
+from trainshed.agent.channels.items import BadInput, Item, gone, items, source_of
+from trainshed.agent.channels.order import Order
 from trainshed.agent.node import Node
 from trainshed.agent.staging import space
 from trainshed.agent.staging.crew import Crew

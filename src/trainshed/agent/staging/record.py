@@ -16,7 +16,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
-from trainshed.agent.channels import Item
+from trainshed.agent.channels.items import Item
 
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 _UNWRITTEN_BYTES: Final = 8 << 20

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from trainshed.agent.channels import BadInput
+from trainshed.agent.channels.items import BadInput
 from trainshed.domain import sizes
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})

@@ -45,7 +45,7 @@ def keep_last_checkpoints(node: Node) -> None:
     if node.plan.request.get("CheckpointConfig") and node.journal.last(Kind.EXITED) is not None:
         # 15 ms of loading, which a job without checkpoints never pays.
         from trainshed.agent.checkpoints.companion import Checkpoints  # noqa: PLC0415
-        from trainshed.agent.ending import Ending  # noqa: PLC0415
+        from trainshed.agent.watching.ending import Ending  # noqa: PLC0415
 
         Checkpoints(node, Ending()).conclude()
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from trainshed.agent.companions import Companion, beside, companions_of
-from trainshed.agent.ending import Ending
 from trainshed.agent.node import Node, NodeOver
 from trainshed.agent.runtimes.base import Container, Exit
-from trainshed.agent.watch import Watch
+from trainshed.agent.watching.companions import Companion, beside, companions_of
+from trainshed.agent.watching.ending import Ending
+from trainshed.agent.watching.watch import Watch
 from trainshed.contract import exits
 from trainshed.domain.facts import Kind, Outcome
 

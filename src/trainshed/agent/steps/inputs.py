@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from trainshed.agent.channels import BadInput, source_of
-from trainshed.agent.modes import Mode, decide_fed, fed, mode_of
-from trainshed.agent.mounts import Mount, is_mounted, mounts_of
+from trainshed.agent.channels.items import BadInput, source_of
+from trainshed.agent.channels.modes import Mode, decide_fed, fed, mode_of
+from trainshed.agent.channels.mounts import Mount, is_mounted, mounts_of
 from trainshed.agent.node import Node, NodeOver
 from trainshed.agent.steps.layout import is_for
 from trainshed.contract import script_mode
@@ -133,7 +133,7 @@ def _as_fast_file(
     if mode_of(channel, node.plan) is not Mode.FAST_FILE:
         return channel
     # Loaded by the channels that need it alone.
-    from trainshed.agent.feeding.prefix import as_folder  # noqa: PLC0415
+    from trainshed.agent.channels.prefix import as_folder  # noqa: PLC0415
 
     return {**channel, "DataSource": {"S3DataSource": as_folder(source_of(channel), objects)}}
 

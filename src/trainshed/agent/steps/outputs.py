@@ -1,7 +1,7 @@
 """Carries the results out, however the container ended."""
 
 from trainshed.agent.node import Node, NodeOver
-from trainshed.agent.unsent import end_unsent, ended_unsent
+from trainshed.agent.outputs.unsent import end_unsent, ended_unsent
 from trainshed.domain.errors import StoreError
 from trainshed.domain.facts import Kind, Outcome
 from trainshed.stores.objects.remote.store import RemoteObjects
@@ -15,7 +15,7 @@ def carry_out(node: Node) -> None:
         NodeOver: it can't be put there, or nobody wants it any more.
     """
     # 15 ms of tarfile and gzip, paid when the container has ended.
-    from trainshed.agent.delivery import Delivery  # noqa: PLC0415
+    from trainshed.agent.outputs.delivery import Delivery  # noqa: PLC0415
 
     node.journal.once(Kind.UPLOADING)
     if (over := ended_unsent(node)) is not None:

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-from trainshed.agent import mounts as file_systems
+from trainshed.agent.channels import mounts as file_systems
 from trainshed.agent.runtimes.docker import network
 from trainshed.agent.runtimes.docker.machine import Machine, Share
 from trainshed.contract.tree import Tree

@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Mapping
 from typing import Any, Final
 
-from trainshed.agent.channels import BadInput
+from trainshed.agent.channels.items import BadInput
 from trainshed.domain.errors import ObjectMissing
 from trainshed.stores.objects.addresses import parse
 from trainshed.stores.objects.remote.store import RemoteObjects

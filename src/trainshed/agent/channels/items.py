@@ -149,7 +149,7 @@ def _of_prefix(prefix: Address, objects: RemoteObjects) -> Iterator[Item]:
 
 def _of_manifest(manifest: Address, objects: RemoteObjects) -> Iterator[Item]:
     # 18 ms of a JSON parser, which a job without a manifest never pays.
-    manifests = importlib.import_module("trainshed.agent.manifests")
+    manifests = importlib.import_module("trainshed.agent.channels.manifests")
     with contextlib.closing(objects.stream(manifest)) as pieces:
         names = manifests.read(pieces)
         try:

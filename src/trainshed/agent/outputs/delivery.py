@@ -17,10 +17,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from trainshed.agent import archive
-from trainshed.agent.archive import Piece, shown
 from trainshed.agent.node import Node
-from trainshed.agent.sending import Sent, encryption, put_all
+from trainshed.agent.outputs import archive
+from trainshed.agent.outputs.archive import Piece, shown
+from trainshed.agent.outputs.sending import Sent, encryption, put_all
 from trainshed.domain.errors import ObjectMissing, StoreError
 from trainshed.stores.objects.addresses import Address, parse
 from trainshed.stores.objects.remote.sinks import Sink

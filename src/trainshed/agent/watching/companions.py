@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
-from trainshed.agent.ending import Ending
-from trainshed.agent.modes import fed
+from trainshed.agent.channels.modes import fed
 from trainshed.agent.node import Node
+from trainshed.agent.watching.ending import Ending
 from trainshed.contract import script_mode
 
 
@@ -57,7 +57,7 @@ def companions_of(node: Node, ending: Ending) -> Sequence[Companion]:
         found.append(line.Line(node, ending))
     if script_mode.intermediate_output(node.plan.hyperparameters):
         # 5 ms of looking at files, which few jobs ask for.
-        intermediate = importlib.import_module("trainshed.agent.intermediate")
+        intermediate = importlib.import_module("trainshed.agent.outputs.intermediate")
         found.extend(intermediate.intermediate_of(node))
     return found
 

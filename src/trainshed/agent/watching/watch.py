@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from trainshed.agent.companions import Companion
-from trainshed.agent.lines import Lines
-from trainshed.agent.metrics import Metrics
 from trainshed.agent.node import Node
 from trainshed.agent.runtimes.base import Container, Stream
+from trainshed.agent.watching.companions import Companion
+from trainshed.agent.watching.lines import Lines
+from trainshed.agent.watching.metrics import Metrics
 from trainshed.domain.facts import Fact, Kind
 
 _METRICS_S: Final = 1.0

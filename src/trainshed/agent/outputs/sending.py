@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
-from trainshed.agent import archive
-from trainshed.agent.archive import Piece, Vanished
+from trainshed.agent.outputs import archive
+from trainshed.agent.outputs.archive import Piece, Vanished
 from trainshed.domain.errors import ObjectMissing, StoreError
 from trainshed.stores.objects.addresses import Address
 from trainshed.stores.objects.remote.sinks import Sink

@@ -10,14 +10,14 @@ import threading
 import time
 from typing import Final
 
-from trainshed.agent.checkpoints.looking import (
+from trainshed.agent.node import Node
+from trainshed.agent.outputs.sending import encryption
+from trainshed.agent.written.folder import (
     Folder,
     NotHere,
     Signature,
     is_being_written,
 )
-from trainshed.agent.node import Node
-from trainshed.agent.sending import encryption
 from trainshed.contract import script_mode
 from trainshed.domain.errors import StoreError
 from trainshed.stores.objects.addresses import Address, parse

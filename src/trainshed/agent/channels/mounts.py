@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from trainshed.agent.channels import BadInput
+from trainshed.agent.channels.items import BadInput
 from trainshed.domain.plan import NodePlan
 
 NFS: Final = "nfs://"

@@ -1,0 +1,1 @@
+"""Carries results out: while the container runs, and after its end."""

@@ -1,0 +1,1 @@
+"""Watches a container, and what works beside it while it runs."""

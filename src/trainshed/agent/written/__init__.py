@@ -1,0 +1,1 @@
+"""Files that a container writes: found and opened without trusting it."""
