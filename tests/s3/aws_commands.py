@@ -8,15 +8,15 @@ import io
 import json
 import sys
 
-from awscli.clidriver import create_clidriver
+from awscli.clidriver import CLIDriver, create_clidriver
 
 
-def answer(arguments: list[str]) -> dict[str, object]:
+def answer(program: CLIDriver, arguments: list[str]) -> dict[str, object]:
     """Run one command as the aws program does."""
     out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.TextIOWrapper(io.BytesIO(), "utf-8")
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            code = create_clidriver().main(arguments)
+            code = program.main(arguments)
         except SystemExit as end:
             code = end.code
     said = [stream.flush() or stream.buffer.getvalue().decode() for stream in (out, err)]
@@ -24,5 +24,8 @@ def answer(arguments: list[str]) -> dict[str, object]:
 
 
 if __name__ == "__main__":
+    transfers = create_clidriver()  # "s3api" keeps too much of one command for the next
     for line in sys.stdin:
-        print(json.dumps(answer(json.loads(line))), flush=True)
+        asked = json.loads(line)
+        aws = transfers if asked[0] == "s3" else create_clidriver()
+        print(json.dumps(answer(aws, asked)), flush=True)

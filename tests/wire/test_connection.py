@@ -2,8 +2,12 @@
 
 import asyncio
 import contextlib
+import random
 import socket
+import threading
 from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from tests.wire.toy_server import Server, serving
@@ -59,6 +63,53 @@ def test_requests_sent_one_behind_the_other_are_answered_in_order(server: Server
             answers += piece
     places = [answers.index(b"<Resource>/b/%d</Resource>" % n) for n in range(len(requests))]
     assert places == sorted(places)
+
+
+BIG = random.Random(1).randbytes(9_000_001)
+
+
+def asked_for(server: Server) -> bytes:
+    """Return a request for a large file."""
+    server.toy.objects["b/big"] = BIG
+    named = {"Bucket": "b", "Key": "big", "VersionId": "file"}
+    s3 = server.client("s3", signature_version="s3v4")
+    address = urlsplit(s3.generate_presigned_url("get_object", Params=named))
+    return f"GET {address.path}?{address.query} HTTP/1.1\r\nHost: {address.netloc}\r\n\r\n".encode()
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_large_files_come_whole_and_in_order(server: Server, at_once: int) -> None:
+    request = asked_for(server)
+    with socket.create_connection(server.address, timeout=60) as plug:
+        plug.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 200_000)  # the server must wait often
+        with plug.makefile("rb") as stream:
+            for _ in range(3 // at_once):
+                plug.sendall(request * at_once)
+                for _ in range(at_once):
+                    while stream.readline().strip():
+                        pass
+                    assert stream.read(len(BIG)) == BIG
+
+
+def test_a_client_that_goes_away_within_a_file_leaves_nothing_open(server: Server) -> None:
+    request = asked_for(server)
+
+    def sockets() -> int:
+        found = [
+            str(link.readlink()) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()
+        ]
+        return sum(name.startswith("socket:") or name.endswith("/object") for name in found)
+
+    before = sockets()
+    for _ in range(5):
+        with socket.create_connection(server.address, timeout=20) as plug:
+            plug.sendall(request)
+            assert plug.recv(1000)
+    for _ in range(1000):
+        if sockets() <= before:
+            break
+        threading.Event().wait(0.01)
+    assert sockets() <= before
 
 
 class Wire(asyncio.Transport):

@@ -31,7 +31,7 @@ from trainshed.wire.message import Call, Reply
 from trainshed.wire.model import ServiceModel, load
 from trainshed.wire.payload import Incoming, Payload, Receive, gathered, inflated
 from trainshed.wire.protocols import HttpRequest, HttpResponse
-from trainshed.wire.sending import Send, Sender
+from trainshed.wire.sending import FILES, Send, Sender
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,13 @@ class Front:
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one HTTP request; always with an answer of the service that is asked."""
         exchange = _exchange(scope, receive)
-        sender = Sender(send, receive, exchange.incoming, head=exchange.sent.method == "HEAD")
+        sender = Sender(
+            send,
+            receive,
+            exchange.incoming,
+            head=exchange.sent.method == "HEAD",
+            send_file=scope.get("extensions", {}).get(FILES),
+        )
         try:
             await sender.send(await self._answer(exchange))
         except RequestRejected as refusal:

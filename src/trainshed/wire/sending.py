@@ -20,6 +20,11 @@ from trainshed.wire.protocols import HttpResponse
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 """ASGI's ``send``."""
 
+SendFile = Callable[[int, int, int], Awaitable[None]]
+"""Sends a stretch of an open file: its descriptor, offset, length."""
+FILES: Final = "trainshed.sendfile"
+"""Under ``extensions`` in ASGI's scope: a ``SendFile``, where the server has one."""
+
 PIECE: Final = 1024 * 1024
 """Bytes of a file read at once: the hop to a thread costs less than a tenth of the read."""
 LINGER: Final = 10.0
@@ -34,9 +39,18 @@ _WITHOUT_BODY: Final = frozenset({204, 304})
 class Sender:
     """Sends the one answer of one request."""
 
-    def __init__(self, send: Send, receive: Receive, incoming: Incoming, *, head: bool) -> None:
+    def __init__(
+        self,
+        send: Send,
+        receive: Receive,
+        incoming: Incoming,
+        *,
+        head: bool,
+        send_file: SendFile | None = None,
+    ) -> None:
         """Take ASGI's ``send`` and ``receive``; ``head`` when no body may follow."""
         self._send = send
+        self._by_kernel = send_file
         self._receive = receive
         self._incoming = incoming
         self._head = head
@@ -74,7 +88,10 @@ class Sender:
             first = await asyncio.to_thread(_read, descriptor, file, 0)
             await self._begin(start)
             await self._send(_piece(first, more=True))
-            if len(first) < file.length:
+            if len(first) < file.length and self._by_kernel is not None:
+                done = len(first)
+                await self._by_kernel(descriptor, file.offset + done, file.length - done)
+            elif len(first) < file.length:
                 async with aclosing(_pieces(descriptor, file, len(first))) as rest:
                     await self._stream(rest)
         finally:

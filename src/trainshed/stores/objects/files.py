@@ -93,13 +93,13 @@ class Files:
                 while len(waiting) > 2 * _AHEAD:
                     await self._written(waiting.popleft())
             room.come(size + len(buffer))
-            while waiting:
-                await self._written(waiting.popleft())
+            for job in (*waiting, *writing.flushes):
+                await self._written(job)
             staged = await self._written(self._run(writing.finish, buffer))
         finally:
             if staged is None:
                 self._abandon(writing)
-            for job in waiting:
+            for job in (*waiting, *writing.flushes):
                 job.cancel()
         return staged
 

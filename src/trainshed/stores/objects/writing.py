@@ -22,6 +22,8 @@ from trainshed.stores.objects.info import Staged
 _COPY: Final = 64 * 1024 * 1024
 """Bytes per kernel copy call; keeps a cancelled copy from running on for long."""
 _NO_KERNEL_COPY: Final = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
+_FLUSHED: Final = 64 * 1024 * 1024
+"""Bytes after which the disk is set to work, so that little is left to flush at the end."""
 _MAKING: Final = threading.Lock()
 
 
@@ -85,9 +87,17 @@ class Writing:
             algorithm: digests.begin(algorithm) for algorithm in algorithms if algorithm != "MD5"
         }
         self._lanes = (Lane(pool, self._hash), Lane(pool, self._write))
+        self._flushing = Lane(pool, self._flush)
+        self._handed = 0
+        self.flushes: list[asyncio.Future[None]] = []
+        """To be waited for before the file is finished: an error is told only once."""
 
     def put(self, data: bytearray) -> "tuple[asyncio.Future[None], ...]":
         """Hand over the next bytes; they are taken care of when all of the results are there."""
+        self._handed += len(data)
+        if self._handed >= _FLUSHED:
+            self._handed = 0
+            self.flushes.append(self._flushing.put(data))
         return tuple(lane.put(data) for lane in self._lanes)
 
     def append(self, source: Path) -> None:
@@ -134,6 +144,15 @@ class Writing:
             while rest:
                 rest = rest[os.write(descriptor, rest) :]
             self._size += len(data)
+
+    def _flush(self, _: object) -> None:
+        """Have the disk take what was written so far, beside all else."""
+        with self._lock:
+            descriptor = os.dup(self._target())
+        try:
+            os.fdatasync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def _target(self) -> int:
         if self._abandoned:
