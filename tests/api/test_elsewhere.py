@@ -9,6 +9,7 @@ from trainshed.api.sagemaker.data import Data
 from trainshed.api.sagemaker.elsewhere import Elsewhere
 from trainshed.domain.errors import ObjectMissing, RequestRejected, StoreError
 from trainshed.stores.objects.addresses import Address, parse
+from trainshed.stores.objects.remote.patience import Patience
 from trainshed.stores.objects.remote.store import RemoteObjects
 
 
@@ -85,7 +86,9 @@ def silent() -> Iterator[str]:
 
 async def test_a_store_that_never_answers_is_unknown_and_holds_nobody_up(silent: str) -> None:
     store = {"prefix": "s3://far/", "endpoint": silent, "access_key": "a", "secret_key": "b"}
-    elsewhere = Elsewhere(RemoteObjects({}, stores=[store], patience_s=0.1), patience_s=0.2)
+    elsewhere = Elsewhere(
+        RemoteObjects({}, stores=[store], patience=Patience(seconds=0.1)), patience_s=0.2
+    )
     assert elsewhere.has(parse("s3://far/x"))
     assert not elsewhere.has(parse("s3://near/x"))
     assert await elsewhere.holds(parse("s3://far/x")) is None

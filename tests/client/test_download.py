@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 from tests.client.fake_server import FakeServer, Refusal, serving
 from tests.client.test_upload import how as sending
 
-from trainshed.client.checksums import Check, Piece, check_of, encoded, joined, pieces
+from trainshed.client.checksums import CRC, Check, Piece, check_of, pieces
 from trainshed.client.download import Download, below, bring, bring_all, part_of
 from trainshed.client.errors import ApiError, ClientError
 from trainshed.client.objects import Entry, entries
 from trainshed.client.upload import beside, look, put
+from trainshed.domain import digests
 
 
 def how(fake: FakeServer, moved: list[int] | None = None, part: int = 1000) -> Download:
@@ -36,6 +37,15 @@ def test_an_object_of_any_size_comes_as_it_is_and_every_byte_is_told(
     assert sum(moved) == size
     assert [path.name for path in (tmp_path / "in").iterdir()] == ["k"]
     assert bring(how(fake), "s3://b/k", tmp_path / "in/k").same == 1
+
+
+def test_a_store_may_send_ranges_with_the_status_of_the_whole(
+    fake: FakeServer, tmp_path: Path
+) -> None:
+    fake.objects["b/k"] = bytes(range(250)) * 10
+    fake.status_of_ranges = 200
+    bring(how(fake), "s3://b/k", tmp_path / "k")
+    assert (tmp_path / "k").read_bytes() == fake.objects["b/k"]
 
 
 def test_what_is_there_of_each_range_is_not_fetched_again(fake: FakeServer, tmp_path: Path) -> None:
@@ -193,8 +203,8 @@ def test_the_checksum_of_pieces_is_that_of_the_whole(
     path.write_bytes(content)
     whole = Piece(path, 0, len(content)).sums()
     parts = [(piece.sums().crc64nvme, piece.length) for piece in pieces(path, len(content), length)]
-    assert joined(parts) == whole.crc64nvme
-    check = check_of({"x-amz-checksum-crc64nvme": encoded(whole.crc64nvme)}, "")
+    assert digests.joined(CRC, parts) == whole.crc64nvme
+    check = check_of({"x-amz-checksum-crc64nvme": digests.encoded(whole.crc64nvme)}, "")
     assert check is not None
     assert check.of_file(path)
 

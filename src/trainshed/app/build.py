@@ -34,6 +34,7 @@ from trainshed.engine.notifying import Notifier
 from trainshed.engine.planning import Site
 from trainshed.stores.logs.segments import Logs
 from trainshed.stores.objects.embedded import EmbeddedObjects
+from trainshed.stores.objects.remote.patience import Patience
 from trainshed.stores.objects.remote.store import RemoteObjects
 from trainshed.stores.objects.whereabouts import StoredFiles
 from trainshed.stores.records.changes import InProcessChanges
@@ -221,7 +222,7 @@ def operations(
 def elsewhere(settings: Settings) -> Elsewhere:
     """Return the stores beside the server's own, to be asked for a moment at most."""
     stores = [store.access() for store in settings.stores]
-    return Elsewhere(RemoteObjects({}, stores=stores, patience_s=1.0))
+    return Elsewhere(RemoteObjects({}, stores=stores, patience=Patience(seconds=1.0)))
 
 
 def write_private(path: Path, text: str) -> None:

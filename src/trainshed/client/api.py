@@ -7,15 +7,15 @@ import http.client
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 from xml.etree import ElementTree
 
-from trainshed.client.errors import ApiError, ServerUnreachable
+from trainshed.client.errors import ApiError, ClientError, ServerUnreachable
 from trainshed.wire.signer import Signer
 
 _TARGETS: Final = {"sagemaker": "SageMaker", "logs": "Logs_20140328"}
@@ -31,6 +31,17 @@ class Credentials:
     region: str
     token: str = ""
     """The session's token, of temporary keys."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """An object store beside the server's own: jobs find there what begins with its prefix."""
+
+    prefix: str
+    """Such as ``s3://bucket/``."""
+    url: str
+    credentials: Credentials | None
+    """None when the settings name no keys, and nodes ask as whom their machine is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +65,7 @@ class Api:
         now: Callable[[], datetime],
         timeout: float = 60.0,
         endpoints: Mapping[str, str] | None = None,
+        stores: Sequence[Store] = (),
     ) -> None:
         """Take the server's address; nothing is sent yet.
 
@@ -63,12 +75,14 @@ class Api:
             now: returns the time, aware; signatures carry it.
             timeout: seconds one read or write on the connection may take.
             endpoints: services that answer elsewhere, such as ``s3``, and where.
+            stores: asked in the server's place for objects below their prefix; the longest wins.
         """
         self.url = url.rstrip("/")
         self.credentials = credentials
         self.now = now
         self._timeout = timeout
         self._endpoints = dict(endpoints or {})
+        self._stores = tuple(stores)
         self._idle: dict[str, list[http.client.HTTPConnection]] = {}
         self._busy: set[http.client.HTTPConnection] = set()
         self._cut = False
@@ -156,12 +170,18 @@ class Api:
             ApiError: the status is 400 or more.
             ServerUnreachable: no answer came.
         """
-        url = self._endpoints.get(service, self.url) + path
-        signed = self._signed(method, url, service, dict(headers or {}), body)
+        base, keys = self._asked(service, path)
+        url = base + path
+        signed = self._signed(method, url, (service, keys), dict(headers or {}), body)
         with self._sent(method, url, signed, body) as response:
             if response.status >= 400:
                 raise _error_of(response)
             yield response
+
+    def store_of(self, uri: str) -> Store | None:
+        """Return the store that an address lies in; None for the server's own."""
+        found = [store for store in self._stores if uri.startswith(store.prefix)]
+        return max(found, key=lambda store: len(store.prefix), default=None)
 
     def alive(self) -> dict[str, Any] | None:
         """Return what ``/healthz`` says, or None when nothing sensible answers there."""
@@ -209,15 +229,32 @@ class Api:
         """Close."""
         self.close()
 
+    def _asked(self, service: str, path: str) -> tuple[str, Credentials]:
+        """Return where a request goes, and as whom.
+
+        Raises:
+            ClientError: to a store whose keys are not known here.
+        """
+        store = self.store_of(_uri(path)) if service == "s3" else None
+        if store is None:
+            return self._endpoints.get(service, self.url), self.credentials
+        if store.credentials is None:
+            raise ClientError(
+                f"{store.prefix} lies in the store at {store.url}, for which the server's settings "
+                "name no keys",
+                f"with keys of your own: AWS_ENDPOINT_URL={store.url} trainshed data … --aws",
+            )
+        return store.url, store.credentials
+
     def _signed(
         self,
         method: str,
         url: str,
-        service: str,
+        whom: tuple[str, Credentials],
         headers: dict[str, str],
         body: bytes | Iterable[bytes],
     ) -> dict[str, str]:
-        keys = self.credentials
+        service, keys = whom
         signer = Signer(
             access_key=keys.access_key, secret=keys.secret_key, region=keys.region, service=service
         )
@@ -288,6 +325,13 @@ class Api:
         connection.close()
         with self._lock:
             self._busy.discard(connection)
+
+
+def _uri(path: str) -> str:
+    """Return the address that an S3 request is about: an object, or the prefix that it lists."""
+    place, _, query = path.removeprefix("/").partition("?")
+    bucket, _, key = place.partition("/")
+    return f"s3://{unquote(bucket)}/{unquote(key) or dict(parse_qsl(query)).get('prefix', '')}"
 
 
 def _error_of(response: http.client.HTTPResponse) -> ApiError:

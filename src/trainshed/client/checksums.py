@@ -5,14 +5,14 @@ current clients ask for), an ETag that is its MD5, or, of an upload in parts, an
 MD5 of each part.
 """
 
-import base64
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from trainshed.client.errors import ClientError
 from trainshed.domain import digests
+from trainshed.stores.objects.remote.checksums import told
 
 PART: Final = 16 * 1024 * 1024
 """Bytes of a part: above it a file goes up in parts. S3 takes 5 MiB to 5 GiB."""
@@ -22,25 +22,11 @@ CHUNK: Final = 512 * 1024
 """Bytes that are read and written at once."""
 CRC: Final = "CRC64NVME"
 """What our uploads carry."""
-_CHEAPEST: Final = (CRC, "CRC32C", "CRC32", "SHA256", "SHA1")
 
 
 def part_size(size: int, least: int = PART) -> int:
     """Return the bytes of each part of a file of ``size`` bytes; the same for the same file."""
     return max(least, -(-size // MAX_PARTS))
-
-
-def joined(values: Iterable[tuple[bytes, int]]) -> bytes:
-    """Return the CRC64NVME of pieces that follow each other, from (CRC64NVME, bytes) of each."""
-    total = digests.begin(CRC).digest()
-    for value, size in values:
-        total = digests.combined(CRC, total, value, size)
-    return total
-
-
-def encoded(value: bytes) -> str:
-    """Return a checksum as S3's headers have it."""
-    return base64.b64encode(value).decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,20 +112,8 @@ def check_of(headers: Mapping[str, str], etag: str) -> Check | None:
             lower case.
         etag: the object's, without quotes.
     """
-    whole = headers.get("x-amz-checksum-type", "FULL_OBJECT") == "FULL_OBJECT"
-    for algorithm in _CHEAPEST:
-        text = headers.get(f"x-amz-checksum-{algorithm.lower()}", "")
-        if text and whole and "-" not in text:
-            return Check(digests.begin(algorithm), base64.b64decode(text))
-    encrypted = headers.get("x-amz-server-side-encryption", "AES256") != "AES256"
-    if is_md5(etag) and not encrypted:  # under a key of one's own the ETag is no MD5
-        return Check(digests.begin("MD5"), bytes.fromhex(etag))
-    return None
-
-
-def is_md5(etag: str) -> bool:
-    """Tell whether an ETag looks like an object's MD5."""
-    return len(etag) == 32 and not set(etag) - set("0123456789abcdef")
+    algorithm, expected = told(headers, etag)
+    return Check(digests.begin(algorithm), expected) if algorithm else None
 
 
 def etag_of(path: Path, size: int, like: str) -> str:

@@ -20,10 +20,11 @@ from typing import TypeVar
 
 from trainshed.client import objects
 from trainshed.client.api import Api
-from trainshed.client.checksums import CHUNK, PART, Check, check_of, etag_of, is_md5
+from trainshed.client.checksums import CHUNK, PART, Check, check_of, etag_of
 from trainshed.client.errors import ApiError, ClientError, ServerUnreachable
 from trainshed.client.objects import Entry, Progress
 from trainshed.client.parallel import Sleep, Task, again_and_again, run_all
+from trainshed.stores.objects.remote.checksums import is_md5
 
 T = TypeVar("T")
 
@@ -328,7 +329,11 @@ class _Ranges:
                 objects.opened(one.how.api, *place, etag=one.entry.etag, span=span) as response,
                 self._part.open("r+b") as file,
             ):
-                if response.status != 206:
+                # Some stores (rclone) send a part, and say so, but with the status of the whole.
+                told = response.headers.get("content-range", "")
+                if response.status != 206 and not told.startswith(
+                    f"bytes {span[0]}-{span[1] - 1}/"
+                ):
                     raise ClientError(f"s3://{place[0]}/{place[1]}: the store sends no ranges")
                 file.seek(span[0])
                 while chunk := read(response):

@@ -9,8 +9,9 @@ from urllib.parse import quote, unquote_plus, urlencode
 from xml.etree import ElementTree
 
 from trainshed.client.api import Answer, Api
-from trainshed.client.checksums import Piece, Sums, encoded
+from trainshed.client.checksums import Piece, Sums
 from trainshed.client.errors import ApiError, ClientError
+from trainshed.domain import digests
 
 Progress = Callable[[int], None]
 """Told how many bytes more have been moved; called from any thread."""
@@ -115,7 +116,13 @@ def begin_parts(api: Api, bucket: str, key: str) -> str:
 
 def begun_parts(api: Api, bucket: str, key: str) -> str:
     """Return the id of the newest unfinished upload of a key that ``begin_parts`` began, or ""."""
-    answer = api.request("GET", f"/{quote(bucket)}?{_query(uploads='', prefix=key)}", service="s3")
+    asked = f"/{quote(bucket)}?{_query(uploads='', prefix=key)}"
+    try:
+        answer = api.request("GET", asked, service="s3")
+    except ApiError as error:
+        if error.code != "NoSuchUpload":  # what rclone says where there are none
+            raise
+        return ""
     found = [_leaves(element) for element in _parsed(answer) if _name(element) == "Upload"]
     own = [
         upload
@@ -164,7 +171,7 @@ def finish_parts(
         ElementTree.SubElement(part, "PartNumber").text = str(number)
         ElementTree.SubElement(part, "ETag").text = f'"{etag}"'
     headers = {
-        "x-amz-checksum-crc64nvme": encoded(crc64nvme),
+        "x-amz-checksum-crc64nvme": digests.encoded(crc64nvme),
         "x-amz-checksum-type": "FULL_OBJECT",
     }
     answer = api.request(
@@ -197,9 +204,9 @@ def head(api: Api, bucket: str, key: str) -> tuple[Entry, Mapping[str, str]]:
         if error.status != 404:
             raise
         # The answer to HEAD has no body that could tell which of the two is not there.
-        raise (
-            missing(f"s3://{bucket}/{key}") if has_bucket(api, bucket) else no_bucket(bucket)
-        ) from error
+        uri = f"s3://{bucket}/{key}"
+        there = api.store_of(uri) is not None or has_bucket(api, bucket)
+        raise (missing(uri) if there else no_bucket(bucket)) from error
     found = answer.headers
     entry = Entry(
         key=key,
@@ -323,7 +330,7 @@ def _sent(piece: Piece, sums: Sums) -> dict[str, str]:
     return {
         "content-length": str(piece.length),
         "x-amz-content-sha256": sums.sha256,
-        "x-amz-checksum-crc64nvme": encoded(sums.crc64nvme),
+        "x-amz-checksum-crc64nvme": digests.encoded(sums.crc64nvme),
     }
 
 

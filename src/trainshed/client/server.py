@@ -18,7 +18,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from trainshed.client.api import Api, Credentials
+from trainshed.client.api import Api, Credentials, Store
 from trainshed.client.errors import ClientError, ServerUnreachable
 
 DEFAULT_PORT: Final = 7070
@@ -46,10 +46,12 @@ class Server:
     """Its settings file; None when it has none."""
     backends: Mapping[str, str] = field(default_factory=dict)
     """Backend name to how nodes start their container there: ``process`` or ``docker``."""
+    stores: Sequence[Store] = ()
+    """Object stores beside its own."""
 
     def api(self, now: Now) -> Api:
         """Return calls to it."""
-        return Api(self.url, self.credentials, now=now)
+        return Api(self.url, self.credentials, now=now, stores=self.stores)
 
 
 def find(data_dir: Path, now: Now) -> Server | None:
@@ -81,6 +83,7 @@ def find(data_dir: Path, now: Now) -> Server | None:
             name: str(facts.get("runtime", ""))
             for name, facts in (health.get("backends") or {}).items()
         },
+        stores=tuple(_store(store) for store in record.get("stores") or ()),
     )
 
 
@@ -168,6 +171,16 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def _store(told: Mapping[str, str]) -> Store:
+    region = told.get("region") or "us-east-1"
+    key, secret = told.get("access_key", ""), told.get("secret_key", "")
+    return Store(
+        prefix=told["prefix"],
+        url=(told.get("endpoint") or f"https://s3.{region}.amazonaws.com").rstrip("/"),
+        credentials=Credentials(access_key=key, secret_key=secret, region=region) if key else None,
+    )
 
 
 def _has(record: dict[str, Any], *keys: str) -> bool:

@@ -17,18 +17,19 @@ from typing import Final
 from trainshed.client import objects
 from trainshed.client.api import Api
 from trainshed.client.checksums import (
+    CRC,
     PART,
     Piece,
     changed,
     check_of,
     etag_of,
-    joined,
     part_size,
     pieces,
 )
 from trainshed.client.errors import ApiError, ClientError, ServerUnreachable
 from trainshed.client.objects import Entry, Progress
 from trainshed.client.parallel import Sleep, Task, again_and_again, run_all
+from trainshed.domain import digests
 
 _KEY_LIMIT: Final = 1024
 """Bytes of a key, from the S3 API reference."""
@@ -299,7 +300,7 @@ class _Parts:
         if _stamp(one.path) != self._stamp:
             raise changed(one.path)
         ordered = [self._etags[number] for number in sorted(self._etags)]
-        crc = joined((value, length) for _, value, length in ordered)
+        crc = digests.joined(CRC, ((value, length) for _, value, length in ordered))
         again_and_again(
             one.how.api,
             lambda: objects.finish_parts(

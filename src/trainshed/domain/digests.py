@@ -3,9 +3,10 @@
 Known wherever bytes are checked: where they arrive, where they are written, where parts become one.
 """
 
+import base64
 import hashlib
 import zlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache
 from typing import Any, Final, Protocol
 
@@ -68,11 +69,25 @@ def digests(algorithms: Collection[str], data: Data) -> dict[str, bytes]:
     return {algorithm: digest(algorithm, data) for algorithm in algorithms}
 
 
-def combined(algorithm: str, first: bytes, second: bytes, length: int) -> bytes:
-    """Return the CRC of some bytes followed by ``length`` others, from the CRCs of both."""
-    combine: Callable[[int, int, int], int] = getattr(_crt(), f"combine_{algorithm.lower()}")
-    value = combine(int.from_bytes(first), int.from_bytes(second), length)
-    return value.to_bytes(SIZES[algorithm])
+def joined(algorithm: str, pieces: Iterable[tuple[bytes, int]]) -> bytes:
+    """Return the CRC of pieces that follow each other, from the CRC and the bytes of each.
+
+    Args:
+        algorithm: one of ``CRCS``.
+        pieces: (CRC, how many bytes), in order; that of none is the CRC of no bytes.
+    """
+    waiting = iter(pieces)
+    whole, _ = next(waiting, (bytes(SIZES[algorithm]), 0))
+    total = int.from_bytes(whole)
+    for value, length in waiting:
+        combine: Callable[[int, int, int], int] = getattr(_crt(), f"combine_{algorithm.lower()}")
+        total = combine(total, int.from_bytes(value), length)
+    return total.to_bytes(SIZES[algorithm])
+
+
+def encoded(value: bytes) -> str:
+    """Return a digest as S3's headers carry it: in base64."""
+    return base64.b64encode(value).decode()
 
 
 class _Crc:

@@ -15,6 +15,7 @@ from tests.stores.remote.conftest import BUCKET, Ours
 from trainshed.domain.errors import StoreError
 from trainshed.stores.objects.addresses import parse
 from trainshed.stores.objects.remote.partial import PIECE, partial
+from trainshed.stores.objects.remote.patience import Patience
 from trainshed.stores.objects.remote.sinks import Sink
 from trainshed.stores.objects.remote.store import RemoteObjects
 from trainshed.stores.objects.remote.troubles import Cancelled, ObjectChanged
@@ -140,7 +141,7 @@ def test_an_object_that_is_replaced_meanwhile_is_never_mixed(ours: Ours, tmp_pat
 def test_what_has_arrived_of_another_version_is_not_used(ours: Ours, tmp_path: Path) -> None:
     address, target = parse(f"s3://{BUCKET}/versions"), tmp_path / "got"
     stop = threading.Event()
-    objects = RemoteObjects(ours.access, cancelled=stop.is_set)
+    objects = RemoteObjects(ours.access, patience=Patience(cancelled=stop.is_set))
     ours.client.put_object(Bucket=BUCKET, Key=address.key, Body=b"a" * 70 * MIB)
     before = ours.way.passed
 

@@ -6,6 +6,7 @@ import pytest
 
 from trainshed.domain.errors import ObjectMissing, StoreError
 from trainshed.stores.objects.addresses import Address, parse
+from trainshed.stores.objects.remote.patience import Patience
 from trainshed.stores.objects.remote.sinks import Sink
 from trainshed.stores.objects.remote.store import RemoteObjects
 from trainshed.stores.objects.remote.troubles import Cancelled
@@ -74,7 +75,7 @@ def test_a_file_is_copied_and_the_target_must_be_new(root: Path) -> None:
 
 
 def test_a_copy_can_be_cancelled(root: Path) -> None:
-    objects = RemoteObjects({}, [str(root)], cancelled=lambda: True)
+    objects = RemoteObjects({}, [str(root)], patience=Patience(cancelled=lambda: True))
     with pytest.raises(Cancelled):
         objects.fetch(_at(root / "a/z"), root / "copy")
 

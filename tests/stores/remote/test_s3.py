@@ -9,6 +9,7 @@ from tests.stores.remote.conftest import Server
 
 from trainshed.domain.errors import ObjectMissing, StoreError
 from trainshed.stores.objects.addresses import parse
+from trainshed.stores.objects.remote.patience import Patience
 from trainshed.stores.objects.remote.sinks import Sink
 from trainshed.stores.objects.remote.store import RemoteObjects
 from trainshed.stores.objects.remote.troubles import Cancelled, StoreAway
@@ -108,11 +109,13 @@ def test_a_server_that_is_away_is_waited_for(s3: Server, tmp_path: Path) -> None
 def test_patience_ends_and_can_be_cut_short(s3: Server, tmp_path: Path) -> None:
     s3.stop()
     with pytest.raises(StoreAway):
-        list(RemoteObjects(s3.access, patience_s=0.2).list(parse("s3://bkt/x")))
+        list(RemoteObjects(s3.access, patience=Patience(seconds=0.2)).list(parse("s3://bkt/x")))
     with pytest.raises(StoreAway):
-        RemoteObjects(s3.access, patience_s=0.2).fetch(parse("s3://bkt/x"), tmp_path / "x")
+        RemoteObjects(s3.access, patience=Patience(seconds=0.2)).fetch(
+            parse("s3://bkt/x"), tmp_path / "x"
+        )
     stopped = threading.Event()
-    objects = RemoteObjects(s3.access, cancelled=stopped.is_set)
+    objects = RemoteObjects(s3.access, patience=Patience(cancelled=stopped.is_set))
     threading.Timer(0.3, stopped.set).start()
     with pytest.raises(Cancelled):
         objects.read(parse("s3://bkt/x"), 1)

@@ -77,7 +77,7 @@ def verified(
 
 def computed(staged: Staged, algorithm: str = DEFAULT) -> dict[str, str]:
     """Return a checksum as we computed it ourselves."""
-    return {algorithm: encoded(staged.digests[algorithm])}
+    return {algorithm: digests.encoded(staged.digests[algorithm])}
 
 
 def type_for(algorithm: str, asked: str | None) -> str:
@@ -110,11 +110,9 @@ def joined(algorithm: str, kind: str, parts: Sequence[Part]) -> dict[str, str]:
         return {}
     if kind == COMPOSITE:
         whole = digests.digest(algorithm, b"".join(known))
-        return {algorithm: f"{encoded(whole)}-{len(parts)}"}
-    total = known[0]
-    for value, part in zip(known[1:], parts[1:], strict=True):
-        total = digests.combined(algorithm, total, value, part.size)
-    return {algorithm: encoded(total)}
+        return {algorithm: f"{digests.encoded(whole)}-{len(parts)}"}
+    sizes = (part.size for part in parts)
+    return {algorithm: digests.encoded(digests.joined(algorithm, zip(known, sizes, strict=True)))}
 
 
 def agree(asked: Mapping[str, Any], found: Mapping[str, str]) -> None:
@@ -132,11 +130,6 @@ def agree(asked: Mapping[str, Any], found: Mapping[str, str]) -> None:
         # A composite's number of parts may be left out.
         if value not in (found[algorithm], found[algorithm].partition("-")[0]):
             raise bad_digest(algorithm)
-
-
-def encoded(value: bytes) -> str:
-    """Return a digest as headers carry it."""
-    return base64.b64encode(value).decode()
 
 
 def _decoded(text: str) -> bytes | None:

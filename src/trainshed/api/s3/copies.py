@@ -10,6 +10,7 @@ from trainshed.api.s3 import checksums
 from trainshed.api.s3.conditions import Verdict, judge, span, write_condition
 from trainshed.api.s3.multipart import part_number
 from trainshed.api.s3.refusals import invalid_argument, invalid_request, precondition_failed
+from trainshed.domain import digests
 from trainshed.domain.errors import RequestRejected
 from trainshed.stores.objects.embedded import EmbeddedObjects
 from trainshed.stores.objects.info import Attributes, ObjectInfo
@@ -92,7 +93,7 @@ class CopyOperations:
         ):
             return {}
         algorithm = asked or checksums.DEFAULT
-        return {algorithm: checksums.encoded(await self._store.digest(source, algorithm))}
+        return {algorithm: digests.encoded(await self._store.digest(source, algorithm))}
 
 
 def _with(

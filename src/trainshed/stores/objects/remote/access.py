@@ -1,7 +1,7 @@
 """How object stores are reached: which store holds an address, and as whom it is asked."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from trainshed.stores.objects.addresses import Address
 
@@ -15,7 +15,7 @@ class Access:
     endpoint: str = ""
     """``http(s)://host[:port]``; "" is the cloud's own, for Amazon's in ``region``."""
     access_key: str = ""
-    secret_key: str = ""
+    secret_key: str = field(default="", repr=False)
     region: str = "us-east-1"
 
     @classmethod

@@ -3,6 +3,7 @@
 Source: Amazon S3 API reference.
 """
 
+import contextlib
 import email.utils
 import re
 import xml.etree.ElementTree as ET
@@ -10,6 +11,7 @@ from collections.abc import Mapping
 from typing import Final
 from xml.sax.saxutils import escape
 
+from trainshed.domain import digests
 from trainshed.domain.errors import ObjectMissing, StoreError
 from trainshed.stores.objects.remote import checksums
 from trainshed.stores.objects.remote.access import Access
@@ -40,6 +42,8 @@ class Bucket:
         """Ask for the bucket ``name`` over ``connections``."""
         self._connections = connections
         self._name = name
+        self._knows_crc32 = True
+        """Until the store has shown that it does not."""
 
     def page(self, prefix: str, after: str) -> tuple[list[Entry], bool]:
         """Return a page of objects behind the key ``after``, and whether more follow."""
@@ -57,7 +61,10 @@ class Bucket:
     def head(self, key: str) -> Found:
         """Return what the store tells of an object."""
         headers, _ = self._asked("HEAD", key, headers=_ASKED)
-        return found(headers, _number(headers.get("content-length", "")))
+        length = headers.get("content-length", "")
+        if not (length.isascii() and length.isdigit()):
+            raise self._unsaid(key)
+        return found(headers, int(length))
 
     def open(self, key: str, offset: int, end: int | None, etag: str) -> "BucketReading":
         """Begin to read an object; see ``Place``."""
@@ -81,18 +88,17 @@ class Bucket:
 
     def put(self, key: str, body: bytes | bytearray, headers: Mapping[str, str]) -> None:
         """Store a small object in one request; what arrived is what was sent."""
-        crc = checksums.crc("crc32")
-        value = checksums.encoded("crc32", crc(body, 0) if crc else 0)
-        try:
-            said, _ = self._asked(
-                "PUT", key, headers={**headers, "x-amz-checksum-crc32": value}, body=body
-            )
-        except NotOffered:
-            said = {}
-        if "x-amz-checksum-crc32" not in said:
-            # The store knows nothing of CRC32: what every store knows checks the bytes.
-            checked = {**headers, "content-md5": checksums.content_md5([memoryview(body)])}
-            self._asked("PUT", key, headers=checked, body=body)
+        if self._knows_crc32:
+            value = digests.encoded(digests.digest("CRC32", body))
+            checked = {**headers, "x-amz-checksum-crc32": value}
+            with contextlib.suppress(NotOffered):
+                said, _ = self._asked("PUT", key, headers=checked, body=body)
+                if "x-amz-checksum-crc32" in said:
+                    return
+            self._knows_crc32 = False
+        # What every store knows checks the bytes.
+        checked = {**headers, "content-md5": checksums.content_md5([memoryview(body)])}
+        self._asked("PUT", key, headers=checked, body=body)
 
     def begin(self, key: str, headers: Mapping[str, str]) -> tuple[str, bool]:
         """Begin a multipart upload; return its id, and whether parts are checked by CRC64NVME."""
@@ -182,12 +188,21 @@ class Bucket:
             raise StoreError(f"s3://{self._name}/{key}: the store sent another range than asked")
         if offset and not partial:
             raise StoreError(f"s3://{self._name}/{key}: the store does not send parts of objects")
+        if answer.length is None:
+            raise self._unsaid(key)
         # Stores that echo the whole object's checksum on a range are why those are not looked at.
         size = int(part[2]) if part else answer.length
         told = found(headers if part is None else {**headers, **_NO_CHECKSUMS}, size)
         if etag and told.etag and told.etag != etag:
             raise ObjectChanged(f"s3://{self._name}/{key} was replaced meanwhile")
         return BucketReading(answer, told, answer.length)
+
+    def _unsaid(self, key: str) -> StoreError:
+        """Return what to say of an answer whose end nobody could tell from a break."""
+        return StoreError(
+            f"s3://{self._name}/{key}: the store does not say how many bytes the object has "
+            "(no Content-Length); is a proxy between that compresses answers, or cuts them up?"
+        )
 
     def _refused(self, key: str, answer: Answer, body: bytes) -> StoreError:
         code, words = _error(answer.status, body)
@@ -219,9 +234,7 @@ class BucketReading:
         self._answer.close()
 
 
-_NO_CHECKSUMS: Final = dict.fromkeys(
-    [f"x-amz-checksum-{name}" for name in ("crc64nvme", "crc32c", "crc32", "sha256", "sha1")], ""
-)
+_NO_CHECKSUMS: Final = {f"x-amz-checksum-{name.lower()}": "" for name in digests.SIZES}
 
 
 def found(headers: Mapping[str, str], size: int) -> Found:
@@ -229,11 +242,9 @@ def found(headers: Mapping[str, str], size: int) -> Found:
     told = headers.get("etag", "")
     # A weak one does not say that the bytes are the same.
     etag = "" if told.startswith("W/") else told.strip('"')
-    algorithm, checksum = checksums.stored(headers)
-    if not algorithm and checksums.plain_md5(etag, headers):
-        algorithm, checksum = "md5", etag
+    algorithm, digest = checksums.told(headers, etag)
     modified = _seconds(headers.get("last-modified", ""))
-    return Found(size=size, etag=etag, modified=modified, algorithm=algorithm, checksum=checksum)
+    return Found(size=size, etag=etag, modified=modified, algorithm=algorithm, digest=digest)
 
 
 def _seconds(moment: str) -> float:
@@ -245,10 +256,6 @@ def _seconds(moment: str) -> float:
 
 def _range(offset: int, end: int | None) -> str:
     return f"bytes={offset}-" if end is None else f"bytes={offset}-{end - 1}"
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() else 0
 
 
 def _root(body: bytes) -> str:

@@ -44,8 +44,8 @@ class Answer:
         self._what = what
         self._response = connection.getresponse()
         self.status = self._response.status
-        self.length: int = self._response.length or 0
-        """Bytes of the body; 0 also when the server does not say."""
+        self.length: int | None = self._response.length
+        """Bytes of the body; None when the server does not say."""
         if connection.sock is not None:
             connection.sock.settimeout(_SILENCE_S)
 

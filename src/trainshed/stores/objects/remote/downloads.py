@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from trainshed.domain import digests
 from trainshed.domain.errors import ObjectMissing, StoreError
 from trainshed.stores.objects.addresses import Address
 from trainshed.stores.objects.remote import checksums
@@ -100,7 +101,7 @@ class _Download:
     def _bring_small(self, path: Path, told: Found, reading: Reading | None) -> None:
         """Bring an object that is not worth being brought in pieces."""
 
-        def bring(given: list[Reading | None]) -> str:
+        def bring(given: list[Reading | None]) -> bytes:
             taken = given.pop() if given else None
             taken = taken or self._place.open(self._address.key, 0, None, told.etag)
             try:
@@ -110,14 +111,14 @@ class _Download:
 
         first = [reading]
         found = self._patience.ask(self._address, lambda: bring(first))
-        if found != told.checksum:
+        if found != told.digest:
             path.unlink()
             raise self._wrong(told, found)
         path.replace(self._target)
 
-    def _poured(self, path: Path, reading: Reading, told: Found) -> str:
-        """Write all that is read to a file; return its checksum."""
-        counting = checksums.Counting(told.algorithm)
+    def _poured(self, path: Path, reading: Reading, told: Found) -> bytes:
+        """Write all that is read to a file; return its digest, no bytes where none is told."""
+        running = digests.begin(told.algorithm) if told.algorithm else None
         left = told.size
         buffer = memoryview(bytearray(min(CHUNK, left)))
         with path.open("wb", buffering=0) as file:
@@ -127,12 +128,13 @@ class _Download:
                 if not count:
                     raise StoreAway(f"{self._address}: the store sent too little")
                 data = buffer[:count]
-                counting.take(data)
+                if running is not None:
+                    running.update(data)
                 file.write(data)
                 left -= count
         # What is left of the connection's answer (nothing) must be read for it to be used again.
         reading.into(buffer[:0])
-        return counting.value()
+        return b"" if running is None else running.digest()
 
     def _bring(self, file: Partial, told: Found, reading: Reading | None) -> None:
         """Have all missing pieces brought, by several streams."""
@@ -178,6 +180,7 @@ class _Download:
             try:
                 if reading is None:
                     reading = self._place.open(self._address.key, at, end, told.etag)
+                    self._compare(reading.found, told)
                 self._pour(reading, progress)
             except StoreAway as away:
                 if progress.at > at:
@@ -187,6 +190,11 @@ class _Download:
                 if reading is not None:
                     reading.close()
                     reading = None
+
+    def _compare(self, found: Found, told: Found) -> None:
+        """Raise ``ObjectChanged`` if a stream is of another object; some stores have no ETags."""
+        if not told.etag and (found.size, found.modified) != (told.size, told.modified):
+            raise ObjectChanged(f"{self._address} was replaced meanwhile")
 
     def _pour(self, reading: Reading, progress: "_Progress") -> None:
         buffer = memoryview(bytearray(min(CHUNK, progress.end - progress.at)))
@@ -205,21 +213,19 @@ class _Download:
         """Raise ``_Wrong`` unless the bytes are those that the store has a checksum of."""
         if not told.algorithm:
             return
-        if checksums.crc(told.algorithm) is None:
-            found = checksums.of_file(told.algorithm, path, told.size)
+        if told.algorithm in digests.CRCS:
+            whole, size = file.whole(), digests.SIZES[told.algorithm]
+            crcs = [whole[number][-size:] for number in range(file.pieces)]
+            found = digests.joined(told.algorithm, zip(crcs, file.lengths(), strict=True))
         else:
-            whole = file.whole()
-            crcs = [whole[number] for number in range(file.pieces)]
-            pieces = zip(crcs, file.lengths(), strict=True)
-            value = checksums.combined(told.algorithm, pieces)
-            found = checksums.encoded(told.algorithm, value)
-        if found != told.checksum:
+            found = checksums.of_file(told.algorithm, path, told.size)
+        if found != told.digest:
             raise self._wrong(told, found)
 
-    def _wrong(self, told: Found, found: str) -> _Wrong:
+    def _wrong(self, told: Found, found: bytes) -> _Wrong:
         return _Wrong(
-            f"{self._address} arrived with the {told.algorithm} {found}, "
-            f"but the store says {told.checksum}"
+            f"{self._address} arrived with the {told.algorithm} {digests.encoded(found)}, "
+            f"but the store says {digests.encoded(told.digest)}"
         )
 
 
@@ -228,8 +234,8 @@ class _Progress:
 
     def __init__(self, file: Partial, told: Found, at: int, end: int) -> None:
         self._file = file
-        self._count = checksums.crc(told.algorithm)
-        self._crc = 0
+        self._algorithm = told.algorithm if told.algorithm in digests.CRCS else ""
+        self._running = self._begun()
         self.at = at
         self.end = end
 
@@ -240,9 +246,13 @@ class _Progress:
     def take(self, data: memoryview) -> None:
         """Keep the next bytes."""
         self._file.write(data, self.at)
-        if self._count is not None:
-            self._crc = self._count(data, self._crc)
+        if self._running is not None:
+            self._running.update(data)
         self.at += len(data)
         if self.at % PIECE == 0 or self.at == self.end:
-            self._file.done((self.at - 1) // PIECE, self._crc)
-            self._crc = 0
+            crc = b"" if self._running is None else self._running.digest()
+            self._file.done((self.at - 1) // PIECE, crc)
+            self._running = self._begun()
+
+    def _begun(self) -> digests.Digest | None:
+        return digests.begin(self._algorithm) if self._algorithm else None

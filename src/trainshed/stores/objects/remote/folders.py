@@ -7,13 +7,13 @@ only as long as they stay below the allowed folders.
 import contextlib
 import errno
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from trainshed.domain.errors import ObjectMissing, StoreError
 from trainshed.stores.objects.remote.entries import Entry
-from trainshed.stores.objects.remote.troubles import Cancelled, ObjectChanged, StoreFull
+from trainshed.stores.objects.remote.troubles import ObjectChanged, StoreFull
 
 _CHUNK = 4 << 20
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -45,30 +45,18 @@ class Folders:
 
         A folder names what is below it, a file itself. Unlike a key's prefix in a bucket, half a
         name names nothing: a slip in a path must not bring its neighbours in.
+
+        Raises:
+            StoreError: it is outside the allowed folders, or cannot be listed.
         """
         whole = self.allowed(prefix)
         if whole.is_dir():
-            yield from self._below(prefix.rstrip("/"))
+            try:
+                yield from self._below(prefix.rstrip("/"), frozenset())
+            except OSError as error:
+                raise StoreError(f"file://{prefix} cannot be listed: {error}") from error
         elif whole.is_file():
             yield _entry(prefix, whole)
-
-    def fetch(self, path: str, target: Path, cancelled: Callable[[], bool]) -> None:
-        """Copy a file to ``target``, which must not exist.
-
-        Raises:
-            ObjectMissing: no such file.
-            StoreError: it is outside the allowed folders, or cannot be read.
-            Cancelled: ``cancelled`` said so; ``target`` may be there in part.
-            OSError: ``target`` could not be written.
-        """
-        source = self.opened(path, "")
-        try:
-            with target.open("xb") as sink:
-                while _copied_some(source, sink):
-                    if cancelled():
-                        raise Cancelled(f"file://{path}: reading was cancelled")
-        finally:
-            os.close(source)
 
     def stretch(self, path: str, offset: int, end: int | None, etag: str) -> Iterator[memoryview]:
         """Yield the bytes from ``offset`` to ``end`` (None: to the last) of the file ``etag``.
@@ -161,8 +149,14 @@ class Folders:
             target.parent.rmdir()
             target.parent.parent.rmdir()
 
-    def _below(self, folder: str) -> Iterator[Entry]:
-        """Yield the files below a folder in the order of their whole paths, as a bucket would."""
+    def _below(self, folder: str, above: frozenset[str]) -> Iterator[Entry]:
+        """Yield the files below a folder in the order of their whole paths, as a bucket would.
+
+        ``above`` are the folders it lies in, links followed.
+        """
+        real = os.path.realpath(folder or "/")
+        if real in above:
+            raise StoreError(f"file://{folder} is a link to a folder that holds it")
         with os.scandir(folder or "/") as entries:
             names = sorted(entry.name + "/" * entry.is_dir() for entry in entries)
         if self._not_with in names:
@@ -171,9 +165,7 @@ class Folders:
             path = f"{folder}/{name}".rstrip("/")
             entry = self.allowed(path)
             if name.endswith("/"):
-                if _is_loop(path):
-                    raise StoreError(f"file://{path} is a link to a folder that holds it")
-                yield from self._below(path)
+                yield from self._below(path, above | {real})
             elif entry.is_file():
                 yield _entry(path, entry)
 
@@ -182,21 +174,3 @@ def _entry(key: str, file: Path | int) -> Entry:
     status = os.stat(file)  # noqa: PTH116 - also of an open file
     etag = f"{status.st_mtime_ns:x}-{status.st_size:x}"
     return Entry(key, status.st_size, etag, status.st_mtime)
-
-
-def _is_loop(path: str) -> bool:
-    """Tell whether a folder is a symbolic link to one of the folders it lies in."""
-    real = os.path.realpath(path)
-    above = os.path.realpath(path.rpartition("/")[0])
-    return (above + "/").startswith(real + "/")
-
-
-def _copied_some(source: int, sink: BinaryIO) -> bool:
-    """Copy the next chunk, inside the kernel where the file systems allow it."""
-    try:
-        return os.copy_file_range(source, sink.fileno(), _CHUNK) > 0
-    except OSError:
-        chunk = os.read(source, _CHUNK)
-        sink.write(chunk)
-        sink.flush()
-        return bool(chunk)

@@ -55,15 +55,11 @@ class Partial:
             os.ftruncate(self._fd, self._record(self.pieces))
             os.pwrite(self._fd, self._note, size)
 
-    def whole(self) -> dict[int, int]:
-        """Return the pieces that have arrived, with their CRCs."""
+    def whole(self) -> dict[int, bytes]:
+        """Return the pieces that have arrived, with what was noted of each, in 8 bytes."""
         records = os.pread(self._fd, self.pieces * _RECORD, self._record(0))
         cut = (records[at : at + _RECORD] for at in range(0, len(records), _RECORD))
-        return {
-            number: int.from_bytes(record[1:], "big")
-            for number, record in enumerate(cut)
-            if record[0]
-        }
+        return {number: record[1:] for number, record in enumerate(cut) if record[0]}
 
     def missing(self, most: int) -> list[tuple[int, int]]:
         """Return up to about ``most`` runs of pieces (first, behind the last) that are missing."""
@@ -78,9 +74,9 @@ class Partial:
             written = os.pwrite(self._fd, data, offset)
             data, offset = data[written:], offset + written
 
-    def done(self, piece: int, crc: int) -> None:
-        """Say that a piece has arrived."""
-        os.pwrite(self._fd, b"\1" + crc.to_bytes(_RECORD - 1, "big"), self._record(piece))
+    def done(self, piece: int, crc: bytes) -> None:
+        """Say that a piece has arrived, with its CRC: up to 8 bytes, none for none."""
+        os.pwrite(self._fd, b"\1" + crc.rjust(_RECORD - 1, b"\0"), self._record(piece))
 
     def lengths(self) -> Iterator[int]:
         """Yield how many bytes each piece has."""

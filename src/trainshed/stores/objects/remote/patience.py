@@ -36,7 +36,14 @@ class Patience:
         seconds: float = math.inf,
         complain: Callable[[str], None] = unheard,
     ) -> None:
-        """See ``RemoteObjects``."""
+        """Wait for a store that is away, and say so once.
+
+        Args:
+            cancelled: asked often, from any thread; True ends what runs with ``Cancelled``.
+            hurried: asked while the store is away; True ends the waiting for it.
+            seconds: how long to go on asking a store that is away.
+            complain: is told, once, that a store is away and waited for.
+        """
         self._cancelled = cancelled
         self._hurried = hurried
         self._seconds = seconds

@@ -18,9 +18,9 @@ class Found:
     modified: float = 0.0
     """Seconds since the epoch; 0 where a store does not say."""
     algorithm: str = ""
-    """Of ``checksum``: lower-case, ``crc64nvme``, …, or ``md5``; "" when there is none."""
-    checksum: str = ""
-    """Of the whole object: base64, MD5 in hex."""
+    """Of ``digest``, as ``domain.digests`` names it; "" when there is none."""
+    digest: bytes = b""
+    """Of the whole object."""
 
     def entry(self, key: str) -> Entry:
         """Return it as a list tells it."""

@@ -4,6 +4,7 @@ Synchronous, because agents move data in threads. Requests that fail because the
 (a server restarting, a network hiccup) are repeated before they count.
 """
 
+import errno
 import importlib
 import math
 import os
@@ -37,10 +38,7 @@ class RemoteObjects:
         *,
         stores: Sequence[Mapping[str, str]] = (),
         not_with: str = "",
-        cancelled: Callable[[], bool] = never,
-        hurried: Callable[[], bool] = never,
-        patience_s: float = math.inf,
-        complain: Callable[[str], None] = unheard,
+        patience: Patience | None = None,
     ) -> None:
         """Reach ``s3://`` by ``access`` (endpoint, access_key, secret_key, region).
 
@@ -49,20 +47,14 @@ class RemoteObjects:
             file_roots: the folders below which ``file://`` is allowed.
             stores: as ``NodePlan.stores`` has them: where else objects lie. Longest prefix wins.
             not_with: ``file://`` folders that hold a file of this name are left out of lists.
-            cancelled: asked often, from any thread; True ends what runs with ``Cancelled``.
-            hurried: asked while the store is away; True ends the waiting for it.
-            patience_s: how long to go on asking a store that is away.
-            complain: is told, once, that a store is away and waited for.
+            patience: how a store that is away is waited for; by default for ever, and in silence.
         """
         self._access = Access.of(access)
         self._stores = tuple(Access.of(store) for store in stores)
         self._near: Nearby | None = None
         self._copier = Copier()
         self._folders = Folders(file_roots, not_with=not_with)
-        self._cancelled = cancelled
-        self._patience = Patience(
-            cancelled=cancelled, hurried=hurried, seconds=patience_s, complain=complain
-        )
+        self._patience = patience or Patience()
         self._places: dict[tuple[Access, str, str], Place] = {}
         self._connections: dict[Access, Any] = {}
         self._lock = threading.Lock()
@@ -77,9 +69,10 @@ class RemoteObjects:
         patience_s: float = math.inf,
         complain: Callable[[str], None] = unheard,
     ) -> "RemoteObjects":
-        """Return the objects that a node reaches, as its plan says; see the constructor.
+        """Return the objects that a node reaches, as its plan says.
 
-        Those of the server's own store are read from its files, if they are on this machine.
+        Those of the server's own store are read from its files, if they are on this machine. The
+        other arguments are as for ``Patience``.
         """
         made = cls(
             plan.objects,
@@ -87,10 +80,9 @@ class RemoteObjects:
             stores=plan.stores,
             # Data may lie around the place where nodes work; it must not be copied into itself.
             not_with="agent.lock",
-            cancelled=cancelled,
-            hurried=hurried,
-            patience_s=patience_s,
-            complain=complain,
+            patience=Patience(
+                cancelled=cancelled, hurried=hurried, seconds=patience_s, complain=complain
+            ),
         )
         made._near = Nearby.of(plan)
         return made
@@ -200,13 +192,9 @@ class RemoteObjects:
             Cancelled: the caller wanted no more.
             OSError: ``target`` could not be written, or exists (``FileExistsError``).
         """
-        if address.scheme == "file":
-            self._folders.fetch(address.key, target, self._cancelled)
-            return
         if target.exists():
-            raise FileExistsError(17, os.strerror(17), str(target))
-        etag = entry.etag if entry is not None else ""
-        found = self._patience.ask(address, lambda: self._opened(address, etag))
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+        found = self.opened(address, entry)
         if found is not None:
             try:
                 self._copier.copy(found, target, lambda: self._patience.check(address))
@@ -215,6 +203,7 @@ class RemoteObjects:
             return
         # What it takes is never paid by a job whose objects are all on this machine.
         downloads = importlib.import_module("trainshed.stores.objects.remote.downloads")
+        etag = entry.etag if entry is not None else ""
         downloads.download(
             self._place(address), address, target, etag=etag, patience=self._patience
         )

@@ -9,9 +9,9 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from hashlib import md5
 from typing import IO, Final, TypeVar
 
+from trainshed.domain import digests
 from trainshed.domain.errors import ObjectMissing, StoreError
 from trainshed.stores.objects.addresses import Address
 from trainshed.stores.objects.remote import checksums
@@ -22,6 +22,8 @@ from trainshed.stores.objects.remote.troubles import Damaged
 
 T = TypeVar("T")
 
+_CRC: Final = "CRC64NVME"
+_CRC_HEADER: Final = "x-amz-checksum-crc64nvme"
 _PART: Final = 8 << 20
 _DOUBLED_EVERY: Final = 1000
 """Parts after which the next ones are twice as large: 10,000 of them hold 8 TB."""
@@ -70,7 +72,6 @@ class _Part:
     file: IO[bytes] | None
     memory: bytearray
     size: int = 0
-    crc: int = 0
 
     @classmethod
     def new(cls, number: int) -> "_Part":
@@ -122,8 +123,8 @@ class _Upload:
         self._id = ""
         self._by_crc = True
         self._senders: ThreadPoolExecutor | None = None
-        self._sent: list[Future[tuple[str, int, int]]] = []
-        self._under_way: list[Future[tuple[str, int, int]]] = []
+        self._sent: list[Future[tuple[str, bytes, int]]] = []
+        self._under_way: list[Future[tuple[str, bytes, int]]] = []
 
     def write(self, data: bytes, /) -> int:
         """Take bytes, and send a part when it is full.
@@ -176,7 +177,7 @@ class _Upload:
         self._sent.append(sending)
         self._under_way.append(sending)
 
-    def _store(self, part: _Part) -> tuple[str, int, int]:
+    def _store(self, part: _Part) -> tuple[str, bytes, int]:
         """Send one part until it has arrived; return its ETag, CRC and size."""
         try:
             headers, crc = self._checked(part)
@@ -187,28 +188,24 @@ class _Upload:
         finally:
             part.close()
 
-    def _checked(self, part: _Part) -> tuple[dict[str, str], int]:
+    def _checked(self, part: _Part) -> tuple[dict[str, str], bytes]:
         """Return the headers by which the store checks a part, and its CRC."""
         headers = {"content-length": str(part.size)}
         if not self._by_crc:
-            return {**headers, "content-md5": checksums.content_md5(part)}, 0
-        count, crc = checksums.crc("crc64nvme"), 0
+            return {**headers, "content-md5": checksums.content_md5(part)}, b""
+        running = digests.begin(_CRC)
         for chunk in part:
-            crc = count(chunk, crc) if count else 0
-        return {**headers, "x-amz-checksum-crc64nvme": checksums.encoded("crc64nvme", crc)}, crc
+            running.update(chunk)
+        return {**headers, _CRC_HEADER: digests.encoded(running.digest())}, running.digest()
 
-    def _complete(self, parts: list[tuple[str, int, int]]) -> None:
+    def _complete(self, parts: list[tuple[str, bytes, int]]) -> None:
         """Have the parts made one, however often the answer is lost."""
         key = self._address.key
-        listed = [
-            (etag, checksums.encoded("crc64nvme", crc) if self._by_crc else "")
-            for etag, crc, _ in parts
-        ]
-        headers, whole = {}, ""
+        listed = [(etag, digests.encoded(crc) if self._by_crc else "") for etag, crc, _ in parts]
+        headers, whole = {}, b""
         if self._by_crc:
-            pieces = [(crc, size) for _, crc, size in parts]
-            whole = checksums.encoded("crc64nvme", checksums.combined("crc64nvme", pieces))
-            headers = {"x-amz-checksum-crc64nvme": whole, "x-amz-checksum-type": "FULL_OBJECT"}
+            whole = digests.joined(_CRC, ((crc, size) for _, crc, size in parts))
+            headers = {_CRC_HEADER: digests.encoded(whole), "x-amz-checksum-type": "FULL_OBJECT"}
         asked = 0
 
         def complete() -> None:
@@ -222,18 +219,17 @@ class _Upload:
 
         self._patience.ask(self._address, complete)
 
-    def _is_there(self, parts: list[tuple[str, int, int]], crc: str) -> bool:
+    def _is_there(self, parts: list[tuple[str, bytes, int]], crc: bytes) -> bool:
         """Tell whether the object is the one that we asked for: the answer to that was lost."""
         try:
             told = self._bucket.head(self._address.key)
         except ObjectMissing:
             return False
-        if told.algorithm == "crc64nvme":
-            return told.checksum == crc
+        if told.algorithm == _CRC:
+            return told.digest == crc
         with contextlib.suppress(ValueError):
-            digests = b"".join(bytes.fromhex(etag.strip('"')) for etag, _, _ in parts)
-            whole = md5(digests, usedforsecurity=False).hexdigest()
-            return told.etag == f"{whole}-{len(parts)}"
+            every = b"".join(bytes.fromhex(etag.strip('"')) for etag, _, _ in parts)
+            return told.etag == f"{digests.digest('MD5', every).hex()}-{len(parts)}"
         return False
 
     def _undamaged(self, question: Callable[[], T]) -> T:
