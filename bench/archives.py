@@ -9,6 +9,7 @@ from typing import Final
 
 from bench.measured import own_cpu
 from trainshed.agent.outputs import archive
+from trainshed.agent.written.folder import Folder
 from trainshed.stores.objects.remote.sinks import Sink
 
 ROUNDS: Final = 3
@@ -54,7 +55,7 @@ def _cost(work: Callable[[Sink], None]) -> float:
 
 
 def _packed(model: Path, sink: Sink) -> None:
-    pieces = archive.collect(model, model, print)
+    pieces = archive.collect(Folder(model, model, seen_as=str(model)), model.name, print)
     archive.write_tar(pieces, sink, print, compress=True)
 
 

@@ -14,7 +14,16 @@ import pytest
 from hypothesis import given, settings
 from tests.toolkit.hostile import nested, tars
 
-from trainshed.agent.outputs.archive import collect, copy, read_tar, write_tar
+from trainshed.agent.outputs.archive import (
+    Complain,
+    Piece,
+    Vanished,
+    collect,
+    copy,
+    read_tar,
+    write_tar,
+)
+from trainshed.agent.written.folder import Folder
 
 
 @pytest.fixture
@@ -26,9 +35,14 @@ def ml(tmp_path: Path) -> Path:
     return base
 
 
+def _collected(ml: Path, complain: Complain, name: str = "model") -> dict[str, Piece]:
+    folder = Folder(ml / name, ml, seen_as=f"/opt/ml/{name}")
+    return collect(folder, name, complain)
+
+
 def _packed(ml: Path, said: list[str]) -> bytes:
     sink = io.BytesIO()
-    write_tar(collect(ml / "model", ml, said.append), sink, said.append, compress=True)
+    write_tar(_collected(ml, said.append), sink, said.append, compress=True)
     return sink.getvalue()
 
 
@@ -54,7 +68,7 @@ def test_links_inside_stand_for_their_files_and_others_are_left_out(ml: Path) ->
     (model / "latest").symlink_to("sub")
     os.mkfifo(model / "pipe")
     said: list[str] = []
-    pieces = collect(model, ml, said.append)
+    pieces = _collected(ml, said.append)
     assert sorted(pieces) == ["absolute", "b", "relative", "sub/a"]
     sink = io.BytesIO()
     copy(pieces["absolute"], sink)
@@ -70,10 +84,34 @@ def test_a_folder_that_cannot_be_read_is_spoken_of_and_one_that_is_gone_is_not(
 ) -> None:
     (tmp_path / "model").write_text("a file")
     said: list[str] = []
-    assert collect(tmp_path / "model", tmp_path, said.append) == {}
-    assert said == [f"{tmp_path}/model cannot be read (Not a directory): it was left out"]
-    assert collect(tmp_path / "gone", tmp_path, said.append) == {}
+    assert _collected(tmp_path, said.append) == {}
+    assert said == ["model/ cannot be read (Not a directory): it was left out"]
+    assert _collected(tmp_path / "gone", said.append) == {}
     assert len(said) == 1
+
+
+@pytest.mark.parametrize("replaced", ["output", "output/data"])
+def test_a_link_in_place_of_a_folder_of_the_platform_leads_nowhere(
+    tmp_path: Path, replaced: str
+) -> None:
+    (tmp_path / "host/data").mkdir(parents=True)
+    (tmp_path / "host/data/secret").write_text("s")
+    place = tmp_path / "ml" / replaced
+    place.parent.mkdir(parents=True)
+    place.symlink_to(tmp_path / "host" / ("" if replaced == "output" else "data"))
+    said: list[str] = []
+    assert _collected(tmp_path / "ml", said.append, "output/data") == {}
+    assert said == ["output/data/ is not the folder that the platform made: it was left out"]
+
+
+def test_a_folder_that_becomes_a_link_takes_its_files_along(ml: Path, tmp_path: Path) -> None:
+    (tmp_path / "host").mkdir()
+    (tmp_path / "host/a").write_text("secret")
+    pieces = _collected(ml, print)
+    (ml / "model/sub").rename(ml / "model/was-sub")
+    (ml / "model/sub").symlink_to(tmp_path / "host")
+    with pytest.raises(Vanished):
+        copy(pieces["sub/a"], io.BytesIO())
 
 
 def test_a_part_of_another_host_cannot_name_files_outside(tmp_path: Path) -> None:
@@ -93,7 +131,7 @@ def test_files_that_change_while_they_are_packed_leave_the_archive_whole(ml: Pat
     for name in ("1-grows", "2-shrinks", "3-goes", "4-becomes-a-link", "5-becomes-a-pipe"):
         (model / name).write_bytes(b"x" * 3_000_000)
     sink, said = io.BytesIO(), list[str]()
-    pieces = collect(model, ml, said.append)
+    pieces = _collected(ml, said.append)
 
     class Meddler:
         """A sink that changes the files while the first of them is on its way."""
@@ -175,7 +213,7 @@ def test_a_sparse_file_of_more_than_8_gib_has_a_length_that_readers_understand(m
             return len(data)
 
     with pytest.raises(Enough):
-        write_tar(collect(ml / "model", ml, print), Start(), print, compress=False)
+        write_tar(_collected(ml, print), Start(), print, compress=False)
     with tarfile.open(fileobj=io.BytesIO(head), mode="r|") as tar:
         member = tar.next()
     assert member is not None
@@ -187,8 +225,10 @@ def test_without_igzip_the_archive_holds_the_same(ml: Path) -> None:
     program = (
         "import io, sys; sys.modules['isal'] = None\n"
         "from pathlib import Path; from trainshed.agent.outputs.archive import collect, write_tar\n"
+        "from trainshed.agent.written.folder import Folder\n"
         f"ml, out = Path({str(ml)!r}), io.BytesIO()\n"
-        "write_tar(collect(ml / 'model', ml, print), out, print, compress=True)\n"
+        "found = collect(Folder(ml / 'model', ml, seen_as=''), '', print)\n"
+        "write_tar(found, out, print, compress=True)\n"
         "sys.stdout.buffer.write(out.getvalue())"
     )
     packed = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout
@@ -208,14 +248,14 @@ def test_many_small_files_are_handed_on_in_few_large_pieces(ml: Path) -> None:
             sizes.append(len(data))
             return len(data)
 
-    write_tar(collect(ml / "model", ml, print), Sizes(), print, compress=False)
+    write_tar(_collected(ml, print), Sizes(), print, compress=False)
     assert sum(sizes) > 3000 * 1024
     assert len(sizes) < 5
 
 
 def test_a_part_that_ends_too_early_is_no_part(tmp_path: Path, ml: Path) -> None:
     with (tmp_path / "part.tar").open("wb") as sink:
-        write_tar(collect(ml / "model", ml, print), sink, print, compress=False)
+        write_tar(_collected(ml, print), sink, print, compress=False)
     os.truncate(tmp_path / "part.tar", 600)
     with pytest.raises(tarfile.ReadError):
         read_tar(tmp_path / "part.tar")

@@ -19,6 +19,8 @@ from trainshed.stores.objects.remote.entries import Entry
 from trainshed.stores.objects.remote.sinks import Sink
 from trainshed.stores.objects.remote.troubles import StoreAway
 
+SEEN_AS = "/opt/ml/checkpoints"
+
 
 class Store:
     """Objects in memory; ``meanwhile`` is done after the first bytes of an object came."""
@@ -112,7 +114,7 @@ class Host:
         """Begin as an agent that is new, or has been started again, does."""
         self.kept = Kept(self._state)
         self._sync = Sync(
-            folder=Folder(self.root, "/opt/ml/checkpoints"),
+            folder=Folder(self.root, self.root.parent, seen_as=SEEN_AS, own=".trainshed"),
             place=Place(parse("s3://b/c")),
             objects=self.store,  # type: ignore[arg-type]
             kept=self.kept,
@@ -327,6 +329,20 @@ def test_links_stand_for_their_files_and_what_is_no_file_is_said_once(
         "checkpoints: outside is a link that leads elsewhere: it is not kept",
         "checkpoints: pipe is not a plain file: it is not kept",
     ]
+
+
+def test_a_link_in_place_of_the_folder_neither_gives_nor_takes_anything(
+    host: Host, store: Store, tmp_path: Path
+) -> None:
+    host.write("x", b"1")
+    host.run()
+    host.root.rename(host.root.with_name("away"))
+    (tmp_path / "host").mkdir()
+    (tmp_path / "host/secret").write_text("s")
+    host.root.symlink_to(tmp_path / "host")
+    host.run()
+    assert store.files() == {"x": b"1"}
+    assert host.said == ["checkpoints: . is not the folder that the platform made: it is not kept"]
 
 
 def test_two_hosts_that_save_the_same_file_are_told(tmp_path: Path, store: Store) -> None:

@@ -50,7 +50,7 @@ def test_a_container_reads_on_while_its_agent_is_killed_and_started_again(
     reading.wait()
     assert reading.ended() == ("completed", "")
     assert reading.lines()[-1] == "content"
-    assert mounting.mounted_below(reading.folder) == []
+    assert mounting.mounted_below(str(reading.folder)) == []
 
 
 def test_a_container_whose_view_dies_is_killed_and_its_job_told_why(reading: DockerAgent) -> None:
@@ -59,7 +59,7 @@ def test_a_container_whose_view_dies_is_killed_and_its_job_told_why(reading: Doc
     outcome, reason = reading.ended()
     assert outcome == "lost"
     assert reason.startswith("InternalServerError: ")
-    assert mounting.mounted_below(reading.folder) == []
+    assert mounting.mounted_below(str(reading.folder)) == []
 
 
 @pytest.mark.parametrize("first", ["agent", "feeder"])
@@ -72,7 +72,7 @@ def test_removing_a_node_takes_its_container_and_its_view(reading: DockerAgent, 
         reading.kill()
     removed(reading)
     assert not reading.folder.exists()
-    assert mounting.mounted_below(reading.folder.parent) == []
+    assert mounting.mounted_below(str(reading.folder.parent)) == []
     assert reading.left() == ""
 
 

@@ -58,7 +58,7 @@ def test_a_channel_is_shown_as_it_lies_in_the_store(agent: MakeAgent, data: Path
 def test_nothing_is_left_of_a_view_when_its_job_is_over(agent: MakeAgent, data: Path) -> None:
     node = agent("true", channels=(fast(data),))
     node.start().wait()
-    assert mounting.mounted_below(node.folder) == []
+    assert mounting.mounted_below(str(node.folder)) == []
     assert working_for(node) == []
     assert list((node.folder / "ml/input/data/train").iterdir()) == []
     assert not list(node.folder.glob("fastfile-*"))
@@ -153,7 +153,7 @@ def test_a_job_without_a_root_of_its_own_is_shown_it_in_its_tree(
     node = agent("cat input/data/train/a.csv", channels=(fast(data),))
     node.start(PATH=f"{tmp_path}/bin:{os.environ['PATH']}").wait()
     assert node.lines()[-1] == "<a.csv>"
-    assert mounting.mounted_below(node.folder) == []
+    assert mounting.mounted_below(str(node.folder)) == []
 
 
 def test_a_job_whose_view_dies_fails_with_a_reason(agent: MakeAgent, data: Path) -> None:

@@ -59,9 +59,9 @@ def test_removing_a_node_unmounts_what_is_left_of_it(
     node.start().wait_for_line("up")
     for each in dead:
         end(node, each)
-    assert mounting.mounted_below(node.folder)
+    assert mounting.mounted_below(str(node.folder))
     removed(node)
-    assert mounting.mounted_below(node.folder.parent) == []
+    assert mounting.mounted_below(str(node.folder.parent)) == []
     assert not node.folder.exists()
     assert (data / "a").read_text() == "a"
     until(lambda: not working_for(node))
@@ -94,7 +94,7 @@ def test_a_view_that_a_dead_process_left_is_replaced(
         (node.folder / name).unlink(missing_ok=True)
     node.start().wait()
     assert node.ended() == ("completed", "")
-    assert mounting.mounted_below(node.folder) == []
+    assert mounting.mounted_below(str(node.folder)) == []
 
 
 def test_a_view_in_a_folder_with_odd_characters_is_found(data: Path, tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_view_in_a_folder_with_odd_characters_is_found(data: Path, tmp_path: P
     assert not has_mounts(odd)
     feed.open()
     assert has_mounts(odd)
-    assert mounting.mounted_below(odd) == [str(odd / "ml/input/data/train")]
+    assert mounting.mounted_below(str(odd)) == [str(odd / "ml/input/data/train")]
     feed.close()
     assert not has_mounts(odd)
     feed.serve()

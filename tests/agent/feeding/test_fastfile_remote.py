@@ -62,7 +62,7 @@ class Shown:
         for thread in self._threads:
             thread.join(10)
             assert not thread.is_alive()
-        assert mounting.mounted_below(self._folder) == []
+        assert mounting.mounted_below(str(self._folder)) == []
 
 
 Show = Callable[..., Path]

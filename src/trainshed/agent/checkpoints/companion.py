@@ -8,7 +8,7 @@ from typing import Final
 
 from trainshed.agent.checkpoints.kept import Kept
 from trainshed.agent.checkpoints.manifest import attempt_of
-from trainshed.agent.checkpoints.place import local_path, place_of
+from trainshed.agent.checkpoints.place import OWN, local_path, place_of
 from trainshed.agent.checkpoints.sync import Pass, Sync, Trust, Whose
 from trainshed.agent.checkpoints.telling import Telling
 from trainshed.agent.node import Node
@@ -57,7 +57,9 @@ class Checkpoints:
             job=plan.job_name, attempt=attempt_of(plan), host=plan.host, hosts=tuple(plan.hosts)
         )
         self._sync = Sync(
-            folder=Folder(node.tree.checkpoints, str(local_path(config))),
+            folder=Folder(
+                node.tree.checkpoints, node.tree.base, seen_as=str(local_path(config)), own=OWN
+            ),
             place=place_of(config),
             objects=objects,
             kept=self._kept,

@@ -21,13 +21,9 @@ from trainshed.agent.checkpoints.kept import Kept, Known
 from trainshed.agent.checkpoints.manifest import Line, Manifest
 from trainshed.agent.checkpoints.place import Place
 from trainshed.agent.watching.ending import Ending
-from trainshed.agent.written.folder import (
-    Folder,
-    Look,
-    NotHere,
-    Signature,
-    is_being_written,
-)
+from trainshed.agent.written.folder import Folder, Look, Signature
+from trainshed.agent.written.leases import is_being_written
+from trainshed.agent.written.opening import NotHere
 from trainshed.domain.errors import ObjectMissing, StoreError
 from trainshed.stores.objects.remote.sinks import Sink
 from trainshed.stores.objects.remote.store import RemoteObjects

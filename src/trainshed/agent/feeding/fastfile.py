@@ -62,7 +62,7 @@ class FastFile:
         """
         self._name = str(channel["ChannelName"])
         self._channel, self._plan, self._objects = channel, plan, objects
-        self._place = tree.channel(self._name)
+        self._place, self._base = tree.channel(self._name), tree.base
         self._kept = tree.base.parent / f"fastfile-{self._name}.db"
         self._catalogue: Catalogue | None = None
         self._files: Files | None = None
@@ -71,7 +71,7 @@ class FastFile:
 
     def open(self) -> None:
         """List the prefix, and mount the view; see ``base.Feed``."""
-        mounting.unmount_below(self._place)
+        mounting.unmount_below(self._place, self._base)
         self._place.mkdir(parents=True, exist_ok=True, mode=0o755)
         order = Order.of(self._channel, self._plan)
         source = as_folder(source_of(self._channel), self._objects)
@@ -96,7 +96,7 @@ class FastFile:
         """Take the view away, also from whoever looks at it; see ``base.Feed``."""
         self._closing.set()
         with contextlib.suppress(OSError):  # whoever removes the node tries again, and says so
-            mounting.unmount_below(self._place)
+            mounting.unmount_below(self._place, self._base)
         # Where another mount namespace has the view still, it ends with our process.
         if self._mounted is not None and self._mounted.ended(_END_S):
             if self._files is not None:

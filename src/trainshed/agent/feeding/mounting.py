@@ -13,12 +13,16 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from trainshed.agent.written.opening import real_path
+
 _DEVICE: Final = "/dev/fuse"
 _LIBRARIES: Final = ("libfuse3.so.3", "libfuse3.so.4")
 _CONFIGURATION: Final = Path("/etc/fuse.conf")
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 _DETACH: Final = 2
 """MNT_DETACH: who uses it may end in peace."""
+_NO_FOLLOW: Final = 8
+"""UMOUNT_NOFOLLOW."""
 _TRIAL_S: Final = 20.0
 _TRIAL: Final = "fuse-trial"
 _ESCAPE: Final = re.compile(r"\\([0-7]{3})")
@@ -67,32 +71,41 @@ def allows_others() -> bool:
     return any(line.strip() == "user_allow_other" for line in lines)
 
 
-def mounted_below(folder: Path) -> list[str]:
-    """Return where something is mounted at or below a folder, what was mounted last first."""
-    top = os.path.realpath(folder)
+def mounted_below(real: str) -> list[str]:
+    """Return where something is mounted at or below a path, what was mounted last first.
+
+    ``real`` is the path with all links followed but those that a container may have put there.
+    """
     found = []
     for line in _MOUNTS.read_text(errors="surrogateescape").splitlines():
         place = _ESCAPE.sub(lambda found: chr(int(found[1], 8)), line.split(" ")[4])
-        if place == top or place.startswith(f"{top}/"):
+        if place == real or place.startswith(f"{real}/"):
             found.append(place)
     return found[::-1]
 
 
-def unmount_below(folder: Path) -> None:
+def unmount_below(folder: Path, base: Path | None = None) -> None:
     """Take away all that is mounted at or below a folder, also what has lost its process.
+
+    Args:
+        folder: the folder.
+        base: a folder above it, below which no links are followed, because a container may have
+            put them there: each would lead to a folder of this machine.
 
     Raises:
         OSError: something is mounted there still.
     """
-    for place in mounted_below(folder):
+    real = real_path(folder, base or folder)
+    for place in mounted_below(real):
         _unmount(place)
-    if left := mounted_below(folder):
+    if left := mounted_below(real):
         raise OSError(f"{left[0]} cannot be unmounted; do it by hand: umount -l {left[0]}")
 
 
 def _unmount(place: str) -> None:
     if os.geteuid() == 0:
-        ctypes.CDLL(None, use_errno=True).umount2(os.fsencode(place), _DETACH)
+        how = _DETACH | _NO_FOLLOW
+        ctypes.CDLL(None, use_errno=True).umount2(os.fsencode(place), how)
         return
     program = shutil.which("fusermount3") or "fusermount3"
     subprocess.run([program, "-u", "-z", place], capture_output=True, check=False)

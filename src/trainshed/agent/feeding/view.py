@@ -30,7 +30,6 @@ _THREADS_SINCE: Final = 12
 """The minor version of libfuse 3 that knows how to be told a number of threads."""
 _NANO: Final = 1_000_000_000
 _BLOCK: Final = 512
-_START_S: Final = 30.0
 
 
 class View(mfusepy.Operations):  # type: ignore[misc]

@@ -18,7 +18,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import IO, Any, Final, Protocol, cast
 
-from trainshed.contract.tree import BASE
+from trainshed.agent.written.folder import GONE, Folder
+from trainshed.agent.written.opening import NotHere, opened
 from trainshed.stores.objects.remote.sinks import Sink
 
 try:
@@ -35,7 +36,6 @@ _DIRECT: Final = 64 * 1024
 """Pieces of at least this size are passed on without being gathered."""
 _ZEROS: Final = memoryview(bytes(_CHUNK))
 _BLOCK: Final = tarfile.BLOCKSIZE
-_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 Complain = Callable[[str], None]
 
@@ -46,6 +46,8 @@ class Piece:
 
     path: str
     """Where its bytes lie on the node, no links left in it."""
+    within: str
+    """The folder, no links left in it, that it must still lie below when it is read."""
     mode: int
     mtime: int
     """Seconds since the epoch."""
@@ -58,31 +60,23 @@ class Vanished(Exception):
     """A file that was there when the folder was read is there no more."""
 
 
-def collect(root: Path, base: Path, complain: Complain) -> dict[str, Piece]:
-    """Return the files below ``root`` by their relative path.
+def collect(folder: Folder, name: str, complain: Complain) -> dict[str, Piece]:
+    """Return the files of a folder by their relative path.
 
-    A symbolic link stands for its file when that lies below ``root`` too; it is left out, and
-    ``complain`` told, when it leads elsewhere. Sockets, pipes and devices are left out as well. A
-    file with several names (hard links) is kept under each.
-
-    Args:
-        root: the folder, as it lies on the node.
-        base: what the container saw as ``/opt/ml``, for links that are absolute.
-        complain: is told, in a sentence, of each thing that is left out.
+    A file with several names is kept under each. What is no file is left out, and ``complain``
+    told of it in a sentence; ``name`` is what the folder is called there.
     """
-    real = os.path.realpath(root)
     found: dict[str, Piece] = {}
-    for path in _below(real, complain):
-        name = path[len(real) + 1 :]
-        try:
-            target, status, why = _target(path, real, base)
-        except FileNotFoundError:
-            continue  # deleted while the folder was read
-        if why:
-            complain(f"{root.name}/{shown(name)} is {why}: it was left out")
+    for path, target, status, why in folder.found():
+        if why or status is None:
+            if why != GONE:
+                complain(f"{name}/{shown(path)} {why}: it was left out")
             continue
-        found[name] = Piece(
-            path=target, mode=stat.S_IMODE(status.st_mode), mtime=int(status.st_mtime)
+        found[path] = Piece(
+            path=target,
+            within=folder.real,
+            mode=stat.S_IMODE(status.st_mode),
+            mtime=int(status.st_mtime),
         )
     return found
 
@@ -142,7 +136,7 @@ class _Careful(io.FileIO):
 
 
 def _members(archive: Path, tar: tarfile.TarFile) -> Iterator[tuple[str, Piece]]:
-    end, behind = archive.stat().st_size, -1
+    end, behind, real = archive.stat().st_size, -1, os.path.realpath(archive)
     while (member := tar.next()) is not None:
         cast(Any, tar).members.clear()  # it would remember a hundred thousand of them
         # A negative length would lead back to a member that was read already, for ever.
@@ -158,7 +152,8 @@ def _members(archive: Path, tar: tarfile.TarFile) -> Iterator[tuple[str, Piece]]
         yield (
             str(path),
             Piece(
-                path=str(archive),
+                path=real,
+                within=os.path.dirname(real),  # noqa: PTH120 - text, as it is of others
                 mode=stat.S_IMODE(member.mode) & 0o777,
                 mtime=int(member.mtime),
                 offset=member.offset_data,
@@ -211,16 +206,9 @@ def _add(name: str, piece: Piece, out: "_Gathered", buffer: memoryview, complain
 def _opened(piece: Piece) -> io.FileIO:
     """Open a piece at its first byte."""
     try:
-        file = io.FileIO(os.open(piece.path, _FLAGS), "r")
-    except (FileNotFoundError, NotADirectoryError) as gone:
+        file = io.FileIO(opened(piece.path, piece.within), "r")
+    except NotHere as gone:
         raise Vanished(piece.path) from gone
-    except OSError as error:
-        if error.errno in {errno.ELOOP, errno.ENXIO}:  # a link or a pipe took its place
-            raise Vanished(piece.path) from error
-        raise
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise Vanished(piece.path)
     if piece.offset:
         file.seek(piece.offset)
     return file
@@ -284,55 +272,3 @@ class _Passed:
 
     def finish(self) -> None:
         """Leave the sink to who opened it."""
-
-
-def _target(path: str, root: str, base: Path) -> tuple[str, os.stat_result, str]:
-    """Return what a path leads to, and why that is not kept; "" when it is.
-
-    Raises:
-        FileNotFoundError: the path itself is gone.
-    """
-    status = os.lstat(path)
-    if not stat.S_ISLNK(status.st_mode):
-        return path, status, "" if stat.S_ISREG(status.st_mode) else "not a plain file"
-    target = _resolved(path, base)
-    if not target.startswith(root + "/") and target != root:
-        return target, status, "a link that leads elsewhere"
-    try:
-        status = os.stat(target)  # noqa: PTH116 - text all the way
-    except OSError:
-        return target, status, "a link that leads to no file"
-    if stat.S_ISDIR(status.st_mode):
-        return target, status, "a link to a folder, whose files are kept under their own names"
-    return target, status, "" if stat.S_ISREG(status.st_mode) else "a link that leads to no file"
-
-
-def _below(folder: str, complain: Complain) -> Iterator[str]:
-    """Yield all but folders below one, by path. Nothing is done in quadratic time or depth."""
-    waiting = [folder]
-    while waiting:
-        parent = waiting.pop()
-        try:
-            with os.scandir(parent) as entries:
-                listed = [(entry.path, entry.is_dir(follow_symlinks=False)) for entry in entries]
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            complain(f"{shown(parent)} cannot be read ({error.strerror}): it was left out")
-            continue
-        for path, is_folder in listed:
-            if is_folder:
-                waiting.append(path)
-            else:
-                yield path
-
-
-def _resolved(path: str, base: Path) -> str:
-    """Follow links as the container would, where they begin with /opt/ml."""
-    try:
-        text = os.readlink(path)  # noqa: PTH115 - text all the way
-    except OSError:  # replaced meanwhile
-        return path
-    if text.startswith(f"{BASE}/"):
-        path = os.path.join(base, text[len(BASE) + 1 :])  # noqa: PTH118
-    return os.path.realpath(path)

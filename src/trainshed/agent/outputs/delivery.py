@@ -21,6 +21,7 @@ from trainshed.agent.node import Node
 from trainshed.agent.outputs import archive
 from trainshed.agent.outputs.archive import Piece, shown
 from trainshed.agent.outputs.sending import Sent, encryption, put_all
+from trainshed.agent.written.folder import Folder
 from trainshed.domain.errors import ObjectMissing, StoreError
 from trainshed.stores.objects.addresses import Address, parse
 from trainshed.stores.objects.remote.sinks import Sink
@@ -116,7 +117,9 @@ class Delivery:
     def _collected(self, kind: str) -> dict[str, Piece]:
         tree = self._node.tree
         root = tree.model if kind == "model" else tree.output_data
-        return archive.collect(root, tree.base, self._node.log.say)
+        seen = self._node.seen.base / root.relative_to(tree.base)
+        folder = Folder(root, tree.base, seen_as=str(seen))
+        return archive.collect(folder, root.name, self._node.log.say)
 
     def _tell_of_deleted(self, address: Address) -> None:
         self._node.log.say(f"what belongs to {shown(str(address))} was deleted before it was kept")

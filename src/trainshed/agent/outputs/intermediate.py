@@ -12,12 +12,9 @@ from typing import Final
 
 from trainshed.agent.node import Node
 from trainshed.agent.outputs.sending import encryption
-from trainshed.agent.written.folder import (
-    Folder,
-    NotHere,
-    Signature,
-    is_being_written,
-)
+from trainshed.agent.written.folder import Folder, Signature
+from trainshed.agent.written.leases import is_being_written
+from trainshed.agent.written.opening import NotHere
 from trainshed.contract import script_mode
 from trainshed.domain.errors import StoreError
 from trainshed.stores.objects.addresses import Address, parse
@@ -45,7 +42,9 @@ class Intermediate:
         """Store below ``place``."""
         self._node = node
         self._place = place
-        self._folder = Folder(node.tree.intermediate, str(node.seen.intermediate))
+        self._folder = Folder(
+            node.tree.intermediate, node.tree.base, seen_as=str(node.seen.intermediate)
+        )
         self._headers = encryption(node.plan.request)
         self._objects = RemoteObjects.for_node(
             node.plan,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from trainshed.agent.node import Node, NodeOver
+from trainshed.agent.written.opening import is_itself, real_path
 from trainshed.domain.facts import Kind, Outcome
 
 _LONGEST: Final = 400
@@ -29,7 +30,9 @@ def keep(node: Node) -> str:
         return ""
     target = Path(node.plan.unsent) / node.plan.job_name / node.plan.node_id
     for name, source in (("model", node.tree.model), ("data", node.tree.output_data)):
-        if _holds_any(source) and not (target / name).exists():
+        # Were there a link on the way, what it leads to would be moved: somebody else's.
+        mine = is_itself(real_path(source, node.tree.base))
+        if mine and _holds_any(source) and not (target / name).exists():
             target.mkdir(parents=True, exist_ok=True, mode=0o700)
             source.rename(target / name)
     return str(target) if target.exists() else ""

@@ -2,9 +2,7 @@
 
 import os
 import signal
-import stat
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 from trainshed.agent.node import Node, NodeOver
@@ -12,6 +10,7 @@ from trainshed.agent.runtimes.base import Container, Exit
 from trainshed.agent.watching.companions import Companion, beside, companions_of
 from trainshed.agent.watching.ending import Ending
 from trainshed.agent.watching.watch import Watch
+from trainshed.agent.written.opening import text_of
 from trainshed.contract import exits
 from trainshed.domain.facts import Kind, Outcome
 
@@ -91,7 +90,7 @@ def _note_exit(node: Node, ended: Exit, tail: str, killed: bool, over_at: float)
     """Journal the end; ``killed`` when it was we who killed the container."""
     code, reason, killed_by_kernel = ended.exit_code, "", ended.oom and not killed
     if code:
-        failure = _failure_text(node.tree.failure)
+        failure = text_of(node.tree.failure, node.tree.base, _FAILURE_BYTES)
         reason = exits.failure_reason(code, failure, tail, killed_by_kernel, _is_full(node))
     node.journal.append(
         Kind.EXITED, exit_code=code, oom=killed_by_kernel, over=over_at, reason=reason
@@ -134,17 +133,3 @@ def _never_ran(ended: Exit, tail: str) -> Exit:
             f"InternalServerError: the container could not be set up ({ended.trouble}): {last}",
         )
     return Exit(exit_code=126 if "Permission denied" in last else 127)
-
-
-def _failure_text(path: Path) -> str:
-    """Return what the job wrote into output/failure; "" when that is no plain file."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return ""
-    try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            return ""
-        return os.read(fd, _FAILURE_BYTES).decode("utf-8", "replace")
-    finally:
-        os.close(fd)

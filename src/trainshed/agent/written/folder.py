@@ -1,22 +1,22 @@
-"""What lies in the checkpoints folder, and whether a file there is being written. No store.
+"""What lies in a folder that a container writes to.
 
-A file is opened so that nobody can slip another in: never through a link, and only where it really
-lies below the folder, for what runs in the container may exchange folders at any time.
+A symbolic link stands for its file when that lies below the folder too, as the container would find
+it there; one that leads elsewhere stands for nothing, wherever on this machine it may lead.
 """
 
 import contextlib
-import errno
-import fcntl
 import os
-import signal
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from trainshed.agent.checkpoints.place import OWN
+from trainshed.agent.written.opening import NotHere, is_itself, opened, real_path
 from trainshed.contract.tree import BASE
+
+GONE: Final = "is not there"
+_LINK_TO_NOTHING: Final = "is a link that leads to no file"
 
 
 class Signature(NamedTuple):
@@ -37,14 +37,27 @@ class Signature(NamedTuple):
         return self[:3] == other[:3]
 
 
+class Found(NamedTuple):
+    """Something in the folder that is no folder, or a folder that could not be read."""
+
+    path: str
+    """Below the folder; ``x/`` for a folder, "" for the whole."""
+    target: str
+    """Where its bytes lie, no link left in it."""
+    status: os.stat_result | None
+    """Of the file; None when nobody could ask."""
+    why: str = ""
+    """Why it stands for no file, to be put behind its name; "" when it does."""
+
+
 @dataclass(slots=True)
 class Look:
     """One look at the folder."""
 
     files: dict[str, Signature] = field(default_factory=dict)
-    """By path below the folder; a link stands for its file when that lies below the folder too."""
+    """By path below the folder."""
     blind: list[str] = field(default_factory=list)
-    """Folders that could not be read, ``x/``; "" is the whole. What is there is not known."""
+    """What could not be looked at, folders as ``x/``; "" is the whole. What is there is unknown."""
     left_out: dict[str, str] = field(default_factory=dict)
     """What is no file, and why, by path."""
 
@@ -53,22 +66,63 @@ class Look:
         return not any(path.startswith(folder) for folder in self.blind)
 
 
-class NotHere(Exception):
-    """A file is gone, or does not lie below the folder."""
-
-
-@dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder of the machine, and where the container sees it."""
+    """A folder of the node's tree. Safe to share between threads."""
 
-    root: Path
-    seen_as: str
+    def __init__(self, root: Path, base: Path, *, seen_as: str, own: str = "") -> None:
+        """Look at ``root``.
+
+        Args:
+            root: the folder.
+            base: the tree that it lies in.
+            seen_as: where the container sees it, for links that are absolute.
+            own: a name in it that is the platform's, and no file of the job's; "" for none.
+        """
+        self.real = real_path(root, base)
+        self._base = os.path.realpath(base)
+        self._seen_as = seen_as
+        self._own = own
+
+    def found(self) -> Iterator[Found]:
+        """Yield what lies in it, at any depth. Nothing is done in quadratic time or recursion."""
+        if not is_itself(self.real):
+            yield Found("", self.real, None, "is not the folder that the platform made")
+            return
+        waiting = [""]
+        while waiting:
+            below = waiting.pop()
+            try:
+                with os.scandir(f"{self.real}/{below}") as entries:
+                    for entry in entries:
+                        path = f"{below}{entry.name}"
+                        if entry.is_dir(follow_symlinks=False) and path != self._own:
+                            waiting.append(f"{path}/")
+                        elif (each := self._seen(path, entry)) is not None:
+                            yield each
+            except FileNotFoundError:
+                if not below:
+                    yield Found("", self.real, None, GONE)
+            except OSError as error:
+                yield Found(below, self.real, None, f"cannot be read ({error.strerror})")
 
     def look(self) -> Look:
-        """Return what lies in it."""
-        found = Look()
-        _walk(str(self.root), "", found, self._roots)
-        return found
+        """Return what objects of a store can be made of it."""
+        look = Look()
+        for each in self.found():
+            path, why = each.path, each.why
+            try:
+                path.encode()
+            except UnicodeEncodeError:
+                path = path.encode("utf-8", "backslashreplace").decode()
+                why = "has no name in UTF-8"
+            if why:
+                if each.status is None:
+                    look.blind.append(each.path)
+                if why not in {GONE, _LINK_TO_NOTHING}:
+                    look.left_out[path or "."] = why
+            elif each.status is not None:
+                look.files[path] = Signature.of(each.status)
+        return look
 
     @contextlib.contextmanager
     def opened(self, path: str) -> Iterator[int]:
@@ -78,105 +132,50 @@ class Folder:
             NotHere: it is gone, no plain file, or not below the folder.
             OSError: it cannot be read.
         """
-        target = resolved(f"{self.root}/{path}", self._roots)
+        fd = opened(self._resolved(f"{self.real}/{path}"), self.real)
         try:
-            fd = os.open(target, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise NotHere(path) from error
-        except OSError as error:
-            if error.errno == errno.ELOOP:
-                raise NotHere(path) from error
-            raise
-        try:
-            lies_at = os.readlink(f"/proc/self/fd/{fd}")  # noqa: PTH115 - no path of a file system
-            below = lies_at.startswith(f"{self._roots[0]}/")
-            if not below or not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise NotHere(path)
             yield fd
         finally:
             os.close(fd)
 
-    @property
-    def _roots(self) -> tuple[str, str]:
-        return os.path.realpath(self.root), self.seen_as
-
-
-def _walk(folder: str, prefix: str, found: Look, roots: tuple[str, str]) -> None:
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                _note(entry, prefix + entry.name, found, roots)
-    except FileNotFoundError:
-        if not prefix:
-            found.blind.append("")
-    except OSError as error:
-        found.blind.append(prefix)
-        found.left_out[prefix or "."] = f"cannot be read ({error.strerror})"
-
-
-def _note(entry: os.DirEntry[str], path: str, found: Look, roots: tuple[str, str]) -> None:
-    if path == OWN:
-        found.left_out[path] = "has the name of the platform's own folder"
-        return
-    try:
-        path.encode()
-        status = entry.stat(follow_symlinks=False)
-        if stat.S_ISDIR(status.st_mode):
-            _walk(entry.path, f"{path}/", found, roots)
-            return
-        if stat.S_ISLNK(status.st_mode):
-            status = os.stat(resolved(entry.path, roots))  # noqa: PTH116 - a thousand times a second
-    except UnicodeEncodeError:
-        found.left_out[path.encode("utf-8", "backslashreplace").decode()] = "has no name in UTF-8"
-        return
-    except NotHere:
-        found.left_out[path] = "is a link that leads elsewhere"
-        return
-    except OSError:
-        return
-    if stat.S_ISREG(status.st_mode):
-        found.files[path] = Signature.of(status)
-    else:
-        found.left_out[path] = "is not a plain file"
-
-
-def resolved(path: str, roots: tuple[str, str]) -> str:
-    """Return the file that ``path`` is, or as a link stands for, as the container would find it.
-
-    Raises:
-        NotHere: it leads out of the folder, whose real path and name in the container ``roots`` is.
-    """
-    real, seen_as = roots
-    with contextlib.suppress(OSError):
-        text = os.readlink(path)  # noqa: PTH115 - the text, not a Path
-        if text.startswith(f"{seen_as}/"):
-            path = real + text[len(seen_as) :]
-        elif text.startswith(f"{BASE}/"):
-            path = str(Path(real).parent) + text[len(BASE) :]
-    target = os.path.realpath(path)
-    if not target.startswith(f"{real}/"):
-        raise NotHere(path)
-    return target
-
-
-_NO_LEASE: Final = frozenset({errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP})
-
-
-def is_being_written(fd: int) -> bool | None:
-    """Tell whether anybody has the file open for writing; None where the kernel does not say.
-
-    A lease for reading is given only when nobody has. It is handed back at once: a program that
-    opens the file just then waits for some microseconds.
-    """
-    # Whoever opens it meanwhile has a signal sent to us, which by default would end us.
-    fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
-    try:
-        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
-    except BlockingIOError:
-        return True
-    except OSError as error:
-        if error.errno in _NO_LEASE:
+    def _seen(self, path: str, entry: os.DirEntry[str]) -> Found | None:
+        """Return what an entry stands for; None when it is gone already."""
+        try:
+            status = entry.stat(follow_symlinks=False)
+        except FileNotFoundError:
             return None
-        raise
-    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-    return False
+        except OSError as error:
+            return Found(path, entry.path, None, f"cannot be read ({error.strerror})")
+        if path == self._own:
+            return Found(path, entry.path, status, "has the name of the platform's own folder")
+        target = entry.path
+        if stat.S_ISLNK(status.st_mode):
+            try:
+                target = self._resolved(target)
+                status = os.stat(target)  # noqa: PTH116 - a thousand times a second
+            except NotHere:
+                return Found(path, target, status, "is a link that leads elsewhere")
+            except OSError:
+                return Found(path, target, status, _LINK_TO_NOTHING)
+            if stat.S_ISDIR(status.st_mode):
+                why = "is a link to a folder, whose files are kept under their own names"
+                return Found(path, target, status, why)
+        is_file = stat.S_ISREG(status.st_mode)
+        return Found(path, target, status, "" if is_file else "is not a plain file")
+
+    def _resolved(self, path: str) -> str:
+        """Return the file that ``path`` is, or as a link stands for, as the container finds it.
+
+        Raises:
+            NotHere: it leads out of the folder.
+        """
+        with contextlib.suppress(OSError):
+            text = os.readlink(path)  # noqa: PTH115 - the text, not a Path
+            if text.startswith(f"{self._seen_as}/"):
+                path = self.real + text[len(self._seen_as) :]
+            elif text.startswith(f"{BASE}/"):
+                path = self._base + text[len(BASE) :]
+        target = os.path.realpath(path)
+        if not target.startswith(f"{self.real}/"):
+            raise NotHere(path)
+        return target
