@@ -59,6 +59,7 @@ class FakeServer:
     on_upload: Callable[[str], None] = lambda upload: None
     refuse_tokens: bool = False
     most_of_a_page: int = 100
+    status_of_ranges: int = 206
     url: str = ""
     opened: list[Api] = field(default_factory=list)
     _number: "itertools.count[int]" = field(default_factory=itertools.count)
@@ -289,17 +290,22 @@ class _Requests(BaseHTTPRequestHandler):
                 begin, end = self._range()
                 if end:
                     payload = payload[begin : end + 1]
-                self._send(206 if end else 200, payload, etag=etag)
+                    span = f"bytes {begin}-{end}/*"
+                    self._send(self.fake.status_of_ranges, payload, etag=etag, span=span)
+                else:
+                    self._send(200, payload, etag=etag)
         except Refusal as refusal:
             text = {"__type": refusal.code, "message": refusal.message}
             xml = f"<Error><Code>{refusal.code}</Code><Message>{refusal.message}</Message></Error>"
             self._send(refusal.status, json.dumps(text).encode() if target else xml.encode())
 
-    def _send(self, status: int, payload: bytes, *, etag: str = "") -> None:
+    def _send(self, status: int, payload: bytes, *, etag: str = "", span: str = "") -> None:
         self.send_response(status)
         self.send_header("content-length", str(len(payload)))
         if etag:
             self.send_header("etag", etag)
+        if span:
+            self.send_header("content-range", span)
         self.end_headers()
         if self.command != "HEAD":
             with suppress(ConnectionError):  # the client broke it off

@@ -69,7 +69,7 @@ def run(
             listeners.add(address)
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                announce = partial(_announce, data_dir, url, config)
+                announce = partial(_announce, data_dir, url, config, chosen.stores)
                 runner.run(_serve(parts, listeners.sockets, announce, partial(on_ready, url)))
         finally:
             for driver in parts.drivers.values():
@@ -148,7 +148,9 @@ async def _serve(
         notifier.cancel()
 
 
-def _announce(data_dir: Path, url: str, config: Path | None) -> None:
+def _announce(
+    data_dir: Path, url: str, config: Path | None, stores: tuple[settings.Store, ...]
+) -> None:
     """Tell the programs on this machine where the server answers, and how it was set."""
     told = {
         "pid": os.getpid(),
@@ -156,6 +158,7 @@ def _announce(data_dir: Path, url: str, config: Path | None) -> None:
         "started": clock.now().isoformat(),
         "version": trainshed.__version__,
         "config": None if config is None else str(config.resolve()),
+        "stores": [store.access() for store in stores],
     }
     write_private(data_dir / "server.json", json.dumps(told))
 

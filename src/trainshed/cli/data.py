@@ -54,7 +54,8 @@ def put(
     api = session.reach(data_dir, by_environment)
     if by_environment and not objects.has_bucket(api, bucket):
         raise objects.no_bucket(bucket)
-    if not by_environment and objects.ensure_bucket(api, bucket):
+    ours = not by_environment and api.store_of(f"s3://{bucket}/{key}") is None
+    if ours and objects.ensure_bucket(api, bucket):
         output.note(f"made the bucket {bucket}")
     with bytes_bar("sending", found.size) as progress:
         how = Upload(api=api, progress=progress, sleep=time.sleep, at_once=at_once)
