@@ -94,7 +94,7 @@ async def test_conditions_on_the_source_and_on_the_target(filled: Caller) -> Non
         ("/bkt/a/b", ("bkt", "a/b")),
         ("bkt%2Fa%2Fb", ("bkt", "a/b")),
         ("bkt//a", ("bkt", "/a")),
-        ("bkt/a%20b+c%3FversionId%3D1", ("bkt", "a b+c?versionId=1")),
+        ("bkt/a%20b+c%2B%3FversionId%3D1", ("bkt", "a b c+?versionId=1")),
         ("bkt/%C3%BC?versionId=null", ("bkt", "ü")),
         ("bkt/../../etc/passwd", ("bkt", "../../etc/passwd")),
     ],
