@@ -7,12 +7,13 @@ holds up none.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Final, Protocol
 
+from trainshed.domain.errors import StoreError
 from trainshed.engine.webhooks import Refused, Unreachable, Webhook
 from trainshed.stores.objects.events import Event
 
@@ -25,6 +26,8 @@ _KEPT: Final = timedelta(days=7)
 """How long a webhook may be away before its events are given up."""
 _LOOK_SECONDS: Final = 30.0
 """How often to look although nothing told of a change: the safety net."""
+_CLEAR_SECONDS: Final = 3600.0
+"""How often to look for events that nobody can be told."""
 
 
 class Events(Protocol):
@@ -54,6 +57,10 @@ class Events(Protocol):
         """Note that telling an event failed, and when it may be tried again."""
         ...
 
+    async def drop(self, before: datetime, besides: Collection[str]) -> int:
+        """Remove events from before a time, but those of the webhooks named; tell how many."""
+        ...
+
 
 class Fate(Enum):
     """What becomes of an event after a try to tell it."""
@@ -69,6 +76,7 @@ class Verdict:
 
     fate: Fate
     pause: timedelta = timedelta()
+    """How long the event waits, or the webhook is left alone."""
     whole: bool = False
     """Whether all of the webhook's events wait, because nobody answered."""
 
@@ -107,14 +115,31 @@ class Notifier:
                     "%d events wait for the webhook %r, which no setting names", count, name
                 )
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._clear())
             for webhook in self._webhooks.values():
                 group.create_task(self._serve(webhook))
+
+    async def _clear(self) -> None:
+        """Give up, in time, what waits for webhooks that no setting names."""
+        while True:
+            try:
+                count = await self._events.drop(self._clock() - _KEPT, self._webhooks)
+            except StoreError:
+                log.exception("old events could not be removed; trying again in an hour")
+            else:
+                if count:
+                    log.error("%d events of a week ago are given up: no setting names who", count)
+            await asyncio.sleep(_CLEAR_SECONDS)
 
     async def _serve(self, webhook: Webhook) -> None:
         news = self._events.watch()
         while True:
             news.clear()
-            pause = await self._look(webhook)
+            try:
+                pause = await self._look(webhook)
+            except StoreError:  # a full disk, mostly; what was told meanwhile is told again
+                log.exception("events for the webhook %s could not be taken note of", webhook.name)
+                pause = timedelta(seconds=_LOOK_SECONDS)
             if pause:
                 await asyncio.sleep(pause.total_seconds())
             else:
@@ -125,10 +150,12 @@ class Notifier:
         while found := self._events.due(webhook.name, self._clock(), _AT_ONCE):
             for event in found:
                 verdict = decide(event, await self._told(webhook, event), self._clock())
+                if verdict.fate is Fate.LATER and verdict.whole:
+                    # It stays due, so that it comes before all others when the pause is over.
+                    await self._events.postpone(event, self._clock())
+                    return verdict.pause
                 if verdict.fate is Fate.LATER:
                     await self._events.postpone(event, self._clock() + verdict.pause)
-                    if verdict.whole:
-                        return verdict.pause
                     continue
                 if verdict.fate is Fate.GIVEN_UP:
                     log.error(

@@ -6,7 +6,7 @@ Source: Amazon S3 User Guide, "Event message structure".
 import http.client
 import json
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote_plus, urlsplit
@@ -25,9 +25,9 @@ class Webhook:
     """Who is told."""
 
     name: str
-    url: str
-    """http or https."""
-    token: str = ""
+    url: str = field(repr=False)
+    """http or https. Often a secret itself: what is behind the host goes into no message."""
+    token: str = field(default="", repr=False)
     """Sent as ``Authorization: Bearer …``; "" for none."""
 
 
@@ -64,12 +64,12 @@ def post(webhook: Webhook, event: Event) -> None:
         answer = connection.getresponse()
         said = answer.read(200).decode("utf-8", "replace")
     except (OSError, http.client.HTTPException) as error:
-        raise Unreachable(f"{webhook.url} does not answer: {error}") from error
+        raise Unreachable(f"{url.hostname} does not answer: {error}") from error
     finally:
         connection.close()
     if answer.status // 100 == 2:
         return
-    text = f"{webhook.url} answered {answer.status} {answer.reason}: {said}"
+    text = f"{url.hostname} answered {answer.status} {answer.reason}: {said}"
     if answer.status >= 500 or answer.status in _BUSY:
         raise Unreachable(text)
     raise Refused(text)

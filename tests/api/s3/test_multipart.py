@@ -1,5 +1,6 @@
 """Operations of multipart uploads."""
 
+import asyncio
 import base64
 import hashlib
 import zlib
@@ -71,6 +72,15 @@ async def test_completing_twice_is_answered_twice_alike(s3: Caller) -> None:
     await s3("PutObject", Bucket="bkt", Key="k", Body=b"other")
     late = await s3.refused("CompleteMultipartUpload", **upload, MultipartUpload=listed(part))
     assert late == ("NoSuchUpload", 404)
+
+
+async def test_completing_again_meanwhile_is_answered_alike(s3: Caller) -> None:
+    upload = await begun(s3)
+    parts = [await sent(s3, upload, n, data) for n, data in ((1, FIRST), (2, LAST))]
+    asked = {**upload, "MultipartUpload": listed(*parts)}
+    one, two = await asyncio.gather(*(s3("CompleteMultipartUpload", **asked) for _ in range(2)))
+    assert one == two
+    assert await s3.content(Bucket="bkt", Key="k") == FIRST + LAST
 
 
 async def test_wrong_lists_of_parts_are_refused_and_the_upload_stays(s3: Caller) -> None:

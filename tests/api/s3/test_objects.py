@@ -232,10 +232,14 @@ async def test_several_objects_are_removed_at_once(s3: Caller) -> None:
         {"Key": "gone"},
         {"Key": "b", "ETag": '"x"'},
         {"Key": "c", "ETag": ETAG},
+        {"Key": "b", "VersionId": "another"},
     ]
     answer = await s3("DeleteObjects", Bucket="bkt", Delete={"Objects": wanted})
     assert answer["Deleted"] == [{"Key": "a"}, {"Key": "gone"}, {"Key": "c"}]
-    assert [(e["Key"], e["Code"]) for e in answer["Errors"]] == [("b", "PreconditionFailed")]
+    assert [(e["Key"], e["Code"]) for e in answer["Errors"]] == [
+        ("b", "PreconditionFailed"),
+        ("b", "NoSuchVersion"),
+    ]
     quiet = {"Objects": [{"Key": "b"}], "Quiet": True}
     assert await s3("DeleteObjects", Bucket="bkt", Delete=quiet) == {}
     await s3("DeleteBucket", Bucket="bkt")

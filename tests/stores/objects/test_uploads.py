@@ -145,6 +145,19 @@ async def test_of_two_who_complete_at_once_one_does(tmp_path: Path, store: Embed
     await until_files(tmp_path, 1)
 
 
+async def test_an_upload_is_completed_although_who_asked_has_gone(store: EmbeddedObjects) -> None:
+    upload = await begun(store)
+    parts = [await sent(store, upload, n, b"x") for n in (1, 2)]
+    asked = asyncio.ensure_future(
+        store.uploads.complete(upload, parts, attributes=upload.attributes)
+    )
+    await asyncio.sleep(0)
+    asked.cancel()
+    with pytest.raises(UploadMissing):  # the second waits for the first
+        await store.uploads.complete(upload, parts, attributes=upload.attributes)
+    assert await content(store, "bkt", "k") == b"xx"
+
+
 async def test_uploads_are_listed_by_key(store: EmbeddedObjects) -> None:
     uploads = [await begun(store, key) for key in ("b", "a", "a/x", "a")]
     assert [u.key for u in await store.uploads.list("bkt")] == ["a", "a", "a/x", "b"]

@@ -44,7 +44,7 @@ class CopyOperations:
             (source.bucket, source.key),
             target,
             attributes=lambda found: _with(
-                found, source, sums, _copied(found.attributes, new, asked)
+                _permitted(found, asked), source, sums, _copied(found.attributes, new, asked)
             ),
             condition=write_condition(asked),
         )
@@ -79,10 +79,7 @@ class CopyOperations:
 
     async def _source(self, asked: Mapping[str, Any]) -> ObjectInfo:
         bucket, key = copy_source(asked["CopySource"])
-        info = await self._store.info(bucket, key)
-        if judge(info, asked, "CopySource") is not Verdict.PROCEED:
-            raise precondition_failed()
-        return info
+        return _permitted(await self._store.info(bucket, key), asked)
 
     async def _checksums(self, source: ObjectInfo, asked: str | None) -> dict[str, str]:
         """Return the checksum that a copy must have anew; {} when the source's will do."""
@@ -94,6 +91,17 @@ class CopyOperations:
             return {}
         algorithm = asked or checksums.DEFAULT
         return {algorithm: digests.encoded(await self._store.digest(source, algorithm))}
+
+
+def _permitted(source: ObjectInfo, asked: Mapping[str, Any]) -> ObjectInfo:
+    """Return the source of a copy, if it is as the request demands.
+
+    Raises:
+        RequestRejected: it is not.
+    """
+    if judge(source, asked, "CopySource") is not Verdict.PROCEED:
+        raise precondition_failed()
+    return source
 
 
 def _with(

@@ -115,9 +115,12 @@ class MultipartOperations:
             if found and kind == checksums.COMPOSITE
             else (),
         )
-        info = await self._uploads.complete(
-            upload, parts, attributes=attributes, condition=write_condition(asked)
-        )
+        try:
+            info = await self._uploads.complete(
+                upload, parts, attributes=attributes, condition=write_condition(asked)
+            )
+        except UploadMissing:  # the same client was quicker: it had asked before
+            info = await self._made_before(asked)
         return _completed(call, info)
 
     async def abort_multipart_upload(self, call: Call) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Operations that read and write objects as a whole."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -8,7 +8,7 @@ from trainshed.api.s3 import attributes as kept
 from trainshed.api.s3 import checksums
 from trainshed.api.s3.conditions import Verdict, bare_etag, judge, span, write_condition
 from trainshed.api.s3.refusals import malformed_xml, precondition_failed, refusal
-from trainshed.domain.errors import StoreError
+from trainshed.domain.errors import RequestRejected, StoreError
 from trainshed.stores.objects import events
 from trainshed.stores.objects.embedded import EmbeddedObjects
 from trainshed.stores.objects.info import Attributes, Condition, Staged
@@ -76,19 +76,13 @@ class ObjectOperations:
         wanted: list[dict[str, Any]] = call.params["Delete"].get("Objects") or []
         if not 1 <= len(wanted) <= _MOST_DELETES:
             raise malformed_xml()
-        plain = [one["Key"] for one in wanted if one.get("ETag") is None]
+        plain = [one["Key"] for one in wanted if not _demands(one)]
         await self._store.delete_all(bucket, plain)
         deleted, errors = [{"Key": key} for key in plain], []
-        for one in wanted:
-            if one.get("ETag") is None:
-                continue
+        for one in filter(_demands, wanted):
             try:
-                await self._store.delete(
-                    bucket, one["Key"], condition=Condition(etag=bare_etag(one["ETag"]))
-                )
-            except StoreError as error:
-                if (said := refusal(error)) is None:
-                    raise
+                await self._delete_as_demanded(bucket, one)
+            except RequestRejected as said:
                 errors.append({"Key": one["Key"], "Code": said.code, "Message": said.message})
             else:
                 deleted.append({"Key": one["Key"]})
@@ -96,14 +90,32 @@ class ObjectOperations:
         result: dict[str, Any] = {} if quiet else {"Deleted": deleted}
         return {**result, "Errors": errors} if errors else result
 
+    async def _delete_as_demanded(self, bucket: str, one: Mapping[str, Any]) -> None:
+        """Remove an object if it is as one entry of DeleteObjects demands.
+
+        Raises:
+            RequestRejected: it is not.
+        """
+        kept.check_request(one)
+        etag = one.get("ETag")
+        condition = Condition(etag=None if etag is None else bare_etag(etag))
+        try:
+            await self._store.delete(bucket, one["Key"], condition=condition)
+        except StoreError as error:
+            if (said := refusal(error)) is None:
+                raise
+            raise said from error
+
     async def get_object_tagging(self, call: Call) -> dict[str, Any]:
         """Tell an object's tags."""
+        kept.check_request(call.params)
         info = await self._store.info(call.params["Bucket"], call.params["Key"])
         tags = info.attributes.tags
         return {"TagSet": [{"Key": key, "Value": value} for key, value in tags.items()]}
 
     async def put_object_tagging(self, call: Call) -> dict[str, Any]:
         """Replace an object's tags."""
+        kept.check_request(call.params)
         asked: list[dict[str, str]] = call.params["Tagging"]["TagSet"]
         tags = kept.tags_of([(tag["Key"], tag["Value"]) for tag in asked])
         await self._store.set_tags(call.params["Bucket"], call.params["Key"], tags)
@@ -111,6 +123,7 @@ class ObjectOperations:
 
     async def delete_object_tagging(self, call: Call) -> dict[str, Any]:
         """Remove an object's tags."""
+        kept.check_request(call.params)
         await self._store.set_tags(call.params["Bucket"], call.params["Key"], {})
         return {}
 
@@ -133,6 +146,11 @@ class ObjectOperations:
         result["ContentLength"] = stretch.length
         result["ContentRange"] = stretch.content_range
         return Reply(result=result, status=206), File(path, stretch.offset, stretch.length)
+
+
+def _demands(one: Mapping[str, Any]) -> bool:
+    """Tell whether an entry of DeleteObjects is about a certain version of its object."""
+    return one.get("ETag") is not None or one.get("VersionId") not in (None, "", "null")
 
 
 async def payload(body: Body | bytes | None) -> AsyncIterator[bytes]:

@@ -7,7 +7,7 @@ the other, whatever dies. It goes once its webhook has taken it.
 import asyncio
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -151,6 +151,18 @@ class EventLog:
         await self._database.write(
             lambda c: c.execute("DELETE FROM events WHERE n = ?", (event.n,)).rowcount
         )
+
+    async def drop(self, before: datetime, besides: Collection[str]) -> int:
+        """Remove events that were due before a time, but those of the webhooks named.
+
+        Returns:
+            How many.
+        """
+        named = list(besides)
+        marks = ", ".join("?" * len(named))
+        change = f"DELETE FROM events WHERE due < ? AND webhook NOT IN ({marks})"  # noqa: S608
+        values = (before.timestamp(), *named)
+        return await self._database.write(lambda c: c.execute(change, values).rowcount)
 
     async def postpone(self, event: Event, until: datetime) -> None:
         """Note that telling an event failed, and when it may be tried again."""

@@ -79,11 +79,16 @@ class Space:
         """Take the ballast's room on the disk, where there is some."""
         if self._ballast.exists():
             return
+        with contextlib.suppress(OSError):  # a disk without room for it, or even for its name
+            self._take_ballast()
+
+    def _take_ballast(self) -> None:
         descriptor = os.open(self._ballast, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             os.posix_fallocate(descriptor, 0, _BALLAST)
         except OSError:
             self._ballast.unlink()
+            raise
         finally:
             os.close(descriptor)
 

@@ -3,14 +3,16 @@
 Unfinished uploads outlive a restart. A part sent again replaces the former one.
 """
 
-import hashlib
+import asyncio
 import json
 import secrets
 import sqlite3
 from collections.abc import AsyncIterable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from weakref import WeakValueDictionary
 
+from trainshed.domain import digests
 from trainshed.stores.objects import events, index
 from trainshed.stores.objects.commits import Commits
 from trainshed.stores.objects.files import Files
@@ -45,6 +47,8 @@ class Uploads:
         self._space = space
         self._commits = commits
         self._clock = clock
+        self._completing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        """By upload."""
 
     async def create(
         self, bucket: str, key: str, *, attributes: Attributes, checksum: str = ""
@@ -171,12 +175,28 @@ class Uploads:
     ) -> ObjectInfo:
         """Make one object of ``parts``, in the order given; all others are dropped.
 
+        Joining many gigabytes outlasts the patience of most callers. So it goes on when the caller
+        is cancelled, and one that asks again meanwhile waits for it and finds the upload finished.
+
         Raises:
             UploadMissing: the upload was finished or aborted meanwhile.
             PartsChanged: one of ``parts`` was replaced meanwhile.
             NoSpace: the disk has no room for all of them once more; the upload stays.
             ObjectMissing, ConditionFailed: the upload stays as it was.
         """
+        # No group can hold this: it must outlive its caller. What it waits for holds it.
+        return await asyncio.shield(self._complete(upload, parts, attributes, condition))
+
+    async def _complete(
+        self, upload: Upload, parts: Sequence[Part], attributes: Attributes, condition: Condition
+    ) -> ObjectInfo:
+        async with self._completing.setdefault(upload.id, asyncio.Lock()):
+            await self.find(upload.bucket, upload.key, upload.id)
+            return await self._joined(upload, parts, attributes, condition)
+
+    async def _joined(
+        self, upload: Upload, parts: Sequence[Part], attributes: Attributes, condition: Condition
+    ) -> ObjectInfo:
         size = sum(part.size for part in parts)
         with self._space.room(0 if len(parts) == 1 else size, counted=True):
             staged = None if len(parts) == 1 else await self._files.join([p.file for p in parts])
@@ -229,8 +249,8 @@ class Uploads:
 
 def joint_etag(etags: Sequence[str]) -> str:
     """Return S3's ETag of an object made of parts: the MD5 of their MD5s, and their number."""
-    digests = b"".join(bytes.fromhex(etag) for etag in etags)
-    return f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(etags)}"
+    every = b"".join(bytes.fromhex(etag) for etag in etags)
+    return f"{digests.digest('MD5', every).hex()}-{len(etags)}"
 
 
 def _parts(connection: sqlite3.Connection, upload: Upload) -> dict[int, tuple[str, int]]:
