@@ -1,5 +1,7 @@
 """Objects that are plain files: only where it is allowed, whole or not at all."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -90,6 +92,54 @@ def test_a_failing_write_leaves_the_old_file(root: Path) -> None:
         objects.put(_at(root / "a/z"), write)
     assert (root / "a/z").read_text() == "a/z"
     assert sorted(path.name for path in (root / "a").iterdir()) == ["b", "b.d", "z"]
+
+
+DIES = """
+import os, signal, sys
+from trainshed.stores.objects.addresses import parse
+from trainshed.stores.objects.remote.store import RemoteObjects
+def write(sink):
+    sink.write(bytes(1 << 20))
+    os.kill(os.getpid(), signal.SIGKILL)
+RemoteObjects({}, [sys.argv[1]]).put(parse("file://" + sys.argv[1] + "/a/z"), write)
+"""
+
+
+def test_a_writer_that_dies_leaves_nothing_that_is_taken_for_data(root: Path) -> None:
+    objects = RemoteObjects({}, [str(root)])
+    before = _listed(objects, root / "a")
+    died = subprocess.run([sys.executable, "-c", DIES, str(root)], check=False)
+    assert died.returncode == -9
+    assert _listed(objects, root / "a") == before
+    # As it is on disks where every file has a name.
+    (root / "a/.trainshed-0123456789abcdef.part").write_bytes(b"half")
+    (root / "a/.z.part").write_bytes(b"whole")
+    assert _listed(objects, root / "a") == [(f"{root}/a/.z.part", 5), *before]
+
+
+def test_two_writers_of_one_file_do_not_mix_their_bytes(root: Path) -> None:
+    objects = RemoteObjects({}, [str(root)])
+
+    def first(sink: Sink) -> None:
+        sink.write(b"first")
+        objects.put_file(_at(root / "a/z"), root / "a/b/c")
+        sink.write(b", to its end")
+
+    objects.put(_at(root / "a/z"), first)
+    assert (root / "a/z").read_bytes() == b"first, to its end"
+
+
+def test_a_folder_that_is_emptied_while_a_file_is_written_there_comes_back(root: Path) -> None:
+    objects = RemoteObjects({}, [str(root)])
+    (root / "p/q").mkdir(parents=True)
+    (root / "p/q/last").write_text("")
+
+    def write(sink: Sink) -> None:
+        objects.delete(_at(root / "p/q/last"))
+        sink.write(b"new")
+
+    objects.put(_at(root / "p/q/r"), write)
+    assert (root / "p/q/r").read_bytes() == b"new"
 
 
 def test_deleting_takes_the_folders_it_empties(root: Path) -> None:

@@ -7,9 +7,11 @@ only as long as they stay below the allowed folders.
 import contextlib
 import errno
 import os
+import re
+import secrets
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from trainshed.domain.errors import ObjectMissing, StoreError
 from trainshed.stores.objects.remote.entries import Entry
@@ -17,6 +19,9 @@ from trainshed.stores.objects.remote.troubles import ObjectChanged, StoreFull
 
 _CHUNK = 4 << 20
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_TRIES: Final = 3
+_PART: Final = re.compile(r"\.trainshed-[0-9a-f]{16}\.part")
+"""What is being written, or was when its writer died, and has no name of its own yet."""
 
 
 class Folders:
@@ -125,13 +130,15 @@ class Folders:
             StoreError: it is outside the allowed folders, or cannot be written.
         """
         target = self.allowed(path)
-        part = target.with_name(f".{target.name}.part")
+        # Of this writer alone: another may be at the same file.
+        part = target.with_name(f".trainshed-{secrets.token_hex(8)}.part")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            with part.open("wb") as sink:
+            with _begun(part) as sink:
                 yield sink
                 sink.flush()
                 os.fsync(sink.fileno())
+                _name(sink, part)
             part.replace(target)
         except OSError as error:
             if error.errno in _FULL:
@@ -158,7 +165,11 @@ class Folders:
         if real in above:
             raise StoreError(f"file://{folder} is a link to a folder that holds it")
         with os.scandir(folder or "/") as entries:
-            names = sorted(entry.name + "/" * entry.is_dir() for entry in entries)
+            names = sorted(
+                entry.name + "/" * entry.is_dir()
+                for entry in entries
+                if not _PART.fullmatch(entry.name)
+            )
         if self._not_with in names:
             return
         for name in names:
@@ -168,6 +179,26 @@ class Folders:
                 yield from self._below(path, above | {real})
             elif entry.is_file():
                 yield _entry(path, entry)
+
+
+def _begun(part: Path) -> BinaryIO:
+    """Open a new file; without a name, where the disk can have such: it goes with its writer."""
+    try:
+        descriptor = os.open(part.parent, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o666)
+    except OSError:
+        return part.open("xb")
+    return os.fdopen(descriptor, "wb")
+
+
+def _name(file: BinaryIO, part: Path) -> None:
+    """Have an open file called ``part``, unless it is."""
+    for _ in range(_TRIES):
+        if part.exists():
+            return
+        part.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # somebody has just emptied the folder
+            # Python follows what stands for the file only if told of a folder, even an unused one.
+            os.link(f"/proc/self/fd/{file.fileno()}", part, src_dir_fd=file.fileno())
 
 
 def _entry(key: str, file: Path | int) -> Entry:
