@@ -2,12 +2,15 @@
 
 import io
 import json
+import signal
 import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 from tests.agent.conftest import Agent, until
+
+from trainshed.domain.facts import Kind
 
 MakeAgent = Callable[..., Agent]
 Python = Callable[[str], tuple[str, ...]]
@@ -141,3 +144,30 @@ def test_what_an_agent_that_died_had_not_kept_is_kept_by_the_next(
     assert not _kept(tmp_path, "one").exists()
     node.start().wait()
     assert _kept(tmp_path, "one").read_text() == "1\n"
+
+
+def test_the_end_of_a_container_does_not_wait_for_a_store_that_is_away(
+    agent: MakeAgent, tmp_path: Path
+) -> None:
+    place = {"sagemaker_s3_output": "s3://bucket/kept"}
+    nobody = {"endpoint": "http://127.0.0.1:1", "access_key": "k", "secret_key": "s"}
+    script = "echo 1 >/opt/ml/output/intermediate/one"
+    node = agent(script, hyperparameters=place, objects=nobody).start()
+    until(lambda: node.fact(Kind.EXITED) is not None)
+    (node.folder / "stop").write_text("2")
+    node.signal(signal.SIGTERM)
+    node.wait()
+    assert any("one is not kept yet" in line for line in node.lines()), node.lines()
+
+
+def test_what_is_kept_already_is_not_kept_again_by_the_next_agent(
+    agent: MakeAgent, tmp_path: Path
+) -> None:
+    script = f"echo 1 >/opt/ml/output/intermediate/one; {WAIT}"
+    node = agent(script, **_asked(tmp_path)).start()
+    until(lambda: (node.folder / "intermediate.jsonl").exists()
+          and (node.folder / "intermediate.jsonl").stat().st_size)  # fmt: skip
+    kept = _kept(tmp_path, "one").stat()
+    node.kill()
+    node.start().wait()
+    assert _kept(tmp_path, "one").stat().st_ino == kept.st_ino

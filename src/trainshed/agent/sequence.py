@@ -1,7 +1,7 @@
 """The life of a node, step by step.
 
     lay out -> fetch image -> bring inputs -> restore checkpoints -> run container
-    -> keep the last checkpoints -> carry out -> end
+    -> keep the last checkpoints and intermediate output -> carry out -> end
 
 Each step looks into the journal and returns at once when it was done by an agent that died, so the
 list is simply walked again from its start.
@@ -18,7 +18,7 @@ from trainshed.agent.steps.container import run_container
 from trainshed.agent.steps.image import fetch_image
 from trainshed.agent.steps.inputs import bring_inputs
 from trainshed.agent.steps.layout import lay_out
-from trainshed.agent.steps.outputs import carry_out
+from trainshed.agent.steps.outputs import carry_out, keep_intermediate
 from trainshed.domain.errors import StoreError
 from trainshed.domain.facts import Kind, Outcome
 from trainshed.stores.objects.remote.store import RemoteObjects
@@ -30,6 +30,7 @@ STEPS: Final[tuple[Step, ...]] = (
     restore_checkpoints,
     run_container,
     keep_last_checkpoints,
+    keep_intermediate,
     carry_out,
 )
 _GOODBYE_S: Final = 10.0

@@ -6,8 +6,12 @@ the file counts. Signals are counted only when they come without one: somebody e
 
 import contextlib
 import os
+import select
 import threading
 from pathlib import Path
+from typing import Final
+
+_RINGS: Final = 4096
 
 
 class Stop:
@@ -42,6 +46,11 @@ class Stop:
         """Note that the server knows the job no more: nothing it makes is wanted."""
         self._forgotten.set()
         self._ring()
+
+    def pause(self, seconds: float) -> None:
+        """Wait, but no longer than until something changes; for the main thread alone."""
+        if select.select([self.fd], [], [], seconds)[0]:
+            os.read(self.fd, _RINGS)
 
     @property
     def asked(self) -> bool:

@@ -59,6 +59,29 @@ def test_the_first_is_told_at_once_and_further_ones_together_later(told: Told) -
     assert told.said == []
 
 
+def test_what_was_not_told_yet_is_told_when_the_container_is_over(told: Told) -> None:
+    told.hear(Pass(stored=1))
+    assert told.hear(Pass(stored=1), after=2) == []
+    kept_at, before = told.now, told.journal.length
+    told.telling.leave(None)
+    told.now += 1
+    told.telling.leave(Pass(stored=1))
+    told.telling.leave(Pass())
+    facts = told.journal.after(before, 9)
+    assert [fact.detail["kept_at"] for fact in facts] == [kept_at, kept_at + 1]
+
+
+def test_what_is_stuck_when_the_container_is_over_stays_told(told: Told) -> None:
+    began = told.now
+    told.hear(STUCK)
+    told.hear(Pass(stored=1, trouble="the store is away", waiting={"x"}), after=40)
+    told.hear(Pass(stored=1, trouble="the store is away", waiting={"x"}), after=1)
+    before = told.journal.length
+    told.telling.leave(None)
+    (fact,) = told.journal.after(before, 9)
+    assert (fact.detail["since"], fact.detail["trouble"]) == (began, "the store is away")
+
+
 def test_what_is_stuck_is_told_with_its_age_and_said_less_and_less_often(told: Told) -> None:
     assert told.hear(STUCK) == []
     began = told.now

@@ -220,15 +220,6 @@ def test_it_gives_way_when_room_is_wanted(jobs: Jobs) -> None:
     assert (jobs.entries(), jobs.cache.used) == ([], 0)
 
 
-def test_an_entry_stays_readable_when_it_is_dropped_meanwhile(jobs: Jobs) -> None:
-    jobs.ask(1, Fetches(b"bytes"), 5)
-    fd = jobs.cache.opened(name(1), 5)
-    assert fd is not None
-    jobs.cache.give_way(MANY)
-    assert os.pread(fd, 5, 0) == b"bytes"
-    os.close(fd)
-
-
 def test_versions_and_stores_are_told_apart() -> None:
     here, there = parse("s3://b/x"), parse("s3://b/y")
     names = {

@@ -2,7 +2,6 @@
 
 import sys
 import threading
-import time
 import traceback
 from typing import Final
 
@@ -70,6 +69,7 @@ class Checkpoints:
         if node.journal.last(Kind.TRAINING) is not None:
             self._sync.take_up()
         self._telling = Telling(node.journal, node.log.say, self._kept)
+        self._unheard: Pass | None = None
         self._thread = threading.Thread(target=self._run, name="checkpoints", daemon=True)
 
     def begin(self) -> None:
@@ -87,6 +87,7 @@ class Checkpoints:
         """
         self._ending.note_over()
         self._thread.join()
+        self._telling.leave(self._unheard)
         if self._node.journal.last(Kind.TRAINING) is not None and not self._ending.known:
             self._keep_the_last(Trust.SEEN)
         self._kept.close()
@@ -107,7 +108,7 @@ class Checkpoints:
             if refused >= _REFUSALS:
                 break
             self._telling.hear(done)
-            time.sleep(wait)
+            stop.pause(wait)
             wait = min(2 * wait, _LONGEST_WAIT_S)
             done = self._tried(trust)
         if stop.forgotten:
@@ -130,6 +131,7 @@ class Checkpoints:
         while not self._ending.wait(wait):
             done = self._tried(Trust.LIVE)
             if self._ending.over:
+                self._unheard = done
                 return
             self._telling.hear(done)
             wait = max(_LOOK_S, _SHARE * done.look_s)

@@ -9,6 +9,7 @@ One JSON object a line, appended before or after each act; the last line of a pa
     {"path": "a/b", "gone": true}                               deleted in the store
 """
 
+import contextlib
 import json
 import os
 import threading
@@ -53,7 +54,9 @@ class Kept:
         self._fd = -1
         if path.exists():
             for line in path.read_bytes().split(b"\n")[:-1]:
-                self._take(json.loads(line))
+                # Zeros, where the machine lost its power: what was kept is kept once more.
+                with contextlib.suppress(json.JSONDecodeError):
+                    self._take(json.loads(line))
         self._begin_anew()
 
     def clear(self) -> None:

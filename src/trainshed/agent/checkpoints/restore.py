@@ -7,20 +7,20 @@ when its turn comes is passed over, and the manifests are believed for the very 
 import hashlib
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Queue
 from typing import Final
 
 from trainshed.agent.checkpoints.kept import Kept, Known
 from trainshed.agent.checkpoints.manifest import Line, is_manifest, lines_by_object
 from trainshed.agent.checkpoints.place import BadPlace, Place
+from trainshed.agent.crew import Crew
 from trainshed.agent.written.folder import Signature
 from trainshed.domain.errors import ObjectMissing
 from trainshed.stores.objects.remote.entries import Entry
 from trainshed.stores.objects.remote.store import RemoteObjects
-from trainshed.stores.objects.remote.troubles import ObjectChanged
+from trainshed.stores.objects.remote.troubles import Cancelled, ObjectChanged
 
 _WORKERS: Final = 8
 _CHUNK: Final = 1 << 20
@@ -43,17 +43,27 @@ class Restore:
     """One restoring into an empty folder."""
 
     def __init__(
-        self, place: Place, objects: RemoteObjects, folder: Path, kept: Kept, *, for_all: bool
+        self,
+        place: Place,
+        objects: RemoteObjects,
+        folder: Path,
+        kept: Kept,
+        *,
+        for_all: bool,
+        cancelled: Callable[[], bool],
     ) -> None:
-        """``for_all`` lets any user of the container change what is brought."""
+        """Bring from ``place`` to ``folder``, and note in ``kept`` what is the same in both.
+
+        ``for_all`` lets any user of the container change what is brought; ``cancelled`` is asked
+        often, from any thread.
+        """
+        self._cancelled = cancelled
         self._place = place
         self._objects = objects
         self._folder = folder
         self._kept = kept
         self._modes = (0o777, 0o666) if for_all else (0o755, 0o644)
         self._lines: Mapping[tuple[str, str], Line] = {}
-        self._waiting: Queue[tuple[str, Entry] | None] = Queue(maxsize=2 * _WORKERS)
-        self._troubles: list[BaseException] = []
         self._lock = threading.Lock()
         self._done = Restored()
 
@@ -64,23 +74,9 @@ class Restore:
             BadCheckpoint: an object is damaged, or can't lie where its name wants it.
             StoreError: the store refused, stayed away, or nobody wants it any more.
         """
-        listed = self._listed()
-        workers: list[threading.Thread] = []
-        try:
-            for task in listed:
-                if self._troubles:
-                    break
-                if len(workers) < _WORKERS:
-                    workers.append(threading.Thread(target=self._work, daemon=True))
-                    workers[-1].start()
-                self._waiting.put(task)
-        finally:
-            for _ in workers:
-                self._waiting.put(None)
-            for worker in workers:
-                worker.join()
-        if self._troubles:
-            raise self._troubles[0]
+        with Crew(self._bring, _WORKERS) as crew:
+            for task in self._listed():
+                crew.take(task)
         return self._done
 
     def _listed(self) -> Iterator[tuple[str, Entry]]:
@@ -101,16 +97,8 @@ class Restore:
                     "delete or rename it"
                 )
 
-    def _work(self) -> None:
-        while (task := self._waiting.get()) is not None:
-            if self._troubles:
-                continue
-            try:
-                self._bring(*task)
-            except BaseException as error:  # noqa: BLE001 - carried to the thread that waits
-                self._troubles.append(error)
-
-    def _bring(self, path: str, entry: Entry) -> None:
+    def _bring(self, task: tuple[str, Entry]) -> None:
+        path, entry = task
         address, target = self._place.prefix.at(entry.key), self._folder / path
         line = self._lines.get((path, entry.etag))
         try:
@@ -146,7 +134,7 @@ class Restore:
         digest = ""
         for _ in range(2):
             self._objects.fetch(address, target, entry)
-            digest = _sha256(target)
+            digest = self._sha256(target)
             if line is None or digest == line.sha256:
                 return digest
             target.unlink()
@@ -176,10 +164,11 @@ class Restore:
                 return  # by another thread
             folder.chmod(self._modes[0])
 
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+    def _sha256(self, path: Path) -> str:
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                if self._cancelled():
+                    raise Cancelled("reading what was brought was cancelled")
+                digest.update(chunk)
+        return digest.hexdigest()

@@ -244,6 +244,8 @@ class Sync:
         """Store one file; return why not, ``_LATER`` when only its time has not come."""
         if self._stop_storing.is_set():
             return self._why
+        if trust is Trust.LIVE and self._ending.over:
+            return _LATER  # the container's end must not wait for its turn in the journal
         try:
             known = self._same_bytes(path, signature) or self._put(path, signature, trust)
         except (Unsettled, NotHere):

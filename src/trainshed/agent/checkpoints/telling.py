@@ -38,6 +38,7 @@ class Telling:
         """Since when changes wait to be kept, in seconds since the epoch."""
         self._kept_at = 0.0
         self._news = False
+        self._trouble = ""
         self._told_at = 0.0
         self._told_lag = False
         self._loud_at = 0.0
@@ -50,9 +51,9 @@ class Telling:
         """Take what a pass came to; ``last`` has all that is new told at once."""
         now = self._clock()
         self._since = {path: self._since.get(path, now) for path in sorted(done.waiting)}
+        self._trouble = done.trouble
         oldest = min(self._since.values(), default=0.0)
-        if done.stored or done.deleted:
-            self._kept_at, self._news = now, True
+        self._note(done, now)
         lag = now - oldest if oldest else 0.0
         late = lag >= TELL_S
         due = last or now >= self._told_at + TELL_S
@@ -60,6 +61,22 @@ class Telling:
             self._tell(oldest if late else 0.0, done.trouble, now)
             self._told_lag = late
         self._warn(lag, done, now)
+
+    def leave(self, done: Pass | None) -> None:
+        """Tell at once what was not told yet: whoever keeps the rest does not know of it.
+
+        ``done`` is a pass that was not heard of, because the container's end came in between.
+        """
+        now = self._clock()
+        if done is not None:
+            self._note(done, now)
+        if self._news:
+            oldest = min(self._since.values(), default=now)
+            self._tell(oldest if now - oldest >= TELL_S else 0.0, self._trouble, now)
+
+    def _note(self, done: Pass, now: float) -> None:
+        if done.stored or done.deleted:
+            self._kept_at, self._news = now, True
 
     def _tell(self, since: float, trouble: str, now: float) -> None:
         files, size = totals(self._kept.known.values())

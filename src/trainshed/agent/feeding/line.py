@@ -76,7 +76,8 @@ class Line:
             self._listen()
             lived, over = self._lives, self._ending.over
             if over and lived:
-                (self._node.folder / _OVER).touch()
+                with contextlib.suppress(OSError):  # a full disk; who has ended has ended
+                    (self._node.folder / _OVER).touch()
             if over or self._node.journal.last(Kind.TRAINING) is None:
                 self._end(self._talk)
             # Else the container may go on until somebody removes it, and so does the process: it
@@ -84,6 +85,7 @@ class Line:
             if over and not lived:
                 self._hang_up()
                 self._unmount()
+                self._ending.note_doubt()
                 raise NodeOver(Outcome.LOST, self._died())
         self._hang_up()
         if self._ending.over:

@@ -5,14 +5,13 @@ instant in which an agent may die; of an archive, which is dear to store again a
 version in a bucket that keeps versions, the file therefore tells beforehand what to look for.
 """
 
-import json
 import os
-import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
+from trainshed.agent.crew import Crew
+from trainshed.agent.notes import Notes
 from trainshed.agent.outputs import archive
 from trainshed.agent.outputs.archive import Piece, Vanished
 from trainshed.domain.errors import ObjectMissing, StoreError
@@ -33,14 +32,14 @@ class Sent:
     def __init__(self, path: Path, objects: RemoteObjects) -> None:
         """Read what an agent before us wrote to ``path``."""
         self._objects = objects
-        self._lock = threading.Lock()
         self._done: set[str] = set()
         self._begun: dict[str, dict[str, Any]] = {}
-        if path.exists():
-            self._read(path.read_text())
-        self._file = path.open("a")
-        # Behind a line that a crash cut short.
-        self._file.write("\n")
+        self._notes = Notes(path)
+        for line in self._notes.read():
+            if "size" in line:
+                self._begun[line["object"]] = line
+            else:
+                self._done.add(line["object"])
 
     def __enter__(self) -> "Sent":
         """Return itself."""
@@ -48,7 +47,7 @@ class Sent:
 
     def __exit__(self, *_: object) -> None:
         """Close the file."""
-        self._file.close()
+        self._notes.close()
 
     def put(self, address: Address, write: Callable[[Sink], None], headers: Mapping[str, str],
             *, sure: bool = False) -> None:  # fmt: skip
@@ -68,12 +67,12 @@ class Sent:
             def counted(sink: Sink) -> None:
                 counter = _Counter(sink)
                 write(counter)
-                self._note(object=str(address), size=counter.size, before=before)
+                self._notes.add({"object": str(address), "size": counter.size, "before": before})
 
             self._objects.put(address, counted, headers)
         else:
             self._objects.put(address, write, headers)
-        self._note(object=str(address))
+        self._notes.add({"object": str(address)})
         self._done.add(str(address))
 
     def _is_there(self, address: Address) -> bool:
@@ -100,22 +99,6 @@ class Sent:
         except StoreError:
             return None
 
-    def _note(self, **line: Any) -> None:  # noqa: ANN401 - whatever JSON holds
-        with self._lock:
-            self._file.write(json.dumps(line) + "\n")
-            self._file.flush()
-
-    def _read(self, text: str) -> None:
-        for each in text.splitlines():
-            try:
-                line = json.loads(each)
-            except ValueError:
-                continue
-            if "size" in line:
-                self._begun[line["object"]] = line
-            else:
-                self._done.add(line["object"])
-
 
 def put_all(
     pieces: Mapping[Address, Piece],
@@ -139,41 +122,17 @@ def put_all(
     for address, piece in pieces.items():
         (large if _size(piece) >= _LARGE else small).append((address, piece))
 
-    def put(address: Address, piece: Piece) -> None:
+    def put(task: tuple[Address, Piece]) -> None:
+        address, piece = task
         try:
             sent.put(address, lambda sink: archive.copy(piece, sink), headers)
         except Vanished:
             gone(address)
 
-    in_crew(put, small, _CREW)
-    in_crew(put, large, _LARGE_CREW)
-
-
-def in_crew(
-    put: Callable[[Address, Piece], None], work: list[tuple[Address, Piece]], most: int
-) -> None:
-    """Do all of ``work`` by up to ``most`` threads; the first error ends it, and is raised."""
-    waiting, lock, failed = iter(work), threading.Lock(), threading.Event()
-
-    def labour() -> None:
-        while not failed.is_set():
-            with lock:
-                item = next(waiting, None)
-            if item is None:
-                return
-            try:
-                put(*item)
-            except BaseException:
-                failed.set()
-                raise
-
-    crew = min(most, len(work))
-    if crew == 0:
-        return
-    with ThreadPoolExecutor(crew, "sender") as pool:
-        ended = [pool.submit(labour) for _ in range(crew)]
-    for each in ended:
-        each.result()
+    for tasks, most in ((small, _CREW), (large, _LARGE_CREW)):
+        with Crew(put, most) as crew:
+            for task in tasks:
+                crew.take(task)
 
 
 def encryption(request: Mapping[str, Any]) -> dict[str, str]:

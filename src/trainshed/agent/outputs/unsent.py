@@ -4,6 +4,7 @@ A node's folder goes with the node. So the results are moved, which takes no roo
 a folder beside it that nobody but the user removes, and the job's FailureReason names that folder.
 """
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -16,6 +17,7 @@ from trainshed.domain.facts import Kind, Outcome
 _LONGEST: Final = 400
 """Characters of each part of a reason, so that the folder behind them still fits into 1,024."""
 _NOTE: Final = "unsent.json"
+_UNTOLD: Final = "InternalServerError: the results could not be delivered, nor noted why"
 
 
 def keep(node: Node) -> str:
@@ -28,7 +30,7 @@ def keep(node: Node) -> str:
     """
     if not node.plan.unsent:
         return ""
-    target = Path(node.plan.unsent) / node.plan.job_name / node.plan.node_id
+    target = _place(node)
     for name, source in (("model", node.tree.model), ("data", node.tree.output_data)):
         # Were there a link on the way, what it leads to would be moved: somebody else's.
         mine = is_itself(real_path(source, node.tree.base))
@@ -45,8 +47,9 @@ def end_unsent(node: Node, outcome: Outcome, why: str) -> NodeOver:
     """
     note = node.folder / _NOTE
     unfinished = note.with_suffix(".new")
-    unfinished.write_text(json.dumps({"outcome": outcome.value, "why": why}))
-    unfinished.replace(note)
+    with contextlib.suppress(OSError):  # a full disk; the moved folders tell as much
+        unfinished.write_text(json.dumps({"outcome": outcome.value, "why": why}))
+        unfinished.replace(note)
     return _over(node, outcome, why)
 
 
@@ -54,7 +57,8 @@ def ended_unsent(node: Node) -> NodeOver | None:
     """Return how a node is over whose results an agent before us could not deliver, or None."""
     note = node.folder / _NOTE
     if not note.exists():
-        return None
+        moved = node.plan.unsent and _place(node).exists()
+        return _over(node, Outcome.LOST, _UNTOLD) if moved else None
     told = json.loads(note.read_text())
     return _over(node, Outcome(told["outcome"]), told["why"])
 
@@ -71,6 +75,11 @@ def _over(node: Node, outcome: Outcome, why: str) -> NodeOver:
     if where:
         reason += f"; what the job made is kept on {os.uname().nodename} in {where}"
     return NodeOver(outcome, reason)
+
+
+def _place(node: Node) -> Path:
+    """Return the folder where a node's results are kept that found no store."""
+    return Path(node.plan.unsent) / node.plan.job_name / node.plan.node_id
 
 
 def _holds_any(folder: Path) -> bool:

@@ -48,7 +48,7 @@ class Cache:
     def __init__(self, folder: Path, limit: int, cancelled: Callable[[], bool]) -> None:
         """Keep up to ``limit`` bytes below ``folder``, which is made when it is missing.
 
-        ``cancelled`` is asked while somebody else's fetch is waited for.
+        ``cancelled`` is asked while somebody else's fetch is waited for, and while one copies.
 
         Raises:
             OSError: nothing can be kept there.
@@ -88,22 +88,6 @@ class Cache:
         except OSError:
             return False
         return True
-
-    def opened(self, name: str, size: int) -> int | None:
-        """Return an open file whose first ``size`` bytes are the object; None without one.
-
-        Nobody has compared its checksum. The caller closes it; it stays readable whatever becomes
-        of the entry.
-        """
-        try:
-            fd = os.open(self._path(name), os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            return None
-        if os.fstat(fd).st_size != size + _TRAILER.size:
-            os.close(fd)
-            return None
-        os.utime(fd)
-        return fd
 
     @property
     def used(self) -> int:
@@ -190,6 +174,8 @@ class Cache:
             count = os.preadv(source, [buffer[: size - at]], at)
             if not count:
                 raise OSError(f"a cached object ends at {at} bytes instead of {size}")
+            if self._cancelled():
+                raise Cancelled("copying from the cache was cancelled")
             checksum = self._checksum(buffer[:count], checksum)
             if not cloned:
                 _write(target, buffer[:count])

@@ -9,9 +9,9 @@ from typing import Any, Final, TextIO
 
 from trainshed.agent.channels.items import BadInput, Item, gone, items, source_of
 from trainshed.agent.channels.order import Order
+from trainshed.agent.crew import Crew
 from trainshed.agent.node import Node
 from trainshed.agent.staging import space
-from trainshed.agent.staging.crew import Crew
 from trainshed.agent.staging.objects import CachedObjects
 from trainshed.agent.staging.progress import Progress
 from trainshed.agent.staging.record import Record, version
@@ -102,6 +102,12 @@ class _Channel:
         return self._crew is not None and self._crew.failed
 
     def bring(self) -> None:
+        try:
+            self._bring()
+        except OSError as error:
+            raise self._unwritten(error, f"{self._folder} cannot be written to") from error
+
+    def _bring(self) -> None:
         record = Record(self._record_path, self._folder)
         resumed = bool(record)
         try:
@@ -124,16 +130,13 @@ class _Channel:
         self._parts.mkdir(exist_ok=True, mode=0o700)
         self._listed = self._under_way = self._done = 0
         self._free = self._cached.free(self._folder)
-        try:
-            with record, self._list_path.open("w", errors="surrogateescape") as listed:
-                kept = self._hand_out(record, listed)
-            if kept != len(record):
-                raise _Unlike
-            if (final := self._list()) is not None:
-                self._list_path.replace(final)
-            shutil.rmtree(self._parts)
-        except OSError as error:
-            raise self._unwritten(error, f"{self._folder} cannot be written to") from error
+        with record, self._list_path.open("w", errors="surrogateescape") as listed:
+            kept = self._hand_out(record, listed)
+        if kept != len(record):
+            raise _Unlike
+        if (final := self._list()) is not None:
+            self._list_path.replace(final)
+        shutil.rmtree(self._parts)
 
     def _hand_out(self, record: Record, listed: TextIO) -> int:
         """Have everything fetched; return how many files were there already."""

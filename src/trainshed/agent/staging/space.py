@@ -47,7 +47,7 @@ def no_room(channel: str, folder: Path, needed: int) -> BadInput:
         folder: where it was to lie.
         needed: bytes that it is known to take at least; 0 when nothing is known.
     """
-    disk = os.statvfs(folder)
+    disk = os.statvfs(folder if folder.exists() else folder.parent)
     left = disk.f_bavail * disk.f_frsize
     takes = f"takes at least {sizes.written(needed)}" if needed else "does not fit"
     has = f"has {sizes.written(left)} left"

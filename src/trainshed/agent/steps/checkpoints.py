@@ -56,9 +56,13 @@ def _restore(node: Node, config: Mapping[str, Any]) -> None:
     from trainshed.agent.checkpoints.restore import BadCheckpoint, Restore  # noqa: PLC0415
 
     place, seen_as = place_of(config), local_path(config)
+
+    def cancelled() -> bool:
+        return node.stop.asked
+
     objects = RemoteObjects.for_node(
         node.plan,
-        cancelled=lambda: node.stop.asked,
+        cancelled=cancelled,
         patience_s=_PATIENCE_S,
         complain=node.log.say,
     )
@@ -69,7 +73,7 @@ def _restore(node: Node, config: Mapping[str, Any]) -> None:
     # An image's own user is not known here.
     for_all = node.plan.runtime == "docker"
     try:
-        restored = Restore(place, objects, folder, kept, for_all=for_all).run()
+        restored = Restore(place, objects, folder, kept, for_all=for_all, cancelled=cancelled).run()
     except BadCheckpoint as bad:
         raise NodeOver(Outcome.FAILED, f"{_BAD} {bad}") from bad
     finally:

@@ -153,4 +153,9 @@ def _fetch_code(node: Node, named: str, objects: RemoteObjects) -> None:
         objects.fetch(parse(named), node.source_archive)
     except ValueError as error:
         raise BadInput(f"ClientError: {script_mode.SUBMIT_DIRECTORY}: {error}") from error
+    except OSError as error:
+        raise BadInput(
+            f"ClientError: Data download failed:{named} cannot be written to {node.folder}: "
+            f"{error.strerror}"
+        ) from error
     node.source_archive.chmod(0o644)

@@ -2,10 +2,28 @@
 
 from trainshed.agent.node import Node, NodeOver
 from trainshed.agent.outputs.unsent import end_unsent, ended_unsent
+from trainshed.contract import script_mode
 from trainshed.domain.errors import StoreError
 from trainshed.domain.facts import Kind, Outcome
 from trainshed.stores.objects.remote.store import RemoteObjects
 from trainshed.stores.objects.remote.troubles import Cancelled, StoreAway
+
+
+def keep_intermediate(node: Node) -> None:
+    """Keep what the container wrote last to output/intermediate; repeatable, and never a failure.
+
+    Not before its end is in the journal: the store may be away for a night.
+    """
+    if (
+        script_mode.intermediate_output(node.plan.hyperparameters)
+        and node.journal.last(Kind.EXITED) is not None
+    ):
+        # 5 ms of looking at files, which few jobs ask for.
+        from trainshed.agent.outputs.intermediate import intermediate_of  # noqa: PLC0415
+        from trainshed.agent.watching.ending import Ending  # noqa: PLC0415
+
+        for each in intermediate_of(node, Ending()):
+            each.conclude()
 
 
 def carry_out(node: Node) -> None:

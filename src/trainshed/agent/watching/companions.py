@@ -58,7 +58,7 @@ def companions_of(node: Node, ending: Ending) -> Sequence[Companion]:
     if script_mode.intermediate_output(node.plan.hyperparameters):
         # 5 ms of looking at files, which few jobs ask for.
         intermediate = importlib.import_module("trainshed.agent.outputs.intermediate")
-        found.extend(intermediate.intermediate_of(node))
+        found.extend(intermediate.intermediate_of(node, ending))
     return found
 
 

@@ -37,6 +37,10 @@ class Ending:
         """It ended so; ``killed`` when the agent had to kill it."""
         self._exit, self._killed = how, killed
 
+    def note_doubt(self) -> None:
+        """How it ended tells nothing of what it left: it was misled while it ran."""
+        self._exit = None
+
     @property
     def over(self) -> bool:
         """Whether the container is over, though nobody may have noted it yet."""

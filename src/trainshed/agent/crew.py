@@ -37,8 +37,9 @@ class Crew(Generic[T]):
         if self._trouble is not None:
             raise self._trouble
         if len(self._threads) < self._size:
-            self._threads.append(threading.Thread(target=self._run, daemon=True))
-            self._threads[-1].start()
+            thread = threading.Thread(target=self._run, daemon=True)
+            thread.start()
+            self._threads.append(thread)
         self._waiting.put(thing)
 
     def __exit__(self, kind: object, error: BaseException | None, *_: object) -> None:
