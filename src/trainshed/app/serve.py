@@ -193,7 +193,11 @@ def _application(parts: Parts) -> ASGIApp:
         elif path == "/metrics" and not _is_signed(scope):
             await _tell_metrics(parts)(scope, receive, send)
         elif path.startswith("/agent/v1/"):
-            asked = parts.credentials if path.endswith("/credentials") else parts.reports
+            asked: ASGIApp = parts.reports
+            if path.endswith("/credentials"):
+                asked = parts.credentials
+            elif path.endswith("/objects"):
+                asked = parts.nearby
             await asked(scope, receive, send)
         else:
             await parts.front(scope, receive, send)
