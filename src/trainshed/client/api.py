@@ -9,7 +9,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
@@ -27,9 +27,9 @@ class Credentials:
     """What requests are signed with."""
 
     access_key: str
-    secret_key: str
+    secret_key: str = field(repr=False)
     region: str
-    token: str = ""
+    token: str = field(default="", repr=False)
     """The session's token, of temporary keys."""
 
 
@@ -335,7 +335,10 @@ def _uri(path: str) -> str:
 
 
 def _error_of(response: http.client.HTTPResponse) -> ApiError:
-    body = response.read()
+    try:
+        body = response.read()
+    except (http.client.HTTPException, OSError):
+        body = b""  # the status tells enough
     found: dict[str, Any] = {}
     if body.lstrip().startswith(b"{"):
         try:

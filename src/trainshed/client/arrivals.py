@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from trainshed.client.errors import ClientError
+from trainshed.stores.flushing import flush_folder
 
 _NAME: Final = ".trainshed-pull.jsonl"
 _INCOMING: Final = ".trainshed-incoming"
@@ -113,6 +114,7 @@ def opened(folder: Path) -> Iterator[State]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / _NAME).open("a+b")
+        flush_folder(folder)
     except OSError as error:
         raise ClientError(
             f"{folder} cannot be written: {error.strerror}", "name another with --to"

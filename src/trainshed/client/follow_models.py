@@ -20,6 +20,7 @@ from trainshed.client.download import Download
 from trainshed.client.errors import ApiError, ClientError, NoModel, ServerUnreachable
 from trainshed.client.objects import Progress
 from trainshed.client.references import describe
+from trainshed.stores.flushing import flush_folder
 
 _OVERLAP: Final = 300.0
 """Seconds that lists reach back behind what was read: a list may show a change late."""
@@ -205,7 +206,7 @@ class ModelFollower:
         model = self.state.incoming / "model"
         if arrival.folder and model.exists():
             model.rename(self.state.folder / arrival.folder)
-            _sync(self.state.folder)
+            flush_folder(self.state.folder)
         yield arrival
         self.state.placed(arrival)
         shutil.rmtree(self.state.incoming, ignore_errors=True)
@@ -239,8 +240,10 @@ def _keep(folder: Path, files: list[Path]) -> None:
     for path in files:
         if path.is_file():
             _sync(path)
-    for inner in {path.parent for path in files} | {folder}:
-        _sync(inner)
+    above = {above for path in files for above in path.relative_to(folder).parents}
+    for inner in above:
+        flush_folder(folder / inner)
+    flush_folder(folder.parent)
 
 
 def _sync(path: Path) -> None:

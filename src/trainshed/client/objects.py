@@ -335,7 +335,12 @@ def _sent(piece: Piece, sums: Sums) -> dict[str, str]:
 
 
 def _parsed(answer: Answer) -> ElementTree.Element:
-    return ElementTree.fromstring(answer.body)  # noqa: S314 - the server is ours, or AWS
+    try:
+        return ElementTree.fromstring(answer.body)  # noqa: S314 - the server is ours, or AWS
+    except ElementTree.ParseError as error:
+        raise ClientError(
+            f"the store did not answer as S3 does: {error}", "check the address it is asked at"
+        ) from error
 
 
 def _name(element: ElementTree.Element) -> str:

@@ -263,20 +263,27 @@ class _Parts:
         """Return a task per part, those that are there too: they are compared. The last joins."""
         one = self._one
         api, place = one.how.api, one.place
-        self._upload = again_and_again(api, lambda: objects.begun_parts(api, *place), one.how.sleep)
-        if self._upload:
-            with suppress(ApiError):  # it was given up a moment ago
-                found = objects.parts(api, *place, self._upload)
-                self._known = {number: (size, etag) for number, size, etag in found}
-        else:
-            self._upload = again_and_again(
-                api, lambda: objects.begin_parts(api, *place), one.how.sleep
-            )
+        self._upload = again_and_again(api, self._begun, one.how.sleep) or again_and_again(
+            api, lambda: objects.begin_parts(api, *place), one.how.sleep
+        )
         one.sent.begun[place[1]] = self._upload
         cut = part_size(self._size, one.how.part)
         self._count = -(-self._size // cut)
         numbered = enumerate(pieces(one.path, self._size, cut), 1)
         return (partial(self._send, number, piece) for number, piece in numbered)
+
+    def _begun(self) -> str:
+        """Return the upload that somebody left unfinished, or ""; take note of its parts."""
+        api, place = self._one.how.api, self._one.place
+        upload = objects.begun_parts(api, *place)
+        try:
+            found = list(objects.parts(api, *place, upload)) if upload else []
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            return ""  # it was given up a moment ago
+        self._known = {number: (size, etag) for number, size, etag in found}
+        return upload
 
     def _send(self, number: int, piece: Piece) -> Iterable[Task] | None:
         one = self._one
