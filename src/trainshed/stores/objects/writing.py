@@ -17,11 +17,9 @@ from typing import Final
 
 from trainshed.domain import digests
 from trainshed.stores.flushing import flush_folder
+from trainshed.stores.objects.copying import copied_some
 from trainshed.stores.objects.info import Staged
 
-_COPY: Final = 64 * 1024 * 1024
-"""Bytes per kernel copy call; keeps a cancelled copy from running on for long."""
-_NO_KERNEL_COPY: Final = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
 _FLUSHED: Final = 64 * 1024 * 1024
 """Bytes after which the disk is set to work, so that little is left to flush at the end."""
 _MAKING: Final = threading.Lock()
@@ -106,7 +104,7 @@ class Writing:
             self._md5 = None
             descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
             try:
-                while copied := self._copy(descriptor):
+                while copied := copied_some(descriptor, self._target()):
                     self._size += copied
             finally:
                 os.close(descriptor)
@@ -161,15 +159,6 @@ class Writing:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             self._descriptor = os.open(self._temporary, flags, 0o600)
         return self._descriptor
-
-    def _copy(self, source: int) -> int:
-        target = self._target()
-        try:
-            return os.copy_file_range(source, target, _COPY)
-        except OSError as error:
-            if error.errno not in _NO_KERNEL_COPY:
-                raise
-        return os.sendfile(target, source, None, _COPY)
 
     def _close(self) -> None:
         if self._descriptor >= 0:

@@ -6,15 +6,13 @@ gone) is no error: the object is then read as any other.
 """
 
 import contextlib
-import errno
-import fcntl
 import importlib
 import json
 import os
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -22,7 +20,6 @@ from urllib.parse import urlsplit
 from trainshed.domain.errors import ObjectMissing, StoreError
 from trainshed.domain.plan import NodePlan
 from trainshed.stores.objects.remote.entries import Entry
-from trainshed.stores.objects.remote.partial import partial
 from trainshed.stores.objects.remote.troubles import StoreAway
 
 _TIMEOUT_S: Final = 60.0
@@ -30,11 +27,6 @@ _OK: Final = 200
 _FILE: Final = re.compile(r"[0-9a-f]{32}")
 _REMEMBERED: Final = 20_000
 """Files of listed objects that are kept in mind until they are read."""
-_COPY: Final = 64 << 20
-"""Bytes of one kernel copy, so that a copy can be cancelled."""
-_CLONE: Final = 0x40049409
-"""FICLONE, linux/fs.h."""
-_NO_KERNEL_COPY: Final = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
 
 
 class NotNearby(StoreError):
@@ -46,8 +38,7 @@ class Nearby:
 
     def __init__(self, plan: NodePlan) -> None:
         """Ask as the node of ``plan``, whose ``objects`` has a ``folder``."""
-        url = urlsplit(plan.server_url)
-        self._host = url.netloc
+        self._host = urlsplit(plan.server_url).netloc
         self._path = f"/agent/v1/nodes/{plan.node_id}/objects"
         self._headers = {
             "authorization": f"Bearer {plan.token}",
@@ -63,7 +54,8 @@ class Nearby:
         """Return the files that a node may read; None when its store is elsewhere."""
         folder = plan.objects.get("folder", "")
         own = plan.objects.get("endpoint", "").rstrip("/") == plan.server_url.rstrip("/")
-        return cls(plan) if folder and own and Path(folder).is_dir() else None
+        plain = urlsplit(plan.server_url).scheme == "http"  # as servers of this machine are asked
+        return cls(plan) if folder and own and plain and Path(folder).is_dir() else None
 
     def page(self, bucket: str, prefix: str, after: str) -> tuple[list[Entry], bool]:
         """Return a page of objects behind the key ``after``, and whether more follow.
@@ -147,48 +139,3 @@ class Nearby:
             while len(self._files) > _REMEMBERED:
                 self._files.popitem(last=False)
         return entries
-
-
-class Copier:
-    """Copies files inside the kernel, sharing their blocks where the file system can."""
-
-    def __init__(self) -> None:
-        self._clones = True
-
-    def copy(self, source: int, target: Path, check: Callable[[], None]) -> None:
-        """Copy an open file to ``target``, which appears whole.
-
-        ``check`` is called in between, and ends the copy by raising.
-
-        Raises:
-            OSError: ``target`` could not be written.
-        """
-        path = partial(target)
-        try:
-            with path.open("wb", buffering=0) as sink:
-                if not self._cloned(source, sink.fileno()):
-                    while _copied_some(source, sink.fileno()):
-                        check()
-            path.replace(target)
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
-
-    def _cloned(self, source: int, sink: int) -> bool:
-        if not self._clones:
-            return False
-        try:
-            fcntl.ioctl(sink, _CLONE, source)
-        except OSError:
-            self._clones = False
-            return False
-        return True
-
-
-def _copied_some(source: int, sink: int) -> int:
-    try:
-        return os.copy_file_range(source, sink, _COPY)
-    except OSError as error:
-        if error.errno not in _NO_KERNEL_COPY:
-            raise
-    return os.sendfile(sink, source, None, _COPY)

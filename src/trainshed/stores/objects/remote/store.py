@@ -17,9 +17,10 @@ from trainshed.domain.errors import ObjectMissing, StoreError
 from trainshed.domain.plan import NodePlan
 from trainshed.stores.objects.addresses import Address
 from trainshed.stores.objects.remote.access import Access, fitting
+from trainshed.stores.objects.remote.copier import Copier
 from trainshed.stores.objects.remote.entries import Entry
 from trainshed.stores.objects.remote.folders import Folders
-from trainshed.stores.objects.remote.nearby import Copier, Nearby, NotNearby
+from trainshed.stores.objects.remote.nearby import Nearby, NotNearby
 from trainshed.stores.objects.remote.patience import Patience, Waiting, never, unheard
 from trainshed.stores.objects.remote.places import Place, Reading
 from trainshed.stores.objects.remote.sinks import Sink
