@@ -8,8 +8,7 @@ SageMaker Python SDK relies on.
 import contextlib
 import importlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from trainshed.domain.errors import ObjectMissing
 from trainshed.stores.objects.addresses import Address, parse
@@ -23,8 +22,7 @@ class BadInput(Exception):
     """A channel that can't be brought in; the text is the FailureReason."""
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """One object of a channel."""
 
     address: Address
@@ -128,7 +126,8 @@ def _all(source: Mapping[str, Any], objects: RemoteObjects) -> Iterator[Item]:
         raise BadInput(f"{_PREFIX}{error}") from error
     try:
         if source["S3DataType"] == "ManifestFile":
-            yield from _of_manifest(address, objects)
+            for named, name in names_in(address, objects):
+                yield _named(address, named, name, objects)
         else:
             yield from _of_prefix(address, objects)
     except ObjectMissing as missing:
@@ -147,7 +146,13 @@ def _of_prefix(prefix: Address, objects: RemoteObjects) -> Iterator[Item]:
             yield Item(address, path, found.size, found.etag, found.modified)
 
 
-def _of_manifest(manifest: Address, objects: RemoteObjects) -> Iterator[Item]:
+def names_in(manifest: Address, objects: RemoteObjects) -> Iterator[tuple[Address, str]]:
+    """Yield what a manifest names: the object's address, and the name as it stands there.
+
+    Raises:
+        BadInput: it is no manifest.
+        StoreError: as ``RemoteObjects.stream`` does.
+    """
     # 18 ms of a JSON parser, which a job without a manifest never pays.
     manifests = importlib.import_module("trainshed.agent.channels.manifests")
     with contextlib.closing(objects.stream(manifest)) as pieces:
@@ -155,7 +160,7 @@ def _of_manifest(manifest: Address, objects: RemoteObjects) -> Iterator[Item]:
         try:
             prefix = _prefix_of(manifest, next(names))
             for name in names:
-                yield _named(manifest, prefix.at(prefix.key + name), name, objects)
+                yield prefix.at(prefix.key + name), name
         except manifests.BadManifest as error:
             raise BadInput(f"{_PREFIX}the manifest {manifest} {error}") from error
 

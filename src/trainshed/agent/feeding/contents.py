@@ -5,8 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from trainshed.agent.channels import manifests
-from trainshed.agent.channels.items import BadInput
+from trainshed.agent.channels.items import BadInput, names_in
 from trainshed.agent.feeding import augmented
 from trainshed.agent.feeding.lines import lines
 from trainshed.agent.feeding.parts import Part
@@ -85,25 +84,19 @@ class _Manifested:
     def __init__(self, manifest: Address, _: object, objects: RemoteObjects, spool: Spool) -> None:
         self._manifest = manifest
         self._spool = spool
-        try:
-            names = manifests.read(objects.stream(manifest))
-            self._prefix = parse(next(names))
-            for name in names:
-                spool.add(name.encode())
-        except manifests.BadManifest as error:
-            raise BadInput(f"{PREFIX}the manifest {manifest} {error}") from error
-        except ValueError as error:
-            raise BadInput(f"{PREFIX}the manifest {manifest}: {error}") from error
+        self._base = manifest
+        for address, _name in names_in(manifest, objects):
+            self._base = address  # its bucket is that of all
+            spool.add(address.key.encode())
         spool.settle()
 
     def __len__(self) -> int:
         return len(self._spool)
 
     def parts(self, number: int) -> Sequence[Part]:
-        name = self._spool[number].decode()
         return [
             Part(
-                address=self._prefix.at(self._prefix.key + name),
+                address=self._base.at(self._spool[number].decode()),
                 named_in=f"entry {number + 1} of the manifest {self._manifest}",
             )
         ]

@@ -8,7 +8,6 @@ import contextlib
 import errno
 import os
 import re
-import secrets
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -131,7 +130,7 @@ class Folders:
         """
         target = self.allowed(path)
         # Of this writer alone: another may be at the same file.
-        part = target.with_name(f".trainshed-{secrets.token_hex(8)}.part")
+        part = target.with_name(f".trainshed-{os.urandom(8).hex()}.part")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             with _begun(part) as sink:
