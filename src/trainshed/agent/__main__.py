@@ -3,8 +3,9 @@
 <node folder>               be the agent of a node
 --wait [docker]             be a warm spare: everything is loaded, and the folder is read from
                             one line of standard input; end of input ends it
---clean <node folder>       unmount what a dead agent left mounted, and remove what it left in a
-                            container engine; exit code 0 when nothing is left
+--clean <node folder>       unmount what a dead agent left mounted, give up what it was sending to
+                            stores, and remove what it left in a container engine; exit code 0 when
+                            nothing is left on the machine
 --prepare docker [engine]   have an engine ready, and print what it has as a line of JSON
 --feed <node folder> <lock> <socket>
                             feed a node's channels; the agent starts this, with two descriptors
@@ -31,6 +32,7 @@ from trainshed.agent.sequence import give_up, walk
 from trainshed.agent.stopping import Stop
 from trainshed.domain.facts import Kind
 from trainshed.domain.plan import NodePlan
+from trainshed.stores.objects.remote.store import RemoteObjects
 
 _LATE: Final = (
     "http.client",
@@ -46,6 +48,8 @@ _USAGE: Final = (
     "--prepare docker [engine] | --feed <node folder> <lock> <socket>\n"
 )
 _LOCK_TRIES: Final = 5
+_PATIENCE_S: Final = 10.0
+"""How long to try to tell a store that an upload is given up."""
 _LOCK_PAUSE_S: Final = 0.02
 
 
@@ -97,6 +101,7 @@ def serve(folder: Path, make: MakeRuntime) -> int:
         stop.look()
         os.chdir("/")
         node = _node(folder, stop, make)
+        _give_up_uploads(node.plan, 0.0)
         try:
             walk(node)
         except Exception as error:  # noqa: BLE001 - the outermost: a node must not end untold
@@ -133,6 +138,12 @@ def _process() -> Runtime:
     return ProcessRuntime(python=sys.executable)
 
 
+def _give_up_uploads(plan: NodePlan, patience_s: float) -> None:
+    """Give up what an agent that died was sending to a store, as far as the store is there."""
+    if plan.uploads and any(Path(plan.uploads).glob("*")):
+        RemoteObjects.for_node(plan, patience_s=patience_s).give_up_unfinished()
+
+
 def _clean(folder: Path) -> int:
     from trainshed.agent.feeding import mounting  # noqa: PLC0415
     from trainshed.agent.runtimes.docker import cleaning  # noqa: PLC0415
@@ -143,6 +154,9 @@ def _clean(folder: Path) -> int:
     except OSError as error:
         sys.stderr.write(f"{folder}: {error}\n")
         return 1
+    with contextlib.suppress(OSError, ValueError, TypeError):  # no plan, or one not to be read
+        plan = NodePlan.from_json((folder / "plan.json").read_text())
+        _give_up_uploads(plan, _PATIENCE_S)
     return cleaning.main(folder)
 
 

@@ -111,6 +111,9 @@ class NodePlan:
     """Bytes that staged objects may take there; 0 keeps none."""
     unsent: str = ""
     """Folder that outlives the node, for results that no store takes; "" where there is none."""
+    uploads: str = ""
+    """Folder where uploads under way are noted, so that those of an agent that died can be given
+    up; "" where there is none."""
     request: Mapping[str, Any] = field(default_factory=dict)
     """CreateTrainingJob as it came, for trainingjobconfig.json."""
     notes: tuple[str, ...] = ()

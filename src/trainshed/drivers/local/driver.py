@@ -7,6 +7,7 @@ was killed finds its nodes again, and a node can't be started twice. Agents outl
                     stop         1: the node is to stop, 2: at once (written here)
                     agent.lock   held while the agent lives: "<pid> <start time>"
                     to-clean     there while a container engine may hold something of the node
+                    uploads/     a file for each upload under way
                     …            what the agent makes: journal, log, the /opt/ml tree
     unsent/<job>/<node_id>/      results that no store would take; never removed
 """
@@ -38,6 +39,7 @@ _DELETION_PAUSE_SECONDS: Final = 0.05
 """How often, and how far apart, to try deleting what a dying container still writes into."""
 _WARM_UP_SECONDS: Final = 0.5
 """How long after a launch the next spare agent is started."""
+_UPLOADS: Final = "uploads"
 _AGENT: Final = (sys.executable, "-I", "-m", "trainshed.agent")
 
 
@@ -83,7 +85,11 @@ class LocalDriver:
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             if not self._lives(folder):
-                kept = replace(plan, unsent=str(self._root.parent / "unsent"))
+                kept = replace(
+                    plan,
+                    unsent=str(self._root.parent / "unsent"),
+                    uploads=str(folder / _UPLOADS),
+                )
                 _write(folder / "plan.json", kept.to_json())
                 self._children[plan.node_id] = self._spare.take(folder)
                 self._warm_up_later()
@@ -127,7 +133,8 @@ class LocalDriver:
         except TimeoutError as error:
             raise DriverError(f"the agent of {folder} does not die of SIGKILL") from error
         await asyncio.to_thread(end_left_over, folder)
-        if (folder / "to-clean").exists() or await asyncio.to_thread(has_mounts, folder):
+        unfinished = (folder / "to-clean").exists() or any((folder / _UPLOADS).glob("*"))
+        if unfinished or await asyncio.to_thread(has_mounts, folder):
             await self._clean(folder)
         left: OSError | None = None
         for _ in range(_DELETIONS):
@@ -138,7 +145,7 @@ class LocalDriver:
         raise DriverError(f"cannot delete {folder}: {left}; delete it by hand") from left
 
     async def _clean(self, folder: Path) -> None:
-        """Have removed what is left in a container engine, and unmounted what is left mounted.
+        """Have removed what is left in an engine and in stores, and unmounted what is mounted.
 
         Only the agent's code knows how.
         """

@@ -4,6 +4,7 @@ Synchronous, because agents move data in threads. Requests that fail because the
 (a server restarting, a network hiccup) are repeated before they count.
 """
 
+import contextlib
 import errno
 import importlib
 import math
@@ -25,6 +26,7 @@ from trainshed.stores.objects.remote.patience import Patience, Waiting, never, u
 from trainshed.stores.objects.remote.places import Place, Reading
 from trainshed.stores.objects.remote.sinks import Sink
 from trainshed.stores.objects.remote.troubles import StoreAway
+from trainshed.stores.objects.remote.unfinished import Unfinished
 
 _CHUNK: Final = 1 << 20
 
@@ -58,6 +60,7 @@ class RemoteObjects:
         self._patience = patience or Patience()
         self._places: dict[tuple[Access, str, str], Place] = {}
         self._connections: dict[Access, Any] = {}
+        self._unfinished = Unfinished("")
         self._lock = threading.Lock()
 
     @classmethod
@@ -86,6 +89,7 @@ class RemoteObjects:
             ),
         )
         made._near = Nearby.of(plan)
+        made._unfinished = Unfinished(plan.uploads)
         return made
 
     def list(self, prefix: Address) -> Iterator[Entry]:
@@ -278,7 +282,18 @@ class RemoteObjects:
             return
         # Lists and downloads need none of it.
         uploads = importlib.import_module("trainshed.stores.objects.remote.uploads")
-        uploads.upload(place, address, write, headers or {}, self._patience)
+        uploads.upload(place, address, write, headers or {}, self._patience, self._unfinished)
+
+    def give_up_unfinished(self) -> None:
+        """Give up the uploads that are noted as under way: whoever sent them is dead.
+
+        Call it before anything is put. One that a store can't be told of now stays noted.
+        """
+        for address, upload, forget in self._unfinished.left():
+            with contextlib.suppress(StoreError):
+                place: Any = self._place(address)
+                self._patience.ask(address, lambda: place.abort(address.key, upload))  # noqa: B023
+                forget()
 
     def is_elsewhere(self, address: Address) -> bool:
         """Tell whether an address lies in one of ``stores``."""

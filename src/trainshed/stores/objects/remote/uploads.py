@@ -19,6 +19,7 @@ from trainshed.stores.objects.remote.bucket import Bucket, UploadLost
 from trainshed.stores.objects.remote.patience import Patience
 from trainshed.stores.objects.remote.sinks import Sink
 from trainshed.stores.objects.remote.troubles import Damaged
+from trainshed.stores.objects.remote.unfinished import Unfinished
 
 T = TypeVar("T")
 
@@ -41,10 +42,11 @@ def upload(
     write: Callable[[Sink], None],
     headers: Mapping[str, str],
     patience: Patience,
+    unfinished: Unfinished,
 ) -> None:
     """Store what ``write`` writes; see ``RemoteObjects.put``."""
     for left in reversed(range(_TRIES)):
-        sink = _Upload(bucket, address, headers, patience)
+        sink = _Upload(bucket, address, headers, patience, unfinished)
         try:
             write(sink)
             sink.finish()
@@ -113,12 +115,19 @@ class _Upload:
     """A sink that becomes an object when it is finished."""
 
     def __init__(
-        self, bucket: Bucket, address: Address, headers: Mapping[str, str], patience: Patience
+        self,
+        bucket: Bucket,
+        address: Address,
+        headers: Mapping[str, str],
+        patience: Patience,
+        unfinished: Unfinished,
     ) -> None:
         self._bucket = bucket
         self._address = address
         self._headers = headers
         self._patience = patience
+        self._unfinished = unfinished
+        self._forget: Callable[[], None] = lambda: None
         self._part = _Part.new(1)
         self._id = ""
         self._by_crc = True
@@ -153,6 +162,7 @@ class _Upload:
         self._stop_sending()
         self._complete(parts)
         self._id = ""
+        self._forget()
 
     def give_up(self) -> None:
         """Leave nothing behind, if the store is there to be told."""
@@ -161,6 +171,7 @@ class _Upload:
         if self._id:
             with contextlib.suppress(StoreError):
                 self._bucket.abort(self._address.key, self._id)
+                self._forget()
 
     def _send(self) -> None:
         """Have the part sent that was being filled; wait while enough others are under way."""
@@ -169,6 +180,7 @@ class _Upload:
             self._id, self._by_crc = self._patience.ask(
                 self._address, lambda: self._bucket.begin(key, self._headers)
             )
+            self._forget = self._unfinished.begin(self._address, self._id)
             self._senders = ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="upload")
         while len(self._under_way) >= _IN_FLIGHT:
             self._under_way.pop(0).result()
