@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from trainshed.cli import exits, output
 from trainshed.cli.hints import hint
+from trainshed.domain import sizes
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -30,7 +31,7 @@ def test_a_duration_is_said_in_two_units(seconds: float, text: str) -> None:
 
 
 def test_sizes_and_ages_are_said_in_one_unit() -> None:
-    assert [output.size(n) for n in (0, 999, 1000, 999_960, 5 * 10**12)] == [
+    assert [sizes.written(n) for n in (0, 999, 1000, 999_960, 5 * 10**12)] == [
         "0 B",
         "999 B",
         "1.0 kB",

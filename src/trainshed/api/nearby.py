@@ -26,6 +26,7 @@ from trainshed.api.keys import JobsById
 from trainshed.domain import keys, names
 from trainshed.domain.errors import ObjectMissing, RequestRejected, StoreError
 from trainshed.stores.objects.whereabouts import PAGE, Whereabouts
+from trainshed.wire.payload import gathered
 
 PATH: Final = "/agent/v1/nodes/{node_id}/objects"
 _MOST_BYTES: Final = 4 << 20
@@ -60,7 +61,10 @@ class NearbyObjects:
     async def _answer(self, request: Request) -> Response:
         node_id = request.path_params["node_id"]
         try:
-            body = await _body(request)
+            too_large = RequestRejected(
+                "RequestTooLarge", f"a question has at most {_MOST_BYTES} bytes", 413
+            )
+            body = await gathered(request.stream(), limit=_MOST_BYTES, refusal=too_large)
             await self._admit(node_id, request.headers.get("authorization", ""))
             # Keys are any text, half characters too, which only JSON's escapes can spell.
             return Response(json.dumps(self._told(body)), media_type="application/json")
@@ -119,14 +123,3 @@ def _malformed() -> RequestRejected:
         f'ask {{"bucket": …, "prefix": …, "after": …}} or {{"bucket": …, "keys": [up to {PAGE}]}}',
         400,
     )
-
-
-async def _body(request: Request) -> bytes:
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > _MOST_BYTES:
-            raise RequestRejected(
-                "RequestTooLarge", f"a question has at most {_MOST_BYTES} bytes", 413
-            )
-    return bytes(body)

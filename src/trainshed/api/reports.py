@@ -24,6 +24,7 @@ from trainshed.domain import names
 from trainshed.domain.errors import RequestRejected, StoreError
 from trainshed.domain.facts import Fact, Kind, Outcome
 from trainshed.domain.training import TrainingJob
+from trainshed.wire.payload import gathered
 
 MAX_FACTS_BYTES: Final = 4 * 1024 * 1024
 MAX_LOG_BYTES: Final = 8 * 1024 * 1024
@@ -228,14 +229,10 @@ async def _body(request: Request, limit: int) -> bytes:
     Raises:
         RequestRejected: it is longer than ``limit`` bytes (413).
     """
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > limit:
-            raise RequestRejected(
-                "RequestTooLarge", f"a report holds at most {limit} bytes; send it in pieces", 413
-            )
-    return bytes(body)
+    too_large = RequestRejected(
+        "RequestTooLarge", f"a report holds at most {limit} bytes; send it in pieces", 413
+    )
+    return await gathered(request.stream(), limit=limit, refusal=too_large)
 
 
 async def _answer(take: Callable[[], Awaitable[int]]) -> Response:

@@ -16,6 +16,7 @@ from trainshed.client import artifacts as made
 from trainshed.client import fetch, references
 from trainshed.client.artifacts import Artifact, Group
 from trainshed.client.download import Download
+from trainshed.domain import sizes
 
 
 def artifacts() -> None:
@@ -40,7 +41,7 @@ def ls(
     listed = []
     for group in made.groups(api, found):
         if shown_as in {Format.TABLE, Format.WIDE}:
-            print(f"{group.name:<12} {output.size(group.size):>9}  {group.uri}")
+            print(f"{group.name:<12} {sizes.written(group.size):>9}  {group.uri}")
         facts = _facts(group)
         files = [] if short else made.files(api, group)
         listed.append(facts | {"files": _listed(files, shown_as)})
@@ -108,5 +109,5 @@ def _listed(files: Iterable[Artifact], shown_as: Format) -> list[dict[str, Any]]
             case Format.NAME:
                 print(file.path)
             case Format.TABLE | Format.WIDE:
-                print(f"  {output.size(file.size):>9}  {file.path}")
+                print(f"  {sizes.written(file.size):>9}  {file.path}")
     return listed

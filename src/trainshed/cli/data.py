@@ -17,6 +17,7 @@ from trainshed.client.download import Download, bring, bring_all
 from trainshed.client.errors import ApiError, ClientError
 from trainshed.client.objects import Entry, Folder
 from trainshed.client.upload import Upload
+from trainshed.domain import sizes
 
 AtOnce = Annotated[
     int, typer.Option("--at-once", metavar="N", min=1, max=64, help="Requests at a time.")
@@ -186,6 +187,6 @@ def _told(shown_as: Format, facts: dict[str, Any], name: str, verb: str) -> None
         return
     print(name)
     if shown_as is not Format.NAME:
-        moved = f"{output.plural(facts['files'], 'file')}, {output.size(facts['bytes'])}"
+        moved = f"{output.plural(facts['files'], 'file')}, {sizes.written(facts['bytes'])}"
         there = f"; {facts['same']} were there already" if facts["same"] else ""
         output.note(f"{verb} {moved}{there}")

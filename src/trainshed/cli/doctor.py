@@ -22,6 +22,7 @@ from trainshed.cli import exits, output, session
 from trainshed.cli.options import DataDir, Output
 from trainshed.cli.output import Format
 from trainshed.client import server
+from trainshed.domain import sizes
 
 _ENOUGH_DISK: Final = 5 * 10**9
 """Bytes: a job's data, model and scratch fit for a small model; below it jobs fail at the end."""
@@ -99,7 +100,7 @@ def _isolation() -> Check:
 
 def _memory() -> Check:
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    found = f"{output.plural(os.cpu_count() or 1, 'processor')}, {output.size(total)} of memory"
+    found = f"{output.plural(os.cpu_count() or 1, 'processor')}, {sizes.written(total)} of memory"
     return Check(level=Level.OK, subject="machine", found=found)
 
 
@@ -121,7 +122,7 @@ def _folder(place: Path) -> Check:
 
 def _disk(place: Path) -> Check:
     free = shutil.disk_usage(_existing(place)).free
-    found = f"{output.size(free)} free"
+    found = f"{sizes.written(free)} free"
     if free >= _ENOUGH_DISK:
         return Check(level=Level.OK, subject="disk", found=found)
     remedy = "free space, or name a folder on another disk with --data-dir"
@@ -217,7 +218,7 @@ def _engine(configured: str) -> Iterator[Check]:
         yield Check(level=Level.WARN, subject="docker", found=said, remedy=_engine_remedy(said))
         return
     found = json.loads(asked.stdout)
-    has = f"{output.plural(found['cpus'], 'processor')}, {output.size(found['memory'])} of memory"
+    has = f"{output.plural(found['cpus'], 'processor')}, {sizes.written(found['memory'])} of memory"
     text = f"version {found['version']} at {found['engine']}, {has}"
     yield Check(level=Level.OK, subject="docker", found=text)
     if found["gpus"]:

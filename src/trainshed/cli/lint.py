@@ -23,6 +23,7 @@ from trainshed.client.lint.facts import Asked, asked_by
 from trainshed.client.lint.findings import Finding, Rule, Severity, worst_first
 from trainshed.client.lint.folder import of_folder
 from trainshed.contract import script_mode
+from trainshed.domain import sizes
 
 _PATIENCE_S: Final = 3.0
 """Processor time for one pattern; a job's own agent gives up after as much."""
@@ -165,7 +166,7 @@ def _image(name: str, asked: Asked, report: _Report) -> None:
         raise ClientError(
             f"{name} is no folder, and no image can be looked at: {error}", "trainshed doctor"
         ) from error
-    report.checked.append(f"image {name} ({output.size(facts.size)}, {facts.architecture})")
+    report.checked.append(f"image {name} ({sizes.written(facts.size)}, {facts.architecture})")
     if facts.start is not None:
         report.checked.append(facts.start.path)
     report.findings += files.of_image(facts, asked)

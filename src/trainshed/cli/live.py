@@ -14,6 +14,7 @@ from trainshed.client import fetch, objects
 from trainshed.client.api import Api
 from trainshed.client.errors import ApiError
 from trainshed.client.follow import Away, Event, Follower, Line, Metric, Over, Phase, follow
+from trainshed.domain import sizes
 
 _SECOND_CHANCE: Final = 2.0
 """Seconds in which another Ctrl-C stops the job."""
@@ -235,5 +236,5 @@ def _model(api: Api, job: Mapping[str, Any]) -> list[str]:
             raise
         nothing = "  model    none: nothing was saved to the folder in SM_MODEL_DIR"
         return [nothing, again] if job["TrainingJobStatus"] == "Completed" else [again]
-    shown = f"{uri}  ({output.size(size)})"
+    shown = f"{uri}  ({sizes.written(size)})"
     return [f"  model    {shown}", f"  next:    trainshed pull {name}"]

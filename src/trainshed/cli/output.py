@@ -121,16 +121,6 @@ def ago(epoch: float, now: datetime) -> str:
     return f"{seconds // 86400}d ago"
 
 
-def size(count: int) -> str:
-    """Return bytes in decimal units, one digit after the point."""
-    value = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 999.95:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"
-
-
 def plural(count: int, noun: str) -> str:
     """Return ``1 file``, ``2 files``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -19,6 +19,7 @@ from trainshed.client.arrivals import Arrival
 from trainshed.client.download import Download
 from trainshed.client.errors import ApiError
 from trainshed.client.follow_models import Away, Back, ModelFollower, News, Waiting, Wanted
+from trainshed.domain import sizes
 
 _STATUSES: Final = {"Completed", "Stopped", "Failed"}
 
@@ -189,4 +190,4 @@ def _show_arrival(arrival: Arrival, shown_as: Format, into: Path) -> None:
     else:
         print(folder, flush=True)
         count = output.plural(arrival.files, "file")
-        output.note(f"{arrival.job}: {count}, {output.size(arrival.bytes)}")
+        output.note(f"{arrival.job}: {count}, {sizes.written(arrival.bytes)}")

@@ -28,6 +28,7 @@ from trainshed.client.order import (
 from trainshed.client.references import describe
 from trainshed.client.server import Server
 from trainshed.client.submit import bucket_of, submit
+from trainshed.domain import sizes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,7 +249,7 @@ def place(api: Api, order: Order, sources: Mapping[str, upload.Source]) -> None:
         submit(upload.Upload(api=api, progress=progress, sleep=time.sleep), order, sources)
     for channel, source in sources.items():
         files = output.plural(source.count, "file")
-        output.note(f"data {channel}: {files}, {output.size(source.size)}")
+        output.note(f"data {channel}: {files}, {sizes.written(source.size)}")
     took = output.span(time.monotonic() - began)
     where = f"on {order.backend}, " if order.backend else ""
     output.note(f"job {order.name}  {where}submitted in {took}")

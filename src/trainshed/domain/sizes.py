@@ -1,4 +1,4 @@
-"""Sizes as people write them: ``64m``, ``4g``, ``4GiB``, or a plain number of bytes."""
+"""Sizes as people write and read them: ``64m``, ``4g``, ``4GiB``; ``12.3 MB``."""
 
 import re
 from typing import Final
@@ -30,6 +30,15 @@ def written(count: int) -> str:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1000
     return f"{value:.1f} TB"
+
+
+def in_binary(count: int) -> str:
+    """Return bytes beside a limit that ``parse`` has read, in its units: ``12.3 GiB``."""
+    value, units = float(max(0, count)), ["bytes", "KiB", "MiB", "GiB", "TiB"]
+    while value >= 1024 and len(units) > 1:
+        value /= 1024
+        del units[0]
+    return f"{value:.4g} {units[0]}"
 
 
 def files(count: int, size: int) -> str:

@@ -8,6 +8,7 @@ holds up none.
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -106,6 +107,8 @@ class Notifier:
         self._webhooks = webhooks
         self._clock = clock
         self._post = post
+        # Of its own: webhooks that do not answer must not use up the threads that serve objects.
+        self._threads = ThreadPoolExecutor(max(len(webhooks), 1), "webhook")
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -114,10 +117,13 @@ class Notifier:
                 log.warning(
                     "%d events wait for the webhook %r, which no setting names", count, name
                 )
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._clear())
-            for webhook in self._webhooks.values():
-                group.create_task(self._serve(webhook))
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._clear())
+                for webhook in self._webhooks.values():
+                    group.create_task(self._serve(webhook))
+        finally:
+            self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _clear(self) -> None:
         """Give up, in time, what waits for webhooks that no setting names."""
@@ -166,7 +172,8 @@ class Notifier:
 
     async def _told(self, webhook: Webhook, event: Event) -> Exception | None:
         try:
-            await asyncio.to_thread(self._post, webhook, event)
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._threads, self._post, webhook, event)
         except (Unreachable, Refused) as trouble:
             log.warning(
                 "webhook %s was not told of %s %s/%s (try %d): %s",

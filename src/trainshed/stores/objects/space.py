@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from trainshed.domain.sizes import in_binary
 from trainshed.stores.objects import index
 from trainshed.stores.objects.info import NoSpace
 from trainshed.stores.records.database import Database
@@ -62,17 +63,17 @@ class Space:
             held += sum(room.granted for room in self._rooms if not room.counted)
             if held + more > self._limit:
                 raise NoSpace(
-                    f"There is no room for {said(more)} more: the store holds {said(held)} of the "
-                    f"{said(self._limit)} that it may (objects.limit in its settings). Delete "
-                    "objects or unfinished uploads, or have the limit raised."
+                    f"There is no room for {in_binary(more)} more: the store holds "
+                    f"{in_binary(held)} of the {in_binary(self._limit)} that it may (objects.limit "
+                    "in its settings). Delete objects or unfinished uploads, or have the limit raised."
                 )
         disk = os.statvfs(self._folder)
         free = disk.f_bavail * disk.f_frsize - sum(room.awaited for room in self._rooms)
         if free - more < self._reserve:
             raise NoSpace(
-                f"There is no room for {said(more)} more: the store's disk has {said(free)} left, "
-                f"of which {said(self._reserve)} are kept free (objects.reserve in its settings). "
-                "Delete objects, or make room on the disk."
+                f"There is no room for {in_binary(more)} more: the store's disk has "
+                f"{in_binary(free)} left, of which {in_binary(self._reserve)} are kept free "
+                "(objects.reserve in its settings). Delete objects, or make room on the disk."
             )
 
     def keep_ballast(self) -> None:
@@ -126,12 +127,3 @@ class Room:
         """Note that so many bytes have come; raise ``NoSpace`` when they find no room."""
         self._come = total
         self.widen(total)
-
-
-def said(size: int) -> str:
-    """Return bytes as people read them."""
-    value, units = float(max(0, size)), ["bytes", "KiB", "MiB", "GiB", "TiB"]
-    while value >= 1024 and len(units) > 1:
-        value /= 1024
-        del units[0]
-    return f"{value:.4g} {units[0]}"
