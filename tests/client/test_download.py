@@ -10,7 +10,7 @@ from tests.client.test_upload import how as sending
 from trainshed.client.checksums import CRC, Check, Piece, check_of, pieces
 from trainshed.client.download import Download, below, bring, bring_all, part_of
 from trainshed.client.errors import ApiError, ClientError
-from trainshed.client.objects import Entry, entries
+from trainshed.client.objects import Entry, entries, missing
 from trainshed.client.upload import beside, look, put
 from trainshed.domain import digests
 
@@ -225,3 +225,16 @@ def test_what_a_store_says_of_an_object_is_compared_where_it_can_be(
     headers: dict[str, str], etag: str, known: bool
 ) -> None:
     assert isinstance(check_of(headers, etag), Check) is known
+
+
+@pytest.mark.parametrize(
+    ("uri", "look"),
+    [
+        ("s3://b/in/none", "trainshed data ls s3://b/in/"),
+        ("s3://b/in/none/", "trainshed data ls s3://b/in/"),
+        ("s3://b/none", "trainshed data ls s3://b/"),
+        ("s3://b/", "trainshed data ls"),
+    ],
+)
+def test_where_nothing_is_the_folder_above_is_shown(uri: str, look: str) -> None:
+    assert missing(uri).remedy == look

@@ -46,7 +46,10 @@ def split_uri(uri: str) -> tuple[str, str]:
     """
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     if not uri.startswith("s3://") or not bucket:
-        raise ClientError(f"{uri!r} is not an address like s3://bucket/key")
+        raise ClientError(
+            f"{uri!r} is not an address like s3://bucket/key",
+            "name a bucket of those that are there: trainshed data ls",
+        )
     return bucket, key
 
 
@@ -253,8 +256,9 @@ def size_of(api: Api, uri: str) -> int:
 
 def missing(uri: str) -> ApiError:
     """Return what to say where nothing is at an address."""
-    folder = uri.rpartition("/")[0] + "/"
-    return ApiError("NoSuchKey", f"nothing is at {uri}", 404, f"trainshed data ls {folder}")
+    above = uri.rstrip("/").rpartition("/")[0] + "/"
+    look = f"trainshed data ls {above}" if above != "s3://" else "trainshed data ls"
+    return ApiError("NoSuchKey", f"nothing is at {uri}", 404, look)
 
 
 def no_bucket(bucket: str) -> ApiError:
