@@ -65,7 +65,8 @@ class Space:
                 raise NoSpace(
                     f"There is no room for {in_binary(more)} more: the store holds "
                     f"{in_binary(held)} of the {in_binary(self._limit)} that it may (objects.limit "
-                    "in its settings). Delete objects or unfinished uploads, or have the limit raised."
+                    "in its settings). Delete objects or unfinished uploads, or have the limit "
+                    "raised."
                 )
         disk = os.statvfs(self._folder)
         free = disk.f_bavail * disk.f_frsize - sum(room.awaited for room in self._rooms)

@@ -5,20 +5,23 @@ Source: Amazon S3 API reference.
 
 import contextlib
 import email.utils
+import importlib
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 from xml.sax.saxutils import escape
 
 from trainshed.domain import digests
 from trainshed.domain.errors import ObjectMissing, StoreError
+from trainshed.stores.objects.addresses import Address
 from trainshed.stores.objects.remote import checksums
 from trainshed.stores.objects.remote.access import Access
 from trainshed.stores.objects.remote.connections import Answer, Body, Connections
 from trainshed.stores.objects.remote.entries import Entry
 from trainshed.stores.objects.remote.listing import parsed
-from trainshed.stores.objects.remote.places import Found
+from trainshed.stores.objects.remote.places import Found, Sending
+from trainshed.stores.objects.remote.sinks import Sink
 from trainshed.stores.objects.remote.troubles import NotOffered, ObjectChanged, StoreAway, refusal
 
 _PAGE_ERRORS: Final = (ET.ParseError, KeyError, ValueError)
@@ -99,6 +102,18 @@ class Bucket:
         # What every store knows checks the bytes.
         checked = {**headers, "content-md5": checksums.content_md5([memoryview(body)])}
         self._asked("PUT", key, headers=checked, body=body)
+
+    def upload(
+        self,
+        key: str,
+        write: Callable[[Sink], None],
+        headers: Mapping[str, str],
+        sending: Sending,
+    ) -> None:
+        """Store what ``write`` writes; see ``Place``."""
+        # Lists and downloads need none of it.
+        uploads = importlib.import_module("trainshed.stores.objects.remote.uploads")
+        uploads.upload(self, Address("s3", self._name, key), write, headers, sending)
 
     def begin(self, key: str, headers: Mapping[str, str]) -> tuple[str, bool]:
         """Begin a multipart upload; return its id, and whether parts are checked by CRC64NVME."""

@@ -17,7 +17,7 @@ from obstore.store import AzureStore, GCSStore, S3Store
 from trainshed.domain.errors import ObjectMissing, StoreError
 from trainshed.stores.objects.remote.access import Access
 from trainshed.stores.objects.remote.entries import Entry
-from trainshed.stores.objects.remote.places import Found
+from trainshed.stores.objects.remote.places import Found, Sending
 from trainshed.stores.objects.remote.sinks import Sink
 from trainshed.stores.objects.remote.troubles import ObjectChanged, StoreAway, refusal
 
@@ -111,8 +111,20 @@ class Cloud:
         except _FAULTS as error:
             raise self._sorted_out(key, error) from error
 
-    def upload(self, key: str, write: Callable[[Sink], None], headers: Mapping[str, str]) -> None:
-        """Store what ``write`` writes; the object appears whole or not at all."""
+    def upload(
+        self,
+        key: str,
+        write: Callable[[Sink], None],
+        headers: Mapping[str, str],
+        sending: Sending,
+    ) -> None:
+        """Store what ``write`` writes; see ``Place``. What breaks is sent again from its start."""
+        sending.patience.ask(self._address(key), lambda: self._upload(key, write, headers))
+
+    def abort(self, key: str, upload: str) -> None:
+        """Do nothing: obstore tells nobody the ids of its uploads, so none was noted."""
+
+    def _upload(self, key: str, write: Callable[[Sink], None], headers: Mapping[str, str]) -> None:
         attributes = {_ATTRIBUTES[n]: value for n, value in headers.items() if n in _ATTRIBUTES}
         encryption: dict[str, Any] = {
             _ENCRYPTION[n]: value for n, value in headers.items() if n in _ENCRYPTION

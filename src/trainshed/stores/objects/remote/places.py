@@ -1,10 +1,13 @@
 """What every kind of store promises to those who move whole objects."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from trainshed.stores.objects.remote.entries import Entry
+from trainshed.stores.objects.remote.patience import Patience
+from trainshed.stores.objects.remote.sinks import Sink
+from trainshed.stores.objects.remote.unfinished import Unfinished
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +49,14 @@ class Reading(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sending:
+    """What every upload of a node goes by."""
+
+    patience: Patience
+    unfinished: Unfinished
+
+
 class Place(Protocol):
     """One bucket. Safe to share between threads.
 
@@ -74,6 +85,16 @@ class Place(Protocol):
         """Delete an object; one that is gone is no error."""
         ...
 
-    def put(self, key: str, body: bytes | bytearray, headers: Mapping[str, str]) -> None:
-        """Store a small object in one request."""
+    def upload(
+        self,
+        key: str,
+        write: Callable[[Sink], None],
+        headers: Mapping[str, str],
+        sending: Sending,
+    ) -> None:
+        """Store what ``write`` writes, of any length; see ``RemoteObjects.put``."""
+        ...
+
+    def abort(self, key: str, upload: str) -> None:
+        """Give up an upload that ``Sending.unfinished`` had noted; one that is gone is no error."""
         ...

@@ -23,7 +23,7 @@ from trainshed.stores.objects.remote.entries import Entry
 from trainshed.stores.objects.remote.folders import Folders
 from trainshed.stores.objects.remote.nearby import Nearby, NotNearby
 from trainshed.stores.objects.remote.patience import Patience, Waiting, never, unheard
-from trainshed.stores.objects.remote.places import Place, Reading
+from trainshed.stores.objects.remote.places import Place, Reading, Sending
 from trainshed.stores.objects.remote.sinks import Sink
 from trainshed.stores.objects.remote.troubles import StoreAway
 from trainshed.stores.objects.remote.unfinished import Unfinished
@@ -276,13 +276,8 @@ class RemoteObjects:
         if address.scheme == "file":
             self._patience.ask(address, lambda: self._put_file(address, write))
             return
-        place: Any = self._place(address)
-        if hasattr(place, "upload"):
-            self._patience.ask(address, lambda: place.upload(address.key, write, headers or {}))
-            return
-        # Lists and downloads need none of it.
-        uploads = importlib.import_module("trainshed.stores.objects.remote.uploads")
-        uploads.upload(place, address, write, headers or {}, self._patience, self._unfinished)
+        sending = Sending(patience=self._patience, unfinished=self._unfinished)
+        self._place(address).upload(address.key, write, headers or {}, sending)
 
     def give_up_unfinished(self) -> None:
         """Give up the uploads that are noted as under way: whoever sent them is dead.
@@ -291,7 +286,7 @@ class RemoteObjects:
         """
         for address, upload, forget in self._unfinished.left():
             with contextlib.suppress(StoreError):
-                place: Any = self._place(address)
+                place = self._place(address)
                 self._patience.ask(address, lambda: place.abort(address.key, upload))  # noqa: B023
                 forget()
 

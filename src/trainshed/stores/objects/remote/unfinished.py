@@ -40,7 +40,7 @@ class Unfinished:
             try:
                 told = json.loads(note.read_text())
                 found = parse(told["address"]), told["id"]
-            except (OSError, ValueError):  # its writer died over it
+            except (OSError, ValueError, KeyError, TypeError):  # its writer died over it
                 _forget(note)
                 continue
             yield *found, lambda note=note: _forget(note)  # type: ignore[misc]

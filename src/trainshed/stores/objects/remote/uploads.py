@@ -16,10 +16,9 @@ from trainshed.domain.errors import ObjectMissing, StoreError
 from trainshed.stores.objects.addresses import Address
 from trainshed.stores.objects.remote import checksums
 from trainshed.stores.objects.remote.bucket import Bucket, UploadLost
-from trainshed.stores.objects.remote.patience import Patience
+from trainshed.stores.objects.remote.places import Sending
 from trainshed.stores.objects.remote.sinks import Sink
 from trainshed.stores.objects.remote.troubles import Damaged
-from trainshed.stores.objects.remote.unfinished import Unfinished
 
 T = TypeVar("T")
 
@@ -41,12 +40,11 @@ def upload(
     address: Address,
     write: Callable[[Sink], None],
     headers: Mapping[str, str],
-    patience: Patience,
-    unfinished: Unfinished,
+    sending: Sending,
 ) -> None:
     """Store what ``write`` writes; see ``RemoteObjects.put``."""
     for left in reversed(range(_TRIES)):
-        sink = _Upload(bucket, address, headers, patience, unfinished)
+        sink = _Upload(bucket, address, headers, sending)
         try:
             write(sink)
             sink.finish()
@@ -119,14 +117,13 @@ class _Upload:
         bucket: Bucket,
         address: Address,
         headers: Mapping[str, str],
-        patience: Patience,
-        unfinished: Unfinished,
+        sending: Sending,
     ) -> None:
         self._bucket = bucket
         self._address = address
         self._headers = headers
-        self._patience = patience
-        self._unfinished = unfinished
+        self._patience = sending.patience
+        self._unfinished = sending.unfinished
         self._forget: Callable[[], None] = lambda: None
         self._part = _Part.new(1)
         self._id = ""
