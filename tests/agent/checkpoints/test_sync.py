@@ -367,3 +367,20 @@ def test_the_state_of_a_long_run_stays_small(tmp_path: Path, host: Host) -> None
         host.kept.keep("x", known)
     assert (tmp_path / "algo-1.jsonl").stat().st_size < 400_000
     assert Kept(tmp_path / "algo-1.jsonl").known == {"x": known}
+
+
+def test_the_state_is_found_where_the_disk_has_no_room_for_another(
+    tmp_path: Path, host: Host
+) -> None:
+    host.write("x")
+    host.run()
+    known = host.kept.known
+    host.kept.close()
+    with (tmp_path / "algo-1.jsonl").open("ab") as file:
+        file.write(b'\0\0\n{"path": "torn')
+    (tmp_path / "algo-1.jsonl.new").mkdir()  # as good as no room
+    again = Kept(tmp_path / "algo-1.jsonl")
+    assert again.known == known
+    again.begin("y")
+    again.close()
+    assert Kept(tmp_path / "algo-1.jsonl").paths() == {"x", "y"}

@@ -7,9 +7,11 @@ import pytest
 from tests.agent.staging.conftest import Source
 
 from trainshed.agent.channels.items import BadInput, Item, items, local_path
+from trainshed.agent.channels.order import Order
 from trainshed.stores.objects.remote.store import RemoteObjects
 
 DOWNLOAD = "ClientError: Data download failed:"
+ALL = Order(seed=None, rank=0, share=1)
 
 
 @pytest.fixture
@@ -23,7 +25,7 @@ def paths(store: Source) -> Callable[..., list[str]]:
 
 
 def listed(store: Source, uri: str, kind: str = "S3Prefix") -> Iterator[Item]:
-    return items({"S3DataType": kind, "S3Uri": uri}, RemoteObjects(store.access), 0, 1)
+    return items({"S3DataType": kind, "S3Uri": uri}, RemoteObjects(store.access), ALL)
 
 
 @pytest.mark.parametrize(

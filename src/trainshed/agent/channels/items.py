@@ -10,6 +10,7 @@ import importlib
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
+from trainshed.agent.channels.order import Order
 from trainshed.domain.errors import ObjectMissing
 from trainshed.stores.objects.addresses import Address, parse
 from trainshed.stores.objects.remote.entries import Entry
@@ -43,30 +44,26 @@ class Item(NamedTuple):
         return Entry(self.address.key, self.size, self.etag, self.modified)
 
 
-def items(
-    source: Mapping[str, Any], objects: RemoteObjects, rank: int, count: int
-) -> Iterator[Item]:
-    """Yield what goes to the node ``rank`` of ``count``: in key order, or as a manifest has it.
+def items(source: Mapping[str, Any], objects: RemoteObjects, order: Order) -> Iterator[Item]:
+    """Yield what goes to one node: in key order, or as a manifest has it; folders go to all.
 
     Lazy: whatever the number of objects, a page of them lies in memory.
 
     Args:
         source: as ``source_of`` returns it.
         objects: where they are.
-        rank: counts from 0.
-        count: nodes that a sharded channel is dealt to, round robin.
+        order: says which part of it is the node's; nothing is shuffled.
 
     Raises:
         BadInput: there is nothing, or what is there can't lie in a folder.
         StoreError: the store refused, or stayed away.
     """
-    sharded = source.get("S3DataDistributionType") == "ShardedByS3Key"
     files = 0
     for item in _all(source, objects):
         if item.path.endswith("/"):
             yield item
             continue
-        if not sharded or files % count == rank:
+        if files % order.share == order.rank:
             yield item
         files += 1
     if not files:

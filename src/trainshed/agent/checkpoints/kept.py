@@ -52,12 +52,20 @@ class Kept:
         self._lines = 0
         self._size = 0
         self._fd = -1
-        if path.exists():
-            for line in path.read_bytes().split(b"\n")[:-1]:
-                # Zeros, where the machine lost its power: what was kept is kept once more.
-                with contextlib.suppress(json.JSONDecodeError):
-                    self._take(json.loads(line))
-        self._begin_anew()
+        *lines, unfinished = path.read_bytes().split(b"\n") if path.exists() else [b""]
+        for line in lines:
+            # Zeros, where the machine lost its power: what was kept is kept once more.
+            with contextlib.suppress(json.JSONDecodeError):
+                self._take(json.loads(line))
+        try:
+            self._begin_anew()
+        except OSError:
+            if not lines:
+                raise
+            # The disk is full, perhaps by what the job has made, which must not be lost for this.
+            self._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+            self._size = os.fstat(self._fd).st_size - len(unfinished)
+            os.ftruncate(self._fd, self._size)
 
     def clear(self) -> None:
         """Forget everything."""

@@ -76,7 +76,7 @@ class FastFile:
         order = Order.of(self._channel, self._plan)
         source = as_folder(source_of(self._channel), self._objects)
         self._catalogue = Catalogue(self._kept)
-        self._catalogue.fill(items(source, self._objects, order.rank, order.share))
+        self._catalogue.fill(items(source, self._objects, order))
         self._files = Files(self._catalogue, _base(parse(source["S3Uri"])), self._objects)
         self._mounted = Mounted(self._files, self._place)
 

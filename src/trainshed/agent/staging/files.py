@@ -141,7 +141,7 @@ class _Channel:
     def _hand_out(self, record: Record, listed: TextIO) -> int:
         """Have everything fetched; return how many files were there already."""
         kept, folder_of_last = 0, ""
-        wanted = items(self._source, self._objects, self._order.rank, self._order.share)
+        wanted = items(self._source, self._objects, self._order)
         with Crew[Item](lambda item: self._fetch(item, record), _WORKERS) as crew:
             self._crew = crew
             for item in wanted:

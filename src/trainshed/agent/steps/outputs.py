@@ -22,8 +22,11 @@ def keep_intermediate(node: Node) -> None:
         from trainshed.agent.outputs.intermediate import intermediate_of  # noqa: PLC0415
         from trainshed.agent.watching.ending import Ending  # noqa: PLC0415
 
-        for each in intermediate_of(node, Ending()):
-            each.conclude()
+        try:
+            for each in intermediate_of(node, Ending()):
+                each.conclude()
+        except OSError as error:  # a full disk, on which the model lies
+            node.log.say(f"output/intermediate: not all of it is kept: {error}")
 
 
 def carry_out(node: Node) -> None:
