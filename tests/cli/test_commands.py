@@ -228,6 +228,27 @@ def test_a_long_channel_name_is_shown_whole(shell: Shell, fake: FakeServer) -> N
     assert {line.index(line.split()[1]) for line in said[:3]} == {len("data a-long-one  ")}
 
 
+def test_how_data_comes_is_shown_where_it_is_not_plain_files(
+    shell: Shell, fake: FakeServer
+) -> None:
+    dealt = {"S3DataType": "ManifestFile", "S3DataDistributionType": "ShardedByS3Key"}
+    streamed = {"S3DataSource": {"S3Uri": "s3://b/list", **dealt}}
+    system = {
+        "FileSystemId": "fs-1",
+        "FileSystemAccessMode": "ro",
+        "FileSystemType": "EFS",
+        "DirectoryPath": "/d",
+    }
+    channels = [
+        {"ChannelName": "s", "InputMode": "Pipe", "DataSource": streamed},
+        {"ChannelName": "f", "DataSource": {"FileSystemDataSource": system}},
+    ]
+    finished(fake, "j", InputDataConfig=channels)
+    said = [" ".join(line.split()) for line in shell("describe", "j").lines]
+    assert "data s s3://b/list Pipe, ManifestFile, ShardedByS3Key" in said
+    assert "data f fs-1:/d ro" in said
+
+
 def test_words_that_a_terminal_cannot_show_end_no_command(shell: Shell, fake: FakeServer) -> None:
     finished(fake, "j")
     fake.lines["j/algo-1-1"] = [(1, "größer ✓")]

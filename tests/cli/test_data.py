@@ -135,7 +135,7 @@ REFUSED: list[tuple[list[str], int, str]] = [
     (["ls", "s3://nowhere"], 7, "no bucket 'nowhere'"),
     (["ls", "s3://told/none"], 7, "nothing is at"),
     (["put", "none", "s3://told/"], 1, "no file or folder"),
-    (["put", "a.csv", "s3://Not_A_Bucket/"], 1, "bucket"),
+    (["put", "a.csv", "s3://Not_A_Bucket/"], 1, "'Not_A_Bucket' cannot be the name of a bucket"),
 ]
 
 

@@ -72,12 +72,28 @@ def _facts(
         ("parameters", "  ".join(f"{key}={value}" for key, value in given.items())),
         ("metrics", live.metrics(job)),
     ]
+    job_mode = job["AlgorithmSpecification"].get("TrainingInputMode", "File")
     for channel in job.get("InputDataConfig", ()):
-        source = channel["DataSource"].get("S3DataSource", {})
-        facts.append((f"data {channel['ChannelName']}", source.get("S3Uri", "")))
+        facts.append((f"data {channel['ChannelName']}", _data(channel, job_mode)))
     facts.append(("checkpoints", _checkpoints(job)))
     facts.append(("model", job["ModelArtifacts"]["S3ModelArtifacts"]))
     return facts
+
+
+def _data(channel: Mapping[str, Any], job_mode: str) -> str:
+    """Return where a channel's data comes from, and how, unless in File mode as it is."""
+    source = channel["DataSource"].get("S3DataSource", {})
+    if not source:
+        system = channel["DataSource"].get("FileSystemDataSource", {})
+        path = f"{system.get('FileSystemId', '')}:{system.get('DirectoryPath', '')}"
+        return f"{path}  {system.get('FileSystemAccessMode', '')}"
+    how = [
+        channel.get("InputMode") or job_mode,
+        source.get("S3DataType", "S3Prefix"),
+        source.get("S3DataDistributionType", "FullyReplicated"),
+    ]
+    told = [word for word in how if word not in {"File", "S3Prefix", "FullyReplicated"}]
+    return "  ".join([source["S3Uri"], ", ".join(told)]).strip()
 
 
 def _checkpoints(job: Mapping[str, Any]) -> str:

@@ -57,7 +57,15 @@ def ensure_bucket(api: Api, bucket: str) -> bool:
     """Create the bucket when it is not there, and tell whether it was created."""
     if has_bucket(api, bucket):
         return False
-    api.request("PUT", f"/{quote(bucket)}", service="s3")
+    try:
+        api.request("PUT", f"/{quote(bucket)}", service="s3")
+    except ApiError as error:
+        if error.code != "InvalidBucketName":  # S3's own words name neither the name nor the rule
+            raise
+        raise ClientError(
+            f"{bucket!r} cannot be the name of a bucket",
+            "use 3 to 63 lower case letters, digits, hyphens and dots",
+        ) from error
     return True
 
 
