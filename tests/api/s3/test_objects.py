@@ -261,3 +261,11 @@ async def test_tags_are_read_replaced_and_removed(s3: Caller) -> None:
     assert await s3("GetObjectTagging", **here) == {"TagSet": [{"Key": "c", "Value": "ü"}]}
     await s3("DeleteObjectTagging", **here)
     assert await s3("GetObjectTagging", **here) == {"TagSet": []}
+
+
+@pytest.mark.parametrize("tag", [("", "1"), ("k" * 129, "1"), ("k", "v" * 257)])
+async def test_tags_have_bounds(s3: Caller, tag: tuple[str, str]) -> None:
+    await s3("PutObject", Bucket="bkt", Key="k", Body=b"")
+    tags = {"TagSet": [{"Key": tag[0], "Value": tag[1]}]}
+    refused = await s3.refused("PutObjectTagging", Bucket="bkt", Key="k", Tagging=tags)
+    assert refused == ("InvalidTag", 400)

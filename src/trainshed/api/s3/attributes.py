@@ -46,6 +46,8 @@ _NOT_KEPT: Final = (
 _MOST_KEY_BYTES: Final = 1024
 _MOST_METADATA_BYTES: Final = 2048
 _MOST_TAGS: Final = 10
+_MOST_TAG_KEY: Final = 128
+_MOST_TAG_VALUE: Final = 256
 
 
 def check_request(members: Mapping[str, Any]) -> None:
@@ -93,13 +95,18 @@ def tags_of(pairs: list[tuple[str, str]]) -> dict[str, str]:
     """Return tags by key.
 
     Raises:
-        RequestRejected: a key comes twice, or there are too many.
+        RequestRejected: a key comes twice, one is too long, or there are too many.
     """
     tags = dict(pairs)
     if len(tags) != len(pairs):
         raise RequestRejected("InvalidTag", "Cannot provide multiple Tags with the same key")
     if len(tags) > _MOST_TAGS:
         raise RequestRejected("BadRequest", "Object tags cannot be greater than 10")
+    for key, value in pairs:
+        if not 1 <= len(key) <= _MOST_TAG_KEY:
+            raise RequestRejected("InvalidTag", "The TagKey you have provided is invalid")
+        if len(value) > _MOST_TAG_VALUE:
+            raise RequestRejected("InvalidTag", "The TagValue you have provided is invalid")
     return tags
 
 

@@ -6,6 +6,7 @@ from trainshed.api.s3.attributes import page_size
 from trainshed.api.s3.buckets import OWNER
 from trainshed.api.s3.listings import spelling
 from trainshed.stores.objects.embedded import EmbeddedObjects
+from trainshed.stores.objects.index import stored
 from trainshed.stores.objects.info import Upload
 from trainshed.wire.message import Call
 
@@ -64,7 +65,7 @@ def _names(uploads: list[Upload], prefix: str, delimiter: str) -> dict[_Name, Up
 
 def _is_after(name: _Name, marker: _Name) -> bool:
     """Tell whether a name comes after a marker; without an id the marker covers its whole key."""
-    key, marked = name[0].encode(), marker[0].encode()
+    key, marked = stored(name[0]), stored(marker[0])
     if key == marked and marker[1]:
         return name[1] > marker[1]
     return key > marked

@@ -26,6 +26,8 @@ from trainshed.stores.objects.remote.troubles import NotOffered, ObjectChanged, 
 
 _PAGE_ERRORS: Final = (ET.ParseError, KeyError, ValueError)
 _RANGE: Final = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+)")
+_ELSEWHERE: Final = frozenset({301, 307, 400})
+"""Statuses of requests that were signed for, or sent to, another region than the bucket's."""
 _ASKED: Final = {"x-amz-checksum-mode": "ENABLED"}
 
 
@@ -221,6 +223,9 @@ class Bucket:
 
     def _refused(self, key: str, answer: Answer, body: bytes) -> StoreError:
         code, words = _error(answer.status, body)
+        region = answer.header("x-amz-bucket-region")
+        if region and answer.status in _ELSEWHERE:
+            words += f" (the bucket is in {region}: say so by `region` in [[stores]])"
         return refusal(f"s3://{self._name}/{key}", answer.status, words, code)
 
 
