@@ -6,6 +6,7 @@ from typing import Final
 
 _MOST: Final = 64 << 20
 """Bytes of one call, so that who copies may look up in between."""
+_PIECE: Final = 1 << 20
 _NOT_HERE: Final = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
 """What ``copy_file_range`` says where it cannot copy between these two files."""
 
@@ -21,4 +22,13 @@ def copied_some(source: int, target: int) -> int:
     except OSError as error:
         if error.errno not in _NOT_HERE:
             raise
-    return os.sendfile(target, source, None, _MOST)
+    try:
+        return os.sendfile(target, source, None, _MOST)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a pipe, or a file system of which nothing can be mapped
+            raise
+    data = memoryview(os.read(source, _PIECE))
+    rest = data
+    while rest:
+        rest = rest[os.write(target, rest) :]
+    return len(data)
