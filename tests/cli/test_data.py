@@ -132,6 +132,8 @@ REFUSED: list[tuple[list[str], int, str]] = [
     (["get", "s3://told/sub", "x"], 1, "s3://told/sub is a folder"),
     (["get", "s3://told/sub/", "a.csv"], 1, "where a file is"),
     (["get", "told/sub", "x"], 1, "not an address like s3://"),
+    (["get", "gs://told/sub", "x"], 1, "gs://told/sub is in no S3 store"),
+    (["get", "file:///told", "x"], 1, "a file of the machine where the job ran"),
     (["ls", "s3://nowhere"], 7, "no bucket 'nowhere'"),
     (["ls", "s3://told/none"], 7, "nothing is at"),
     (["put", "none", "s3://told/"], 1, "no file or folder"),

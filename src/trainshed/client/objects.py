@@ -45,6 +45,10 @@ def split_uri(uri: str) -> tuple[str, str]:
         ClientError: it is no such address.
     """
     bucket, _, key = uri.removeprefix("s3://").partition("/")
+    if uri.startswith("file://"):
+        raise ClientError(f"{uri} is a file of the machine where the job ran", "copy it there")
+    if uri.startswith(("gs://", "az://")):
+        raise ClientError(f"{uri} is in no S3 store", "bring it with the tools of that cloud")
     if not uri.startswith("s3://") or not bucket:
         raise ClientError(
             f"{uri!r} is not an address like s3://bucket/key",
