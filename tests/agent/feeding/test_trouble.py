@@ -62,7 +62,7 @@ def test_broken_gzip_fails_the_job(read: Read, tmp_path: Path, broken: bytes, re
 @pytest.mark.parametrize(
     ("lines", "reason"),
     [
-        ('{"a": 1}\n{"a": \n', "line 2 of {} is not JSON"),
+        ('{"a": 1}\n{"a": \n', "line 2 of {} is not JSON (Expecting value at character 7): "),
         ('{"a": 1}\n\n{"a": 1}\n', "line 2 of {} is blank"),
         ('{"a": 1}\n{"b": 1, "A": 2}\n', 'line 2 of {} lacks the attribute "a"; it has b, A'),
         ("[1]\n", "line 1 of {} is not a JSON object: '[1]'"),

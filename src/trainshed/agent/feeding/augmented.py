@@ -39,8 +39,11 @@ def _parsed(line: bytes, where: str) -> dict[str, Any]:
         raise BadInput(f"{_PREFIX}{where} is blank; every line must be a JSON object")
     try:
         found = json.loads(line)
-    except ValueError as error:  # UnicodeDecodeError is one
-        raise BadInput(f"{_PREFIX}{where} is not JSON ({error}): {_quoted(line)}") from error
+    except json.JSONDecodeError as error:  # its own words count lines from this one
+        why = f"{error.msg} at character {error.colno}"
+        raise BadInput(f"{_PREFIX}{where} is not JSON ({why}): {_quoted(line)}") from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{_PREFIX}{where} is not UTF-8: {_quoted(line)}") from error
     if not isinstance(found, dict):
         raise BadInput(f"{_PREFIX}{where} is not a JSON object: {_quoted(line)}")
     return found
