@@ -17,12 +17,18 @@ from trainshed.domain.errors import ObjectMissing, StoreError
 from trainshed.stores.objects.addresses import Address
 from trainshed.stores.objects.remote import checksums
 from trainshed.stores.objects.remote.access import Access
-from trainshed.stores.objects.remote.connections import Answer, Body, Connections
+from trainshed.stores.objects.remote.connections import Answer, Connections
 from trainshed.stores.objects.remote.entries import Entry
 from trainshed.stores.objects.remote.listing import parsed
-from trainshed.stores.objects.remote.places import Found, Sending
+from trainshed.stores.objects.remote.places import Body, Found, Sending
 from trainshed.stores.objects.remote.sinks import Sink
-from trainshed.stores.objects.remote.troubles import NotOffered, ObjectChanged, StoreAway, refusal
+from trainshed.stores.objects.remote.troubles import (
+    NotOffered,
+    ObjectChanged,
+    StoreAway,
+    UploadLost,
+    refusal,
+)
 
 _PAGE_ERRORS: Final = (ET.ParseError, KeyError, ValueError)
 _RANGE: Final = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+)")
@@ -36,12 +42,8 @@ def connect(access: Access) -> Connections:
     return Connections(access)
 
 
-class UploadLost(StoreError):
-    """The store does not know the unfinished upload (any more)."""
-
-
 class Bucket:
-    """See ``Place``; and the multipart uploads of a bucket."""
+    """See ``InParts``."""
 
     def __init__(self, connections: Connections, name: str) -> None:
         """Ask for the bucket ``name`` over ``connections``."""

@@ -8,15 +8,14 @@ import socket
 import ssl
 import threading
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
 from trainshed.stores.objects.remote import signing
 from trainshed.stores.objects.remote.access import Access
+from trainshed.stores.objects.remote.places import Body
 from trainshed.stores.objects.remote.troubles import StoreAway
-
-Body = bytes | bytearray | memoryview | Iterable[memoryview]
 
 _SILENCE_S: Final = 60.0
 """How long a server may say nothing: when it reads a body, or sends one."""

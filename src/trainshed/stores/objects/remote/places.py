@@ -1,6 +1,6 @@
 """What every kind of store promises to those who move whole objects."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -8,6 +8,9 @@ from trainshed.stores.objects.remote.entries import Entry
 from trainshed.stores.objects.remote.patience import Patience
 from trainshed.stores.objects.remote.sinks import Sink
 from trainshed.stores.objects.remote.unfinished import Unfinished
+
+Body = bytes | bytearray | memoryview | Iterable[memoryview]
+"""What is sent: bytes, or memory in pieces, which may be gone through again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,4 +100,36 @@ class Place(Protocol):
 
     def abort(self, key: str, upload: str) -> None:
         """Give up an upload that ``Sending.unfinished`` had noted; one that is gone is no error."""
+        ...
+
+
+class InParts(Place, Protocol):
+    """A bucket that takes objects whole or in parts, each checked: one of S3."""
+
+    def put(self, key: str, body: bytes | bytearray, headers: Mapping[str, str]) -> None:
+        """Store a small object in one request; what arrived is what was sent."""
+        ...
+
+    def begin(self, key: str, headers: Mapping[str, str]) -> tuple[str, bool]:
+        """Begin an upload; return its id, and whether its parts are checked by CRC64NVME."""
+        ...
+
+    def part(
+        self, key: str, upload: str, number: int, body: Body, headers: Mapping[str, str]
+    ) -> str:
+        """Store one part, of which the first has the number 1; return its ETag.
+
+        Raises:
+            UploadLost: the store does not know the upload.
+        """
+        ...
+
+    def complete(
+        self, key: str, upload: str, parts: list[tuple[str, str]], headers: Mapping[str, str]
+    ) -> None:
+        """Make an object of its parts: (ETag, CRC64NVME or "") in order.
+
+        Raises:
+            UploadLost: the store does not know the upload.
+        """
         ...

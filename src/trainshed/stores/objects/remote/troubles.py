@@ -28,6 +28,10 @@ class ObjectChanged(StoreError):
     """The object was replaced while it was being read."""
 
 
+class UploadLost(StoreError):
+    """The store does not know the unfinished upload (any more)."""
+
+
 class Cancelled(StoreError):
     """The caller wanted no more."""
 

@@ -15,10 +15,9 @@ from trainshed.domain import digests
 from trainshed.domain.errors import ObjectMissing, StoreError
 from trainshed.stores.objects.addresses import Address
 from trainshed.stores.objects.remote import checksums
-from trainshed.stores.objects.remote.bucket import Bucket, UploadLost
-from trainshed.stores.objects.remote.places import Sending
+from trainshed.stores.objects.remote.places import InParts, Sending
 from trainshed.stores.objects.remote.sinks import Sink
-from trainshed.stores.objects.remote.troubles import Damaged
+from trainshed.stores.objects.remote.troubles import Damaged, UploadLost
 
 T = TypeVar("T")
 
@@ -36,7 +35,7 @@ _TRIES: Final = 3
 
 
 def upload(
-    bucket: Bucket,
+    bucket: InParts,
     address: Address,
     write: Callable[[Sink], None],
     headers: Mapping[str, str],
@@ -114,7 +113,7 @@ class _Upload:
 
     def __init__(
         self,
-        bucket: Bucket,
+        bucket: InParts,
         address: Address,
         headers: Mapping[str, str],
         sending: Sending,
