@@ -178,6 +178,20 @@ def sleeper(folder: str) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(["sleep", "600"], env={**os.environ, NODE_VARIABLE: folder})
 
 
+async def test_a_wish_to_stop_needs_no_room_on_the_disk_and_outlives_a_launch(place: Place) -> None:
+    plan = place.plan(entrypoint=RUNS_LONG)
+    handle = await place.driver.launch(plan)
+    wish = Path(handle.state) / "stop"
+    before = wish.stat()
+    await place.driver.stop(handle)
+    after = wish.stat()
+    assert (after.st_ino, after.st_size) == (before.st_ino, before.st_size)
+    await gone(place.driver, handle)
+    await place.driver.launch(plan)
+    assert wish.read_text() == "1"
+    await place.driver.remove(handle)
+
+
 async def test_removing_ends_what_outlived_its_agent(place: Place) -> None:
     plan = place.plan()
     handle = await place.driver.launch(plan)

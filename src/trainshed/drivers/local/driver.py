@@ -4,7 +4,7 @@ The folder is the handle: whoever holds ``agent.lock`` in it is the node's agent
 was killed finds its nodes again, and a node can't be started twice. Agents outlive the server.
 
     nodes/<node_id>/plan.json    what to run (written here)
-                    stop         1: the node is to stop, 2: at once (written here)
+                    stop         1: the node is to stop, 2: at once, 0: neither (written here)
                     agent.lock   held while the agent lives: "<pid> <start time>"
                     to-clean     there while a container engine may hold something of the node
                     uploads/     a file for each upload under way
@@ -91,6 +91,7 @@ class LocalDriver:
                     uploads=str(folder / _UPLOADS),
                 )
                 _write(folder / "plan.json", kept.to_json())
+                _note_wish(folder / "stop", "0", anew=False)
                 self._children[plan.node_id] = self._spare.take(folder)
                 self._warm_up_later()
         except OSError as error:
@@ -114,8 +115,8 @@ class LocalDriver:
         if not folder.is_dir():
             return
         wish = folder / "stop"
-        if at_once or not wish.exists():
-            _write(wish, "2" if at_once else "1")
+        if at_once or not wish.exists() or wish.read_text() == "0":
+            _note_wish(wish, "2" if at_once else "1")
         _signal_agent(folder, signal.SIGTERM)
 
     async def remove(self, handle: Handle) -> None:
@@ -226,6 +227,19 @@ def _signal_agent(folder: Path, number: int) -> None:
                 signal.pidfd_send_signal(process, number)
         finally:
             os.close(process)
+
+
+def _note_wish(path: Path, wish: str, *, anew: bool = True) -> None:
+    """Write a wish to stop in place of another: a job that fills the disk must be stoppable.
+
+    ``anew`` is whether to replace one that stands there.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        if anew or not os.fstat(descriptor).st_size:
+            os.pwrite(descriptor, wish.encode(), 0)
+    finally:
+        os.close(descriptor)
 
 
 def _write(path: Path, text: str) -> None:
