@@ -110,6 +110,11 @@ def failure_reason(
     return f"AlgorithmError: {shortened(text, room, must)}{end}"
 
 
+def tells_of_no_room(stderr_tail: str) -> bool:
+    """Tell whether the last that a container wrote to stderr names a write without room."""
+    return _NO_SPACE in stderr_tail[-_RECENT:]
+
+
 def cause_of(exit_code: int, stderr_tail: str, oom: bool, disk_full: bool = False) -> str:
     """Return what the exit code tells beyond its number, and what to do; "" when nothing."""
     if oom:
@@ -119,7 +124,7 @@ def cause_of(exit_code: int, stderr_tail: str, oom: bool, disk_full: bool = Fals
         )
     if disk_full:
         return "the machine's disk is full; make room there, or write less"
-    if _NO_SPACE in stderr_tail[-_RECENT:]:
+    if tells_of_no_room(stderr_tail):
         return (
             "there was no room left on what it wrote to: make room on the machine's disks, or, if "
             "that was /dev/shm, ask for a larger one (the tag trainshed:shm-size)"

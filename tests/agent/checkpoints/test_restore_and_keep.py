@@ -84,6 +84,21 @@ def test_an_agent_that_died_over_it_starts_over(agent: MakeAgent, tmp_path: Path
     assert node.lines()[-1] == "whole"
 
 
+def test_what_a_full_disk_cut_short_does_not_replace_what_is_kept(
+    agent: MakeAgent, tmp_path: Path
+) -> None:
+    script = (
+        f"echo whole >/opt/ml/checkpoints/x; until [ -e {tmp_path}/kept/x ]; do sleep 0.05; done; "
+        "echo ha >/opt/ml/checkpoints/x; echo 'OSError: [Errno 28] No space left on device' >&2; "
+        "exit 1"
+    )
+    node = agent(script, request=config(tmp_path)).start()
+    node.wait()
+    assert node.ended()[0] == "failed"
+    assert kept(tmp_path) == {"x": "whole\n"}
+    assert "checkpoints: x may have been in the middle of being written" in "".join(node.lines())
+
+
 @pytest.mark.parametrize("end", ["exit 3", "sh -c 'kill -9 $$'; exit $?"])
 def test_a_failing_job_keeps_what_it_has_saved(agent: MakeAgent, tmp_path: Path, end: str) -> None:
     script = (

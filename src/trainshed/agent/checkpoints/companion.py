@@ -153,7 +153,7 @@ class Checkpoints:
             self._node.journal.last(Kind.EXITED),
             self._node.journal.last(Kind.STOPPING),
         )
-        if exited is None or exited.detail["oom"]:
+        if exited is None or exited.detail["oom"] or exited.detail.get("no_room"):
             return Trust.SEEN
         code, over_at = exited.detail["exit_code"], exited.detail.get("over", 0.0)
         heeded = stopping is not None and over_at >= stopping.at + _HEEDED_S

@@ -55,7 +55,7 @@ class Trust(Enum):
     CLOSED = "closed"
     """It ended by a failure of its own: all but those last seen open for writing."""
     SEEN = "seen"
-    """It was cut short: those that were seen closed while it ran."""
+    """It, or a file it wrote, was cut short: those that were seen closed while it ran."""
 
 
 @dataclass(slots=True)

@@ -89,11 +89,17 @@ def _started(node: Node) -> Container:
 def _note_exit(node: Node, ended: Exit, tail: str, killed: bool, over_at: float) -> None:
     """Journal the end; ``killed`` when it was we who killed the container."""
     code, reason, killed_by_kernel = ended.exit_code, "", ended.oom and not killed
+    full = bool(code) and _is_full(node)
     if code:
         failure = text_of(node.tree.failure, node.tree.base, _FAILURE_BYTES)
-        reason = exits.failure_reason(code, failure, tail, killed_by_kernel, _is_full(node))
+        reason = exits.failure_reason(code, failure, tail, killed_by_kernel, full)
     node.journal.append(
-        Kind.EXITED, exit_code=code, oom=killed_by_kernel, over=over_at, reason=reason
+        Kind.EXITED,
+        exit_code=code,
+        oom=killed_by_kernel,
+        no_room=bool(code) and (full or exits.tells_of_no_room(tail)),
+        over=over_at,
+        reason=reason,
     )
 
 
