@@ -92,3 +92,14 @@ def test_the_checkpoints_folder_is_there_also_when_nothing_is_kept_of_it(
     node.start().wait()
     assert node.lines() == ["fine"]
     assert node.ended() == ("completed", "")
+
+
+def test_an_agent_that_has_no_room_to_say_what_failed_still_ends_the_job(agent: MakeAgent) -> None:
+    node = agent("echo never")
+    node.folder.mkdir(parents=True)
+    (node.folder / "agent.log").symlink_to("/dev/full")
+    (node.folder / "ml").write_text("in the way")
+    node.start().wait()
+    outcome, reason = node.ended()
+    assert outcome == "lost"
+    assert reason.startswith("InternalServerError: the agent failed: FileExistsError")

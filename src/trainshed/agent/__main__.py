@@ -24,6 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NoReturn
 
+from trainshed.agent import own_log
 from trainshed.agent.journal import Journal
 from trainshed.agent.log import OutputLog
 from trainshed.agent.node import Node, Runtime
@@ -98,6 +99,7 @@ def serve(folder: Path, make: MakeRuntime) -> int:
         own = os.open(folder / "agent.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(own, 2)
         os.close(own)
+        own_log.say_what_there_is_room_for()
         stop.look()
         os.chdir("/")
         node = _node(folder, stop, make)

@@ -146,3 +146,17 @@ def test_a_script_that_clears_its_data_away_wants_no_more(read: Read, data: Path
     )
     assert node.ended() == ("completed", "")
     assert node.lines() == ["<0><1><2><3><4>"]
+
+
+def test_a_feeding_process_that_has_no_room_to_say_what_failed_still_ends_the_job(
+    agent: MakeAgent, tmp_path: Path
+) -> None:
+    (tmp_path / "data").write_text("1")
+    node = agent("echo never", channels=[piped(tmp_path / "data")])
+    node.folder.mkdir(parents=True)
+    (node.folder / "feeding.log").symlink_to("/dev/full")
+    (node.folder / "feeding").write_text("in the way")
+    node.start().wait()
+    outcome, reason = node.ended()
+    assert outcome == "lost"
+    assert "cannot be fed here" in reason

@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from trainshed.agent import own_log
 from trainshed.agent.channels.items import BadInput
 from trainshed.agent.channels.modes import Mode, fed_below
 from trainshed.agent.feeding import place
@@ -94,6 +95,7 @@ def main(folder: Path, lock: int, door: int) -> NoReturn:
         lock: ``feeding.lock``, held; it is let go by our end.
         door: the listening socket.
     """
+    own_log.say_what_there_is_room_for()
     os.set_inheritable(lock, False)
     os.set_inheritable(door, False)
     os.chdir("/")
