@@ -8,7 +8,7 @@ upload has a file in a folder of its node, from its beginning to its end:
 
 import contextlib
 import json
-import secrets
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,7 +26,7 @@ class Unfinished:
         """Note an upload; return what forgets it. What can't be noted goes on without."""
         if not self._folder:
             return lambda: None
-        note = Path(self._folder, secrets.token_hex(8))
+        note = Path(self._folder, os.urandom(8).hex())
         with contextlib.suppress(OSError):
             note.parent.mkdir(exist_ok=True, mode=0o700)
             note.write_text(json.dumps({"address": str(address), "id": upload}))
