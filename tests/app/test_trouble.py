@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -9,6 +10,7 @@ from trainshed.app.build import CredentialsUnreadable, credentials
 from trainshed.app.listening import listening
 from trainshed.app.serve import DataDirUnusable, run
 from trainshed.app.settings import SettingsError, load
+from trainshed.testing.server import Server
 
 
 @pytest.mark.parametrize(
@@ -33,6 +35,18 @@ def test_a_damaged_memory_of_the_port_is_as_good_as_none(tmp_path: Path, text: s
     (tmp_path / "port").write_text(text)
     with listening(tmp_path, "127.0.0.1", 0) as listeners:
         assert (tmp_path / "port").read_text() == str(listeners.port)
+
+
+def test_a_server_that_has_no_room_for_its_own_notes_serves(tmp_path: Path) -> None:
+    server = Server(tmp_path / "data")
+    with server:
+        _, port = server.address
+    for name in ("port.new", "server.json.new"):
+        (server.data / name).mkdir()  # as good as a full disk
+    with server:
+        assert server.address == ("127.0.0.1", port)
+        assert urlopen(f"{server.url}/healthz").status == 200
+    assert "cannot be told that http://127.0.0.1" in server.said()
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "{"])

@@ -36,6 +36,7 @@ from trainshed.stores.logs.segments import Logs
 from trainshed.stores.objects.embedded import EmbeddedObjects
 from trainshed.stores.objects.remote.patience import Patience
 from trainshed.stores.objects.remote.store import RemoteObjects
+from trainshed.stores.objects.space import make_room_to_start
 from trainshed.stores.objects.whereabouts import StoredFiles
 from trainshed.stores.records.changes import InProcessChanges
 from trainshed.stores.records.database import Database
@@ -115,6 +116,7 @@ class Stores:
 def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datetime]) -> Parts:
     """Open the stores under ``data`` and wire a server that is reached at ``url``."""
     keys = credentials(data, settings.region)
+    make_room_to_start(data / "objects")
     database = Database(data / "trainshed.db")
     changes = InProcessChanges()
     stores = Stores(

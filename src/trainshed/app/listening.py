@@ -141,7 +141,10 @@ def _open_first(listeners: Listeners, data_dir: Path, host: str, port: int | Non
                     "free the port, or name another with --port"
                 ) from error
         else:
-            write_private(last, str(listeners.port))
+            if _port_in(last) != listeners.port:
+                # A server that found no room on its disk could never make any.
+                with contextlib.suppress(OSError):
+                    write_private(last, str(listeners.port))
             return
 
 

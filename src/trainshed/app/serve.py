@@ -160,7 +160,11 @@ def _announce(
         "config": None if config is None else str(config.resolve()),
         "stores": [store.access() for store in stores],
     }
-    write_private(data_dir / "server.json", json.dumps(told))
+    try:
+        write_private(data_dir / "server.json", json.dumps(told))
+    except OSError as error:
+        # A full disk: whoever does not serve can make no room either, and nodes are never removed.
+        log.warning("programs on this machine cannot be told that %s serves: %s", url, error)
 
 
 class _Server(uvicorn.Server):

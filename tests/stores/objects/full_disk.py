@@ -11,8 +11,10 @@ from pathlib import Path
 
 from tests.stores.objects.embedded_fixtures import TickingClock, chunks, content, files
 
+from trainshed.domain.errors import StoreError
 from trainshed.stores.objects.embedded import EmbeddedObjects
 from trainshed.stores.objects.info import NoSpace
+from trainshed.stores.objects.space import make_room_to_start
 from trainshed.stores.records.database import Database
 
 MIB = 1 << 20
@@ -43,6 +45,14 @@ async def refuses(store: EmbeddedObjects, data: AsyncIterator[bytes], length: in
     except NoSpace as error:
         return str(error)
     raise AssertionError("it was written")
+
+
+def cannot_open(path: Path) -> str:
+    try:
+        Database(path).close()
+    except StoreError as error:
+        return str(error)
+    raise AssertionError("it was opened")
 
 
 async def run(folder: Path) -> None:
@@ -82,6 +92,11 @@ async def run(folder: Path) -> None:
             await asyncio.sleep(0.01)
     store.close()
     database.close()
+
+    fill(folder)
+    assert "is full" in cannot_open(folder / "records.db")
+    make_room_to_start(folder / "objects")
+    Database(folder / "records.db").close()
     print("well")
 
 

@@ -31,7 +31,7 @@ class Space:
         self._limit = limit
         self._reserve = reserve
         self._rooms: set[Room] = set()
-        self._ballast = folder.with_name(f"{folder.name}.ballast")
+        self._ballast = _ballast_of(folder)
 
     @contextlib.contextmanager
     def room(self, expected: int | None, *, counted: bool = False) -> Iterator["Room"]:
@@ -101,6 +101,21 @@ class Space:
         except FileNotFoundError:
             return False
         return True
+
+
+def make_room_to_start(folder: Path) -> None:
+    """Give up the ballast of the store in ``folder`` if the disk has less room than that.
+
+    For before anything is opened: a server that can't start can't make room either.
+    """
+    with contextlib.suppress(OSError):
+        disk = os.statvfs(folder.parent)
+        if disk.f_bavail * disk.f_frsize < _BALLAST:
+            _ballast_of(folder).unlink()
+
+
+def _ballast_of(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.ballast")
 
 
 class Room:
