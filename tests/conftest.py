@@ -1,6 +1,12 @@
 """Shows what tests have measured: texts that they note by ``record_property("figure", text)``."""
 
+import signal
+
 import pytest
+
+# Whoever starts the tests behind nohup or "&" ignores Ctrl-C, and all that they start would too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
