@@ -184,7 +184,8 @@ def test_a_put_that_was_killed_sends_only_the_rest(
     killed_when_stalled(afar, proxy, *words)
     assert "big" not in here("data", "ls", "s3://killed/").out
     afar(*words)
-    assert proxy.moved["up"] < 30 * MIB
+    # What had not been acknowledged when it died is sent again: 22 MiB, and some parts of 8.
+    assert proxy.moved["up"] < 40 * MIB
     here("data", "get", "s3://killed/big", "copy")
     assert (tmp_path / "copy").read_bytes() == content
 

@@ -151,8 +151,7 @@ def test_the_script_reads_its_job_below_opt_ml(finished: Finished) -> None:
     assert resources["network_interface_name"]
     assert config["trainingjobconfig.json"]["TrainingJobName"] == finished.name
     assert finished.seen["data"] == [
-        "labels-manifest",
-        "labels/labels.txt",
+        "labels/labels.txt",  # shown as it lies in the store: no list of what was fetched
         "train-manifest",
         "train/a.csv",
         "train/deep/b.csv",
