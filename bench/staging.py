@@ -5,6 +5,7 @@ import shutil
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,27 +70,36 @@ def _compared(target: Target, scratch: Path, source: Path, way: str) -> dict[str
     }
     costs: dict[str, list[Cost]] = {program: [] for program in programs}
     order = list(programs)
-    for _ in range(ROUNDS):
+    for round_ in range(ROUNDS):
         order.append(order.pop(0))  # nobody is always the first
         for program in order:
-            into = scratch / "into"
-            into.mkdir()
+            # Removed at the end alone: ext4 is slow to make files just after many were deleted.
+            into = scratch / "into" / f"{round_}-{program}"
+            into.mkdir(parents=True)
             costs[program].append(run(programs[program](into), _environment(target)))
-            shutil.rmtree(into)
             os.sync()
+    shutil.rmtree(scratch / "into")
     return {program: _median(many) for program, many in costs.items()}
 
 
 def _beside_cp(label: str, target: Target, scratch: Path, source: Path) -> dict[str, float]:
     """Return how a job's staging from its own machine compares to ``cp -r``, in throughput."""
     ours, plain = [], []
+    (scratch / "into").mkdir()
     for number in range(ROUNDS):
         ours.append(_downloading(target, source.name, f"near-{source.name}-{number}"))
-        plain.append(run(["cp", "-r", source, scratch / "into"]).seconds)
-        shutil.rmtree(scratch / "into")
-        os.sync()
+        _settle()  # the job's files were removed
+        plain.append(run(["cp", "-r", source, scratch / "into" / str(number)]).seconds)
+        _settle()
+    shutil.rmtree(scratch / "into")
     ratio = statistics.median(plain) / statistics.median(ours)
     return {f"{label}: same host, throughput / cp -r (bound 0.8)": ratio}
+
+
+def _settle() -> None:
+    """Let the disk come to rest: ext4 spares places of deleted files for five seconds."""
+    os.sync()
+    time.sleep(6)
 
 
 def _downloading(target: Target, prefix: str, name: str) -> float:
