@@ -28,7 +28,8 @@ AS_NOBODY = f"""
 import importlib, os, sys
 from trainshed.agent import __main__ as agent
 # The interpreter may lie where nobody can read: all is loaded before.
-for name in (*agent._LATE, "trainshed.agent.runtimes.docker.runtime"):
+for name in (*agent._LATE, "trainshed.agent.runtimes.docker.runtime",
+             "trainshed.agent.runtimes.docker.cleaning", "trainshed.agent.feeding.mounting"):
     importlib.import_module(name)
 group = os.stat("{ENGINE}").st_gid
 os.setgroups([])
