@@ -159,12 +159,11 @@ class Cache:
 
     def _copy(self, source: int, target: Path, size: int) -> int:
         """Copy the first ``size`` bytes of an open file to a new one; return their checksum."""
-        with target.open("xb", buffering=0) as sink:
-            try:
-                return self._poured(source, sink.fileno(), size)
-            except BaseException:
-                target.unlink()
-                raise
+        with contextlib.ExitStack() as undo, target.open("xb", buffering=0) as sink:
+            undo.callback(target.unlink)
+            checksum = self._poured(source, sink.fileno(), size)
+            undo.pop_all()
+        return checksum
 
     def _poured(self, source: int, target: int, size: int) -> int:
         checksum, at = 0, 0

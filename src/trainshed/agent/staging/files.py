@@ -1,5 +1,6 @@
 """Brings channels in as files: lists them, has a crew fetch them, and keeps a record."""
 
+import contextlib
 import os
 import shutil
 import threading
@@ -61,10 +62,10 @@ class Staging:
         """
         self._channel = _Channel(self, channel)
         try:
-            self._channel.bring()
-        except BaseException:
-            self._channel.remove()
-            raise
+            with contextlib.ExitStack() as undo:
+                undo.callback(self._channel.remove)
+                self._channel.bring()
+                undo.pop_all()
         finally:
             self._channel = None
 

@@ -1,5 +1,6 @@
 """Runs the container, once and never again for the same node."""
 
+import contextlib
 import os
 import signal
 from collections.abc import Sequence
@@ -60,12 +61,11 @@ def _ran(node: Node, companions: Sequence[Companion], ending: Ending) -> tuple[W
     node.journal.settle()
     ending.follow(container.exited)
     watch = Watch(node, container, companions)
-    try:
+    with contextlib.ExitStack() as undo:
+        undo.callback(container.abandon)
+        undo.callback(ending.note_over)  # the first of the two
         watch.run()
-    except BaseException:
-        ending.note_over()
-        container.abandon()
-        raise
+        undo.pop_all()
     ending.note_over()
     ended = container.collect()
     ending.note_exit(ended, killed=watch.killed)
