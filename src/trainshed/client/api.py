@@ -8,7 +8,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -294,18 +294,18 @@ class Api:
         while True:
             connection, kept = self._connection(base)
             try:
-                with suppress(BrokenPipeError):  # it may have answered before it heard all
-                    connection.request(*line, body=body, headers=dict(headers))
-                return connection, connection.getresponse()
+                with ExitStack() as undo:
+                    undo.callback(self._forget, connection)
+                    with suppress(BrokenPipeError):  # it may have answered before it heard all
+                        connection.request(*line, body=body, headers=dict(headers))
+                    response = connection.getresponse()
+                    undo.pop_all()
             except (http.client.HTTPException, OSError) as error:
-                self._forget(connection)
                 # The server closes connections that were idle for long: once more on another.
                 if kept and isinstance(error, (ConnectionError, http.client.BadStatusLine)):
                     continue
                 raise ServerUnreachable(f"no server answers at {base} ({error})") from error
-            except BaseException:
-                self._forget(connection)
-                raise
+            return connection, response
 
     def _connection(self, base: str) -> tuple[http.client.HTTPConnection, bool]:
         """Return a connection and whether it was used before."""
