@@ -191,10 +191,10 @@ class Bucket:
             text = answer.read()
             if not 200 <= answer.status < 300:
                 raise self._refused(key, answer, text)
-            return answer.headers(), text
+            return answer.headers, text
 
     def _begun(self, key: str, answer: Answer, offset: int, etag: str) -> "BucketReading":
-        headers = answer.headers()
+        headers = answer.headers
         part = _RANGE.fullmatch(headers.get("content-range", ""))
         if answer.status == 416:
             answer.read()

@@ -3,17 +3,16 @@
 import contextlib
 import datetime
 import hashlib
-import http.client
-import socket
 import ssl
 import threading
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
 from trainshed.stores.objects.remote import signing
 from trainshed.stores.objects.remote.access import Access
+from trainshed.stores.objects.remote.http1 import BadAnswer, Connection
 from trainshed.stores.objects.remote.places import Body
 from trainshed.stores.objects.remote.troubles import StoreAway
 
@@ -23,9 +22,7 @@ _WORK_S: Final = 600.0
 """How long it may work on an answer; joining the parts of a large object takes minutes."""
 _KEPT: Final = 32
 """Connections that are kept open unused."""
-_PROBES: Final = (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4))
-"""A server whose machine went away is noticed after 40 seconds, even while it owes nothing."""
-_FAULTS: Final = (OSError, http.client.HTTPException)
+_FAULTS: Final = (OSError, BadAnswer)
 
 
 class Answer:
@@ -34,32 +31,32 @@ class Answer:
     Close it: a connection whose answer was read to its end is used again.
     """
 
-    def __init__(
-        self, pool: "Connections", connection: http.client.HTTPConnection, what: str
-    ) -> None:
-        """Read the head of the answer that is due on ``connection``; ``what`` is for messages."""
+    def __init__(self, pool: "Connections", connection: Connection, asked: tuple[str, str]) -> None:
+        """Read the head of the answer that is due on ``connection``.
+
+        Args:
+            pool: takes the connection back.
+            connection: where the answer comes.
+            asked: the method, and what was asked for, in words.
+        """
+        method, self._what = asked
         self._pool = pool
         self._connection = connection
-        self._what = what
-        self._response = connection.getresponse()
-        self.status = self._response.status
-        self.length: int | None = self._response.length
+        self._incoming = connection.answered(method)
+        self.status = self._incoming.status
+        self.length = self._incoming.length
         """Bytes of the body; None when the server does not say."""
-        if connection.sock is not None:
-            connection.sock.settimeout(_SILENCE_S)
+        self.headers = self._incoming.headers
+        """By lower-case name."""
 
     def header(self, name: str) -> str:
-        """Return a header, "" when there is none."""
-        return self._response.headers.get(name) or ""
-
-    def headers(self) -> dict[str, str]:
-        """Return all headers, by lower-case name."""
-        return {name.lower(): value for name, value in self._response.headers.items()}
+        """Return a header, by its lower-case name; "" when there is none."""
+        return self.headers.get(name, "")
 
     def read(self) -> bytes:
         """Return the whole body; raise ``StoreAway`` when it breaks off."""
         try:
-            return self._response.read()
+            return self._incoming.read()
         except _FAULTS as error:
             raise self._broken(error) from error
 
@@ -70,15 +67,13 @@ class Answer:
             StoreAway: the connection broke. An end that comes too early is the caller's to see.
         """
         try:
-            return self._response.readinto(buffer)
+            return self._incoming.into(buffer)
         except _FAULTS as error:
             raise self._broken(error) from error
 
     def close(self) -> None:
         """Give the connection back, or close it when there is more on it than anybody read."""
-        reusable = self._response.isclosed() and self._connection.sock is not None
-        self._response.close()
-        if reusable:
+        if self._incoming.reusable:
             self._pool.keep(self._connection)
         else:
             self._connection.close()
@@ -104,9 +99,10 @@ class Connections:
         self._base = url.path.rstrip("/")
         self._context = ssl.create_default_context() if url.scheme == "https" else None
         name = url.hostname or ""
+        self._address = name, url.port or (443 if self._context else 80)
         loopback = name in {"localhost", "::1"} or name.startswith("127.")
         self._guarded = loopback or self._context is not None
-        self._idle: list[http.client.HTTPConnection] = []
+        self._idle: list[Connection] = []
         self._lock = threading.Lock()
         # Nobody says when they are done; the list outlives this object until it is emptied.
         weakref.finalize(self, _close, self._idle)
@@ -143,16 +139,16 @@ class Connections:
         target = f"{path}?{text}" if text else path
         what = f"s3://{where[0]}/{where[1]}"
         # A kept connection may have been closed meanwhile; only a new one proves the server away.
-        trouble: Exception | None = None
-        for connection in self._candidates(repeatable=method != "POST"):
-            try:
-                return self._sent(connection, (method, target, what), signature, body)
-            except _FAULTS as error:
-                connection.close()
-                trouble = error
-        raise StoreAway(f"{what}: {self._host} does not answer: {trouble}") from trouble
+        if (kept := self._kept(repeatable=method != "POST")) is not None:
+            with contextlib.suppress(*_FAULTS):
+                return self._sent(kept, (method, target, what), signature, body)
+        try:
+            new = Connection(*self._address, self._context, silence_s=_SILENCE_S)
+            return self._sent(new, (method, target, what), signature, body)
+        except _FAULTS as error:
+            raise StoreAway(f"{what}: {self._host} does not answer: {error}") from error
 
-    def keep(self, connection: http.client.HTTPConnection) -> None:
+    def keep(self, connection: Connection) -> None:
         """Take a connection back that owes no answer."""
         with self._lock:
             if len(self._idle) < _KEPT:
@@ -160,36 +156,31 @@ class Connections:
                 return
         connection.close()
 
-    def _candidates(self, *, repeatable: bool) -> Iterator[http.client.HTTPConnection]:
-        """Yield a kept connection, if there is one, and then a new one."""
+    def _kept(self, *, repeatable: bool) -> Connection | None:
         with self._lock:
-            kept = self._idle.pop() if self._idle and repeatable else None
-        if kept is not None:
-            yield kept
-        if self._context is not None:
-            yield http.client.HTTPSConnection(self._host, timeout=_SILENCE_S, context=self._context)
-        else:
-            yield http.client.HTTPConnection(self._host, timeout=_SILENCE_S)
+            return self._idle.pop() if self._idle and repeatable else None
 
     def _sent(
         self,
-        connection: http.client.HTTPConnection,
+        connection: Connection,
         asked: tuple[str, str, str],
         headers: Mapping[str, str],
         body: Body,
     ) -> Answer:
         method, target, what = asked
-        if connection.sock is None:
-            connection.connect()
-            _watch(connection)
-        connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
-        for name, value in headers.items():
-            connection.putheader(name, value)
-        # A server that refuses a body answers before it has read it, and may close at once.
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            connection.endheaders(body or None)
-        connection.sock.settimeout(_WORK_S if method in {"PUT", "POST"} else _SILENCE_S)
-        return Answer(self, connection, what)
+        with contextlib.ExitStack() as undo:
+            undo.callback(connection.close)
+            # A server that refuses a body answers before it has read it, and may close at once.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                connection.send(method, target, headers, body)
+            works = method in {"PUT", "POST"}
+            if works:
+                connection.bear(_WORK_S)
+            answer = Answer(self, connection, (method, what))
+            if works:
+                connection.bear(_SILENCE_S)
+            undo.pop_all()
+        return answer
 
     def _hash(self, body: Body, headers: Mapping[str, str]) -> str:
         if not body:
@@ -201,18 +192,10 @@ class Connections:
         return hashlib.sha256(body).hexdigest()
 
 
-def _close(connections: list[http.client.HTTPConnection]) -> None:
+def _close(connections: list[Connection]) -> None:
     while connections:
         connections.pop().close()
 
 
 def _checked(headers: Mapping[str, str]) -> bool:
     return "content-md5" in headers or any(name.startswith("x-amz-checksum-") for name in headers)
-
-
-def _watch(connection: http.client.HTTPConnection) -> None:
-    connected: socket.socket = connection.sock
-    connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in _PROBES:
-        if hasattr(socket, name):
-            connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
