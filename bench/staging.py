@@ -17,10 +17,6 @@ from boto3.s3.transfer import TransferConfig
 from bench import servers
 from bench.load import Target
 from bench.measured import Cost, run
-from bench.nodes import node
-from trainshed.agent.steps.inputs import bring_inputs
-from trainshed.agent.steps.layout import lay_out
-from trainshed.agent.steps.outputs import carry_out
 
 ROUNDS: Final = 5
 MIB: Final = 1 << 20
@@ -56,7 +52,7 @@ def _compared(target: Target, scratch: Path, source: Path, way: str) -> dict[str
     remote, there = f"s3://{BUCKET}/{name}/", f"s3://{BUCKET}/{way}"
     s5cmd = [BIN / "s5cmd", "--endpoint-url", _url(target), "--log", "error", "cp"]
     aws = [BIN / "aws", "--endpoint-url", _url(target), "s3", "cp", "--recursive", "--quiet"]
-    ours = [sys.executable, "-m", "bench.staging"]
+    ours = [sys.executable, "-m", "bench.stage_once"]
     programs: dict[str, Callable[[Path], Sequence[str | Path]]] = {
         "ours": lambda into: [*ours, way, into, _url(target), remote if way == "down" else source],
         "s5cmd": lambda into: (
@@ -192,33 +188,3 @@ def _environment(target: Target) -> dict[str, str]:
 def _scratch() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="trainshed-bench-") as folder:
         yield Path(folder)
-
-
-def stage(way: str, into: Path, endpoint: str, what: str) -> None:
-    """Do as an agent does: bring a channel in (``down``) by HTTP, or carry files out (``up``)."""
-    objects = {
-        "endpoint": endpoint,
-        "access_key": os.environ["AWS_ACCESS_KEY_ID"],
-        "secret_key": os.environ["AWS_SECRET_ACCESS_KEY"],
-        "region": "us-east-1",
-    }
-    source = {"S3DataType": "S3Prefix", "S3Uri": what}
-    channels = [{"ChannelName": "train", "DataSource": {"S3DataSource": source}}]
-    here = node(
-        into,
-        objects=objects,
-        channels=tuple(channels) if way != "up" else (),
-        output_path=f"s3://{BUCKET}/up/ours",
-        compression="NONE",
-    )
-    lay_out(here)
-    if way == "up":
-        here.tree.model.rmdir()
-        shutil.copytree(what, here.tree.model, copy_function=os.link)
-        carry_out(here)
-    else:
-        bring_inputs(here)
-
-
-if __name__ == "__main__":
-    stage(sys.argv[1], Path(sys.argv[2]), *sys.argv[3:])

@@ -24,6 +24,7 @@ from trainshed.stores.objects.remote.troubles import ObjectChanged
 _WORKERS: Final = 16
 _TRIES: Final = 3
 """How often an object may be replaced just while it is read."""
+_MODE: Final = 0o644
 _CLASHES: Final = (FileExistsError, NotADirectoryError, IsADirectoryError)
 _PREFIX: Final = "ClientError: Data download failed:"
 
@@ -193,28 +194,36 @@ class _Channel:
 
     def _fetched(self, item: Item, record: Record) -> int:
         """Fetch an object, whichever version of it stays long enough; return its size."""
-        # Not where it belongs yet: what is there is whole, and whose name was taken is told.
-        part = self._parts / f"{version(item):016x}"
         entry, size = item.entry, None
         for _ in range(_TRIES - 1):
             try:
-                size = self._try(item, part, entry)
+                size = self._brought(item, entry)
                 break
             except ObjectChanged:
                 entry = self._objects.stat(item.address)
         if size is None:
-            size = self._try(item, part, entry)
-        part.chmod(0o644)
-        os.link(part, self._folder / item.path)
-        part.unlink()
+            size = self._brought(item, entry)
         record.add(item, size)
         self._progress.add(size)
         return size
 
-    def _try(self, item: Item, part: Path, entry: Entry | None) -> int:
+    def _brought(self, item: Item, entry: Entry | None) -> int:
+        target = f"{self._folder}/{item.path}"
+        if entry is not None:
+            content = self._cached.whole(item.address, entry, self._folder)
+            if content is not None:
+                # Until it is in the record, an agent after us takes it for nothing.
+                _write(target, content)
+                return len(content)
+        # Not where it belongs yet: what has arrived of it stays for an agent after us.
+        part = self._parts / f"{version(item):016x}"
         part.unlink(missing_ok=True)
         entry = self._cached.fetch(item.address, part, entry)
-        return _checked(item, part, entry)
+        size = _checked(item, part, entry)
+        part.chmod(_MODE)
+        os.link(part, target)
+        part.unlink()
+        return size
 
     def _unwritten(self, error: OSError, otherwise: str) -> BadInput:
         """Return the reason for something that could not be written."""
@@ -228,6 +237,18 @@ class _Channel:
         found = self._folder.with_name(f"{self._folder.name}-manifest")
         taken = any(channel["ChannelName"] == found.name for channel in self._node.plan.channels)
         return None if taken else found
+
+
+def _write(path: str, content: bytes | bytearray) -> None:
+    """Make a file that is not there yet."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
+    try:
+        os.fchmod(file, _MODE)  # whatever the mask
+        left = memoryview(content)
+        while left:
+            left = left[os.write(file, left) :]
+    finally:
+        os.close(file)
 
 
 def _checked(item: Item, target: Path, entry: Entry | None) -> int:

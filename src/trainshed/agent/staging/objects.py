@@ -21,6 +21,9 @@ _FLOOR_FAR: Final = 64 << 10
 """Bytes from which on an object is kept. Making a second file of a smaller one takes longer than
 bringing it from a server on this machine does (measured, see the decision note on the cache); over
 a wire there is a round trip for each, which the second file hides behind."""
+_IN_MEMORY: Final = 1 << 20
+"""Bytes up to which an object is fetched into memory before its file is made: then the file is
+made where it belongs, once. As many lie in memory as there are threads."""
 _SMALL_ONES: Final = 16
 _SAMPLE: Final = 32
 """After so many small objects in a row, the size of only each such one is asked for."""
@@ -84,6 +87,21 @@ class CachedObjects:
             self._make_way(cache, target.parent, known.size)
         self._objects.fetch(address, target, entry)
         return entry
+
+    def whole(self, address: Address, entry: Entry, folder: Path) -> bytes | bytearray | None:
+        """Return all bytes of an object that is small, and not kept; None of any other.
+
+        ``folder`` is where they will be written. Raises as ``RemoteObjects.whole`` does.
+        """
+        if entry.size > _IN_MEMORY:
+            return None
+        store = self._store(address)
+        cache = self._opened() if store.name else None
+        if cache is not None:
+            if entry.etag and entry.size >= store.floor:
+                return None
+            self._make_way(cache, folder, entry.size)
+        return self._objects.whole(address, entry)
 
     def free(self, folder: Path) -> int:
         """Return the bytes that ``folder`` can take, with what the cache would give up for it."""

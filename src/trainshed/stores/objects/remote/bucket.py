@@ -242,8 +242,7 @@ class BucketReading:
 
     def into(self, buffer: memoryview, /) -> int:
         """Read the next bytes; 0 at the end."""
-        if not self._left:
-            self._answer.into(buffer[:0])
+        if not self._left or not buffer:
             return 0
         count = self._answer.into(buffer[: self._left])
         if not count:

@@ -6,14 +6,15 @@ where the next try finds it (see ``partial``).
 
 import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from trainshed.domain import digests
 from trainshed.domain.errors import ObjectMissing, StoreError
 from trainshed.stores.objects.addresses import Address
 from trainshed.stores.objects.remote import checksums
+from trainshed.stores.objects.remote.entries import Entry
 from trainshed.stores.objects.remote.partial import PIECE, Partial, partial
 from trainshed.stores.objects.remote.patience import Patience, Waiting
 from trainshed.stores.objects.remote.places import Found, Place, Reading
@@ -24,6 +25,8 @@ CHUNK: Final = 256 << 10
 _STREAMS: Final = 4
 _TRIES: Final = 3
 """Downloads until a wrong checksum is believed."""
+
+T = TypeVar("T")
 
 
 def download(
@@ -45,9 +48,32 @@ def download(
         Cancelled: the caller wanted no more.
         OSError: ``target`` could not be written.
     """
+    return _tried(lambda: _Download(place, address, target, patience).run(etag), etag)
+
+
+def whole(place: Place, address: Address, entry: Entry, patience: Patience) -> bytearray:
+    """Return all bytes of an object that a list told to be small, checked.
+
+    Raises as ``download`` does; ``ObjectChanged`` also when its size is not the listed one.
+    """
+    return _tried(lambda: _whole(place, address, entry, patience), entry.etag)
+
+
+class _Wrong(StoreError):
+    """What arrived is not what the store says it holds."""
+
+    def __init__(self, address: Address, told: Found, digest: bytes) -> None:
+        super().__init__(
+            f"{address} arrived with the {told.algorithm} {digests.encoded(digest)}, "
+            f"but the store says {digests.encoded(told.digest)}"
+        )
+
+
+def _tried(bring: Callable[[], T], etag: str) -> T:
+    """Bring what arrives wrong, or changes without having been asked for by its ETag, again."""
     for left in reversed(range(_TRIES)):
         try:
-            return _Download(place, address, target, patience).run(etag)
+            return bring()
         except ObjectChanged:
             if etag or not left:
                 raise
@@ -57,8 +83,28 @@ def download(
     raise AssertionError("unreachable")
 
 
-class _Wrong(StoreError):
-    """What arrived is not what the store says it holds."""
+def _whole(place: Place, address: Address, entry: Entry, patience: Patience) -> bytearray:
+    def ask() -> tuple[Found, bytearray]:
+        reading = place.open(address.key, 0, None, entry.etag)
+        try:
+            if reading.found.size != entry.size:
+                raise ObjectChanged(
+                    f"{address} has {reading.found.size} bytes; it was listed with {entry.size}"
+                )
+            content = bytearray(entry.size)
+            left = memoryview(content)
+            while left:
+                if not (count := reading.into(left)):
+                    raise StoreAway(f"{address}: the store sent too little")
+                left = left[count:]
+            return reading.found, content
+        finally:
+            reading.close()
+
+    told, content = patience.ask(address, ask)
+    if told.algorithm and (digest := digests.digest(told.algorithm, content)) != told.digest:
+        raise _Wrong(address, told, digest)
+    return content
 
 
 class _Download:
@@ -113,7 +159,7 @@ class _Download:
         found = self._patience.ask(self._address, lambda: bring(first))
         if found != told.digest:
             path.unlink()
-            raise self._wrong(told, found)
+            raise _Wrong(self._address, told, found)
         path.replace(self._target)
 
     def _poured(self, path: Path, reading: Reading, told: Found) -> bytes:
@@ -132,8 +178,6 @@ class _Download:
                     running.update(data)
                 file.write(data)
                 left -= count
-        # What is left of the connection's answer (nothing) must be read for it to be used again.
-        reading.into(buffer[:0])
         return b"" if running is None else running.digest()
 
     def _bring(self, file: Partial, told: Found, reading: Reading | None) -> None:
@@ -220,13 +264,7 @@ class _Download:
         else:
             found = checksums.of_file(told.algorithm, path, told.size)
         if found != told.digest:
-            raise self._wrong(told, found)
-
-    def _wrong(self, told: Found, found: bytes) -> _Wrong:
-        return _Wrong(
-            f"{self._address} arrived with the {told.algorithm} {digests.encoded(found)}, "
-            f"but the store says {digests.encoded(told.digest)}"
-        )
+            raise _Wrong(self._address, told, found)
 
 
 class _Progress:

@@ -25,7 +25,7 @@ from trainshed.stores.objects.remote.nearby import Nearby, NotNearby
 from trainshed.stores.objects.remote.patience import Patience, Waiting, never, unheard
 from trainshed.stores.objects.remote.places import Place, Reading, Sending
 from trainshed.stores.objects.remote.sinks import Sink
-from trainshed.stores.objects.remote.troubles import StoreAway
+from trainshed.stores.objects.remote.troubles import ObjectChanged, StoreAway
 from trainshed.stores.objects.remote.unfinished import Unfinished
 
 _CHUNK: Final = 1 << 20
@@ -213,6 +213,24 @@ class RemoteObjects:
             self._place(address), address, target, etag=etag, patience=self._patience
         )
 
+    def whole(self, address: Address, entry: Entry) -> bytes | bytearray:
+        """Return all bytes of an object that a list told to be small, checked.
+
+        They are in memory at once; nothing of them is kept when it breaks off. Raises as ``fetch``
+        does; ``ObjectChanged`` also when the size is not the listed one.
+        """
+        found = self.opened(address, entry)
+        if found is None:
+            downloads = importlib.import_module("trainshed.stores.objects.remote.downloads")
+            content: bytearray = downloads.whole(
+                self._place(address), address, entry, self._patience
+            )
+            return content
+        try:
+            return _all_of(found, address, entry.size)
+        finally:
+            os.close(found)
+
     def opened(self, address: Address, entry: Entry | None = None) -> int | None:
         """Return a read-only descriptor of an object's bytes if they lie on this machine, or None.
 
@@ -375,3 +393,13 @@ class RemoteObjects:
             self._connections[access] = module.connect(access)
         bucket: Place = module.Bucket(self._connections[access], address.bucket)
         return bucket
+
+
+def _all_of(file: int, address: Address, size: int) -> bytes:
+    """Return the bytes of an open file, which are as many as were listed."""
+    content = os.read(file, size + 1)
+    while 0 < len(content) < size and (more := os.read(file, size - len(content))):
+        content += more
+    if len(content) != size:
+        raise ObjectChanged(f"{address} does not have {size} bytes any more, as it was listed")
+    return content
