@@ -145,9 +145,8 @@ def test_headers_are_told_by_their_names_in_small_letters() -> None:
     ],
 )
 def test_what_is_no_answer_is_refused(nonsense: bytes) -> None:
-    with coming([nonsense]) as connected:
-        with pytest.raises(BadAnswer):
-            answer(connected)
+    with coming([nonsense]) as connected, pytest.raises(BadAnswer):
+        answer(connected)
 
 
 class Closing:
