@@ -83,9 +83,8 @@ class Sender:
         await self._end()
 
     async def _send_file(self, start: dict[str, Any], file: File) -> None:
-        descriptor = await asyncio.to_thread(_open, file)
+        descriptor, first = await asyncio.to_thread(_begun, file)
         try:
-            first = await asyncio.to_thread(_read, descriptor, file, 0)
             await self._begin(start)
             await self._send(_piece(first, more=True))
             if len(first) < file.length and self._by_kernel is not None:
@@ -161,14 +160,23 @@ async def _linger(incoming: Incoming) -> None:
         return
 
 
-def _open(file: File) -> int:
+def _begun(file: File) -> tuple[int, bytes]:
+    """Open a file; return its descriptor and the first piece to send.
+
+    In one go, because most files have no second piece, and each hop to a thread takes its time.
+    """
     try:
-        return os.open(file.path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError as error:
         # Whoever replaces an object removes its old file, perhaps just now. Clients try again.
         raise RequestRejected(
             "ServiceUnavailable", "What was asked for has just been replaced. Try again.", 503
         ) from error
+    try:
+        return descriptor, _read(descriptor, file, 0)
+    except OSError:
+        os.close(descriptor)
+        raise
 
 
 async def _pieces(descriptor: int, file: File, done: int) -> AsyncGenerator[bytes, None]:
