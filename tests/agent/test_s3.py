@@ -4,6 +4,7 @@ import io
 import signal
 import tarfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +13,10 @@ from tests.agent.test_inputs import LIST, channel
 from tests.stores.remote.conftest import Server
 
 from trainshed.domain.facts import Kind
+from trainshed.testing.reports import Reports
 
 MakeAgent = Callable[..., Agent]
+AWAY = "an object store is away, and waited for"
 
 
 @pytest.fixture
@@ -128,14 +131,42 @@ def test_an_agent_stays_small_while_it_moves_much(agent: MakeAgent, s3: Server) 
 def test_results_wait_for_a_store_that_is_away_until_nobody_wants_to(
     agent: MakeAgent, s3: Server
 ) -> None:
-    node = _node(agent, s3, "echo 1 >/opt/ml/model/w; echo up; sleep 1")
-    node.start()
+    script = "echo 1 >/opt/ml/model/w; echo up; exec sleep 60"
+    node = _node(agent, s3, script, grace=0.1, max_runtime=1.0).start()
     node.wait_for_line("up")
     s3.stop()
-    node.wait_for_line("an object store is away, and waited for")
+    node.wait_for_line(AWAY)
+    # That it ran too long is not that somebody wants an end: not for the next agent, either.
+    node.kill()
+    node.start()
+    node.reports.wait_for(lambda: len([line for line in node.lines() if AWAY in line]) == 2)
     assert node.fact(Kind.ENDED) is None
     (node.folder / "stop").write_text("2")
     node.signal(signal.SIGTERM)
     node.wait()
     s3.start()
     assert node.ended()[0] == "lost"
+
+
+def test_stopping_the_job_ends_the_waiting_with_the_grace_unless_the_server_is_away(
+    agent: MakeAgent, s3: Server, reports: Reports, tmp_path: Path
+) -> None:
+    script = "echo 1 >/opt/ml/model/w; echo up; sleep 1"
+    node = _node(agent, s3, script, unsent=str(tmp_path / "unsent"), grace=0.5).start()
+    node.wait_for_line("up")
+    s3.stop()
+    node.wait_for_line(AWAY)
+    reports.lose_answers(1_000_000)
+    node.signal(signal.SIGTERM)
+    until(lambda: "not waited for longer than 0.5 s" in (node.folder / "output.log").read_text())
+    requests = reports.requests
+    until(lambda: reports.requests > requests + 1)
+    assert node.fact(Kind.ENDED) is None
+    reports.lose_answers(0)
+    node.wait()
+    s3.start()
+    outcome, reason = node.ended()
+    assert outcome == "lost"
+    assert "the job was stopped while its results waited: s3://bkt/out/" in reason
+    assert reason.endswith("unsent/job-1/job-1.1.algo-1")
+    assert (tmp_path / "unsent/job-1/job-1.1.algo-1/model/w").read_text() == "1\n"

@@ -157,6 +157,16 @@ def test_a_stop_wish_stops_every_node_and_ends_as_stopped() -> None:
     assert decision.job.failure_reason is None
 
 
+def test_a_stop_wish_is_told_to_nodes_that_have_exited_and_deliver() -> None:
+    wished = replace(running(2), stop_wish=LATER)
+    delivers = facts(Kind.TRAINING, exited(0), Kind.UPLOADING)
+    assert dict(decide(wished, seen(delivers, delivers)).stop) == {"algo-1": 1, "algo-2": 1}
+    limit = facts(
+        Kind.TRAINING, (Kind.STOPPING, {"reason": "max_runtime"}), exited(0), Kind.UPLOADING
+    )
+    assert dict(decide(running(), seen(limit)).stop) == {}
+
+
 def test_a_script_that_ends_well_in_its_grace_time_is_stopped_all_the_same() -> None:
     wished = replace(running().moved_to(S.STOPPING, at=LATER), stop_wish=LATER)
     journal = facts(Kind.TRAINING, exited(0), Kind.UPLOADING, ended(Outcome.COMPLETED))

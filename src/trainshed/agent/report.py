@@ -82,6 +82,11 @@ class Reporter:
             self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
             self._thread.start()
 
+    @property
+    def up_to_date(self) -> bool:
+        """Whether the server has taken all that there is to tell."""
+        return self._all_taken()
+
     def finish(self, patience_s: float = _LAST_PATIENCE_S) -> bool:
         """Wait until the server has taken ``ended`` and every byte, or has forgotten the node.
 

@@ -40,8 +40,12 @@ _GOODBYE_S: Final = 10.0
 def walk(node: Node) -> None:
     """Take the node from wherever its journal stands to ``ended``, and report everything."""
     if node.journal.last(Kind.ENDED) is None:
-        if node.journal.last(Kind.STOPPING) is not None:
+        stopping = node.journal.last(Kind.STOPPING)
+        # A job that ran for too long is not one that somebody wants an end of.
+        if stopping is not None and stopping.detail.get("reason") == "asked":
             node.stop.remember()
+        if node.journal.last(Kind.EXITED) is not None:
+            node.reporter.start()  # what is left may wait for long, and be told to wait no longer
         try:
             for step in STEPS:
                 step(node)

@@ -210,12 +210,15 @@ def _wanted_stops(
     for host in nodes:
         if host in ended:
             continue
+        # Who has exited is told as well that somebody wants an end: its results may wait.
         exited = _last(seen.facts.get(host, ()), Kind.EXITED) is not None
         # Having exited, it waits to merge what its peers made; from those that ended comes no more.
         waits_in_vain = exited and len(ended) == len(nodes) - 1
         if spoiled and (out_of_patience or waits_in_vain):
             wanted[host] = 2
-        elif not exited and (spoiled or job.secondary is _S.STOPPING):
+        elif job.stop_wish is not None or (
+            not exited and (spoiled or job.secondary is _S.STOPPING)
+        ):
             wanted[host] = 1
     return wanted
 

@@ -67,6 +67,17 @@ def test_a_job_that_nobody_waits_for_says_what_is_not_kept(saving: Saving, store
     assert store.checkpoints("hurried/") == {"first": b"1\n"}
 
 
+def test_a_job_that_is_stopped_waits_no_longer_than_its_grace(saving: Saving, store: Store) -> None:
+    node = saving("bounded", "echo 2 >second; rm first")
+    node.reports.wait_for(lambda: exited(node))
+    node.signal(signal.SIGTERM)
+    node.wait()
+    store.server.start()
+    assert any("is not waited for longer than 1 s" in line for line in node.lines())
+    assert any("NOT kept in whole: first, second" in line for line in node.lines())
+    assert node.ended() == ("completed", "")
+
+
 def test_a_job_that_runs_goes_on(saving: Saving, store: Store, tmp_path: Path) -> None:
     node = saving("runs", f"echo 2 >second; until [ -e {tmp_path}/end ]; do sleep 0.05; done")
     until(

@@ -2,6 +2,7 @@
 
 import sys
 import threading
+import time
 import traceback
 from typing import Final
 
@@ -11,6 +12,7 @@ from trainshed.agent.checkpoints.place import OWN, local_path, place_of
 from trainshed.agent.checkpoints.sync import Pass, Sync, Trust, Whose
 from trainshed.agent.checkpoints.telling import Telling
 from trainshed.agent.node import Node
+from trainshed.agent.waiting import Endurance
 from trainshed.agent.watching.ending import Ending
 from trainshed.agent.written.folder import Folder
 from trainshed.domain.facts import Kind
@@ -43,13 +45,14 @@ class Checkpoints:
     def __init__(self, node: Node, ending: Ending) -> None:
         self._node = node
         self._ending = ending
+        self._endurance = Endurance(node)
         config = node.plan.request["CheckpointConfig"]
         self._kept = Kept(node.folder / "checkpoints.jsonl")
         plan = node.plan
         objects = RemoteObjects.for_node(
             plan,
             cancelled=lambda: node.stop.forgotten,
-            hurried=lambda: node.stop.impatient,
+            hurried=self._endurance.over,
             patience_s=_PATIENCE_S,
         )
         whose = Whose(
@@ -102,8 +105,9 @@ class Checkpoints:
         """Go on until all is kept, the store refuses, or nobody wants to wait for it."""
         stop = self._node.stop
         wait, refused = _FIRST_WAIT_S, 0
+        began = time.monotonic()
         done = self._tried(trust)
-        while done.trouble and not stop.impatient:
+        while done.trouble and not self._endurance.over_since(began):
             refused += not done.away
             if refused >= _REFUSALS:
                 break

@@ -14,6 +14,7 @@ from typing import Final
 from trainshed.agent.node import Node
 from trainshed.agent.notes import Notes
 from trainshed.agent.outputs.sending import encryption
+from trainshed.agent.waiting import Endurance
 from trainshed.agent.watching.ending import Ending
 from trainshed.agent.written.folder import Folder, Signature
 from trainshed.agent.written.leases import is_being_written
@@ -143,7 +144,7 @@ class Intermediate:
         return RemoteObjects.for_node(
             self._node.plan,
             cancelled=lambda: stop.forgotten,
-            hurried=lambda: stop.impatient,
+            hurried=Endurance(self._node).over,
             patience_s=patience_s,
             complain=self._node.log.say,
         )

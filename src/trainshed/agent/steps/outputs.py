@@ -2,6 +2,7 @@
 
 from trainshed.agent.node import Node, NodeOver
 from trainshed.agent.outputs.unsent import end_unsent, ended_unsent
+from trainshed.agent.waiting import Endurance
 from trainshed.contract import script_mode
 from trainshed.domain.errors import StoreError
 from trainshed.domain.facts import Kind, Outcome
@@ -46,12 +47,12 @@ def carry_out(node: Node) -> None:
         node.log.say(f"the results wait on this node, and nothing of them is lost: {what}")
         node.journal.append(Kind.UPLOADING, message=f"The results wait: {what}")
 
-    # The container will not run twice, so what it made is held on to for as long as it takes: the
-    # store may be a server that is down for the night, or full.
+    # The container will not run twice, so what it made is held on to for as long as it takes, or as
+    # somebody stops the job: the store may be a server that is down for the night, or full.
     objects = RemoteObjects.for_node(
         node.plan,
         cancelled=lambda: node.stop.forgotten,
-        hurried=lambda: node.stop.impatient,
+        hurried=Endurance(node).over,
         complain=tell_of_waiting,
     )
     try:
@@ -60,7 +61,9 @@ def carry_out(node: Node) -> None:
     except Cancelled as cancelled:
         raise NodeOver(Outcome.STOPPED) from cancelled
     except StoreAway as away:
-        raise end_unsent(node, Outcome.LOST, f"InternalServerError: {away}") from away
+        given_up = node.stop.asked and not node.stop.impatient
+        stopped = "the job was stopped while its results waited: " if given_up else ""
+        raise end_unsent(node, Outcome.LOST, f"InternalServerError: {stopped}{away}") from away
     except (StoreError, ValueError) as error:
         reason = f"ClientError: Artifact upload failed:{error}"
         raise end_unsent(node, Outcome.FAILED, reason) from error

@@ -21,6 +21,11 @@ def never() -> bool:
     return False
 
 
+def unhurried(away_s: float) -> bool:
+    """Return False."""
+    return False
+
+
 def unheard(what: str) -> None:
     """Say nothing."""
 
@@ -32,7 +37,7 @@ class Patience:
         self,
         *,
         cancelled: Callable[[], bool] = never,
-        hurried: Callable[[], bool] = never,
+        hurried: Callable[[float], bool] = unhurried,
         seconds: float = math.inf,
         complain: Callable[[str], None] = unheard,
     ) -> None:
@@ -40,7 +45,8 @@ class Patience:
 
         Args:
             cancelled: asked often, from any thread; True ends what runs with ``Cancelled``.
-            hurried: asked while the store is away; True ends the waiting for it.
+            hurried: asked while the store is away, with the seconds since it was; True ends the
+                waiting for it.
             seconds: how long to go on asking a store that is away.
             complain: is told, once, that a store is away and waited for.
         """
@@ -77,7 +83,8 @@ class Patience:
 
     def spent(self, since: float) -> bool:
         """Tell whether that moment of the monotonic clock is too long ago."""
-        return time.monotonic() > since + self._seconds or self._hurried()
+        away_s = time.monotonic() - since
+        return away_s > self._seconds or self._hurried(away_s)
 
     def complain_once(self, away: StoreAway) -> None:
         """Say that a store is waited for, unless it was said before."""

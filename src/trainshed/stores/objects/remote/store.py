@@ -22,7 +22,13 @@ from trainshed.stores.objects.remote.copier import Copier
 from trainshed.stores.objects.remote.entries import Entry
 from trainshed.stores.objects.remote.folders import Folders
 from trainshed.stores.objects.remote.nearby import Nearby, NotNearby
-from trainshed.stores.objects.remote.patience import Patience, Waiting, never, unheard
+from trainshed.stores.objects.remote.patience import (
+    Patience,
+    Waiting,
+    never,
+    unheard,
+    unhurried,
+)
 from trainshed.stores.objects.remote.places import Place, Reading, Sending
 from trainshed.stores.objects.remote.sinks import Sink
 from trainshed.stores.objects.remote.troubles import ObjectChanged, StoreAway
@@ -69,7 +75,7 @@ class RemoteObjects:
         plan: NodePlan,
         *,
         cancelled: Callable[[], bool] = never,
-        hurried: Callable[[], bool] = never,
+        hurried: Callable[[float], bool] = unhurried,
         patience_s: float = math.inf,
         complain: Callable[[str], None] = unheard,
     ) -> "RemoteObjects":

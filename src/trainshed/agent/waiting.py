@@ -1,0 +1,45 @@
+"""How long a node goes on asking a store that is away or full: until the job is to be stopped.
+
+What a job made is wanted, so it waits for as long as it takes. Whoever stops the job wants an end:
+from then on a store may be away for the grace and no longer, as the container may go on for it.
+"""
+
+import time
+
+from trainshed.agent.node import Node
+
+
+class Endurance:
+    """How long the store that one step writes to may be away. Safe to share between threads."""
+
+    def __init__(self, node: Node) -> None:
+        """Give up for ``node`` when its job is to be stopped."""
+        self._node = node
+        self._said = False
+        self._ended = False
+
+    def over(self, away_s: float) -> bool:
+        """Tell whether a store that was away for so many seconds is to be asked no more.
+
+        Once it was, no other request waits for one either: a hundred files wait no longer than one.
+        """
+        stop = self._node.stop
+        if stop.impatient:
+            return True
+        if not stop.asked:
+            return False
+        if not self._said:
+            self._said = True
+            self._node.log.say(
+                "the job is being stopped, so a store that is away or full is not waited for "
+                f"longer than {self._node.plan.grace:g} s"
+            )
+        # A server that is down itself takes nothing we say. Then it may well be the store that is
+        # away, and nobody waits for an end: what can be delivered in the morning is.
+        known = self._node.reporter.up_to_date
+        self._ended = self._ended or (known and away_s >= self._node.plan.grace)
+        return self._ended
+
+    def over_since(self, moment: float) -> bool:
+        """Tell the same of a store that is away since that moment of the monotonic clock."""
+        return self.over(time.monotonic() - moment)
