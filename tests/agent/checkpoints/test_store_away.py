@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,35 @@ def test_a_job_that_runs_goes_on(saving: Saving, store: Store, tmp_path: Path) -
     (tmp_path / "end").touch()
     node.wait()
     assert node.ended() == ("completed", "")
+
+
+def with_a_bad_plan(node: Agent, store: Store) -> Agent:
+    """Start a node's next agent on a plan that no server of ours would write."""
+    node.kill()
+    node.plan = replace(node.plan, objects={**store.access, "endpoint": "http://127.0.0.1:none"})
+    return node.start()
+
+
+def test_a_fault_of_our_own_beside_the_container_is_said_and_ends_nothing_else(
+    saving: Saving, store: Store
+) -> None:
+    node = with_a_bad_plan(saving("beside", "echo 2 >second"), store)
+    node.wait()
+    store.server.start()
+    assert any("NOT kept while the container runs, by a fault" in line for line in node.lines())
+    assert "InvalidURL" in (node.folder / "agent.log").read_text()
+    assert "the agent failed" not in node.ended()[1]
+
+
+def test_a_fault_of_our_own_after_the_container_ends_the_node_and_keeps_what_it_made(
+    saving: Saving, store: Store, tmp_path: Path
+) -> None:
+    node = saving("after", "echo 2 >second; echo 7 >/opt/ml/model/w")
+    node.reports.wait_for(lambda: exited(node))
+    node.plan = replace(node.plan, unsent=str(tmp_path / "unsent"))
+    with_a_bad_plan(node, store).wait()
+    store.server.start()
+    outcome, reason = node.ended()
+    assert outcome == "lost"
+    assert reason.startswith("InternalServerError: the agent failed: InvalidURL: ")
+    assert (tmp_path / "unsent/job-1/after.1.algo-1/model/w").read_text() == "7\n"

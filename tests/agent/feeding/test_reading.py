@@ -14,7 +14,7 @@ from trainshed.agent.feeding.reading import ROOM, LocalReading, RemoteReading, R
 from trainshed.stores.objects.addresses import Address
 from trainshed.stores.objects.remote.entries import Entry
 from trainshed.stores.objects.remote.store import RemoteObjects
-from trainshed.stores.objects.remote.troubles import ObjectChanged
+from trainshed.stores.objects.remote.troubles import Cancelled, ObjectChanged
 
 SIZE = 9_000_001
 CONTENT = bytes(range(251)) * (SIZE // 251 + 1)
@@ -110,6 +110,23 @@ def test_an_object_that_is_not_the_one_of_the_list_is_not_read(
     reading = place.reading(place.entry._replace(**entry))  # type: ignore[arg-type]
     with pytest.raises(ObjectChanged):
         reading.read(SIZE - 10, 20)
+    reading.close()
+
+
+def test_who_waits_for_a_range_that_nobody_will_fetch_is_told(place: Place) -> None:
+    crew, begun, go = ThreadPoolExecutor(1), threading.Event(), threading.Event()
+    crew.submit(lambda: (begun.set(), go.wait(20)))
+    begun.wait(20)
+    reading = RemoteReading(
+        place.objects, place.address, place.entry, room=place.room, workers=crew
+    )
+    with ThreadPoolExecutor(1) as program:
+        waiting = program.submit(reading.read, 0, 10)
+        while not crew._work_queue.qsize():
+            begun.wait(0.01)
+        crew.shutdown(wait=False, cancel_futures=True)
+        assert isinstance(waiting.exception(20), Cancelled)
+    go.set()
     reading.close()
 
 

@@ -40,9 +40,9 @@ def test_an_object_that_is_gone_in_the_middle_fails_the_job(
 @pytest.mark.parametrize(
     ("broken", "reason"),
     [
-        (gzip.compress(b"abc" * 99)[:-1], "it ends in the middle of what was packed"),
-        (gzip.compress(b"abc" * 99)[:-8] + bytes(8), "it is not gzip, or broken: "),
-        (gzip.compress(b"abc") + b"more than there was", "it is not gzip, or broken: "),
+        (gzip.compress(b"abc" * 99, mtime=0)[:-1], "it ends in the middle of what was packed"),
+        (gzip.compress(b"abc" * 99, mtime=0)[:-8] + bytes(8), "it is not gzip, or broken: "),
+        (gzip.compress(b"abc", mtime=0) + b"more than there was", "it is not gzip, or broken: "),
         (b"never packed at all", "it is not gzip, or broken: "),
     ],
 )
@@ -160,3 +160,14 @@ def test_a_feeding_process_that_has_no_room_to_say_what_failed_still_ends_the_jo
     outcome, reason = node.ended()
     assert outcome == "lost"
     assert "cannot be fed here" in reason
+
+
+def test_a_fault_of_our_own_while_feeding_fails_the_job_and_leaves_its_traces(
+    read: Read, data: Path
+) -> None:
+    node = read("print('began')", piped(data, ShuffleConfig={"Seed": "none"}))
+    outcome, reason = node.ended()
+    assert outcome == "lost"
+    assert reason.startswith("InternalServerError: feeding failed: ValueError: invalid literal")
+    assert node.lines() == []
+    assert working_for(node) == []

@@ -1,9 +1,9 @@
 """Keeps checkpoints while the container runs, and once more after its end; tells how it goes."""
 
-import sys
-import threading
 import time
 import traceback
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
 from trainshed.agent.checkpoints.kept import Kept
@@ -15,6 +15,7 @@ from trainshed.agent.node import Node
 from trainshed.agent.waiting import Endurance
 from trainshed.agent.watching.ending import Ending
 from trainshed.agent.written.folder import Folder
+from trainshed.domain.errors import StoreError
 from trainshed.domain.facts import Kind
 from trainshed.stores.objects.remote.store import RemoteObjects
 
@@ -73,11 +74,11 @@ class Checkpoints:
             self._sync.take_up()
         self._telling = Telling(node.journal, node.log.say, self._kept)
         self._unheard: Pass | None = None
-        self._thread = threading.Thread(target=self._run, name="checkpoints", daemon=True)
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="checkpoints")
 
     def begin(self) -> None:
         """Begin to look."""
-        self._thread.start()
+        self._carry(self._run)
 
     def trouble(self) -> str:
         """Return "": a container goes on though its checkpoints are not kept."""
@@ -89,11 +90,14 @@ class Checkpoints:
         Of a container that was cut short that may never be, so what was seen whole is kept now.
         """
         self._ending.note_over()
-        self._thread.join()
+        self._carry(self._leave)
+        self._worker.shutdown()
+        self._kept.close()
+
+    def _leave(self) -> None:
         self._telling.leave(self._unheard)
         if self._node.journal.last(Kind.TRAINING) is not None and not self._ending.known:
             self._keep_the_last(Trust.SEEN)
-        self._kept.close()
 
     def conclude(self) -> None:
         """Keep what a container has left whose end is in the journal; repeatable."""
@@ -147,9 +151,25 @@ class Checkpoints:
     def _tried(self, trust: Trust) -> Pass:
         try:
             return self._sync.run(trust)
-        except Exception as error:  # noqa: BLE001 - the outermost: training goes on without
-            traceback.print_exc(file=sys.stderr)
+        except (StoreError, OSError) as error:
+            traceback.print_exc()
             return Pass(trouble=f"{type(error).__name__}: {error}", waiting={"everything new"})
+
+    def _carry(self, what: Callable[[], None]) -> None:
+        """Have it done beside the container, which goes on also when a fault of ours ends it.
+
+        What the container leaves is kept once its end is in the journal, or the node then ends by
+        the same fault, without losing what the job made.
+        """
+        self._worker.submit(what).add_done_callback(self._tell_of_fault)
+
+    def _tell_of_fault(self, done: Future[None]) -> None:
+        if (fault := done.exception()) is not None:
+            traceback.print_exception(fault)
+            self._node.log.say(
+                "checkpoints are NOT kept while the container runs, by a fault of Trainshed's "
+                f"own: {type(fault).__name__}: {fault}"
+            )
 
     def _trust(self) -> Trust:
         """Return how much of what the container left is taken for whole."""

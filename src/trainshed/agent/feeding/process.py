@@ -15,7 +15,6 @@ import selectors
 import socket
 import sys
 import threading
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -80,6 +79,12 @@ class Told:
                     self._path.write_text(reason)
         os.write(self._bell, b".")
 
+    def note_fault(self, fault: threading.ExceptHookArgs) -> None:
+        """A thread ended by a fault of ours; fit to be ``threading.excepthook``."""
+        threading.__excepthook__(fault)
+        what = f"{fault.exc_type.__name__}: {fault.exc_value}"
+        self.note_trouble(f"InternalServerError: feeding failed: {what}")
+
     def notes(self) -> list[str]:
         """Return what is to be said and was not taken before."""
         with self._lock:
@@ -100,6 +105,7 @@ def main(folder: Path, lock: int, door: int) -> NoReturn:
     os.set_inheritable(door, False)
     os.chdir("/")
     told, closing = Told(folder / place.TROUBLE), threading.Event()
+    threading.excepthook = told.note_fault
     feeding = threading.Thread(target=_feed, args=(folder, told, closing), daemon=True)
     feeding.start()
     _listen(folder, socket.socket(fileno=door), told)
@@ -118,24 +124,29 @@ def _feed(folder: Path, told: Told, closing: threading.Event) -> None:
             what()
         except Cancelled:
             return False
-        except Exception as error:  # noqa: BLE001 - a thread's outermost: the agent is told of it
-            traceback.print_exc()
+        except (BadInput, StoreError, OSError) as error:
             told.note_trouble(_reason(error, name))
             return False
         return True
+
+    def aside(what: Callable[[], None], name: str = "") -> threading.Thread:
+        """Have it looked after by a thread of its own: a fault of ours ends that, and is told."""
+        thread = threading.Thread(target=look_after, args=(what, name), daemon=True)
+        thread.start()
+        return thread
 
     def open_all() -> None:
         for name, feed in _made(folder, told, closing):
             feeds.append(feed)
             if not look_after(feed.open, name):
                 return
-            threading.Thread(target=look_after, args=(feed.serve, name), daemon=True).start()
+            aside(feed.serve, name)
         told.note_ready()
 
-    look_after(open_all, "")
+    aside(open_all).join()
     closing.wait()
     for feed in reversed(feeds):
-        look_after(feed.close, "")
+        aside(feed.close).join()
 
 
 def _made(folder: Path, told: Told, closing: threading.Event) -> Sequence[tuple[str, Feed]]:
@@ -154,7 +165,7 @@ def _made(folder: Path, told: Told, closing: threading.Event) -> Sequence[tuple[
     return found
 
 
-def _reason(error: Exception, name: str) -> str:
+def _reason(error: BadInput | StoreError | OSError, name: str) -> str:
     """Return the FailureReason of what went wrong while a channel was fed."""
     match error:
         case BadInput():
@@ -165,8 +176,6 @@ def _reason(error: Exception, name: str) -> str:
             return f"ClientError: Data download failed:{error}"
         case OSError():
             return f'InternalServerError: channel "{name}" cannot be fed here: {error}'
-        case _:
-            return f"InternalServerError: feeding failed: {type(error).__name__}: {error}"
 
 
 def _listen(folder: Path, door: socket.socket, told: Told) -> None:

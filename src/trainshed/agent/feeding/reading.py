@@ -10,7 +10,7 @@ share one ``Room``, so that many open files take no more memory than few.
 import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, Protocol
 
 from trainshed.stores.objects.addresses import Address
@@ -132,7 +132,8 @@ class _Part:
         self.counted = counted
         """Whether the room counts it."""
         self.data = bytearray()
-        self.trouble: Exception | None = None
+        self.fetching: Future[None] = Future()
+        """Done when no more of it comes; carries whatever went wrong to the threads that read."""
         self.dropped = False
         self.served = 0
         """Bytes handed over; each is asked for once."""
@@ -141,7 +142,7 @@ class _Part:
 
     def has(self, end: int) -> bool:
         """Tell whether everything before ``end`` has come, or never will."""
-        return self.trouble is not None or self.start + len(self.data) >= min(end, self.end)
+        return self.fetching.done() or self.start + len(self.data) >= min(end, self.end)
 
 
 class RemoteReading:
@@ -190,9 +191,9 @@ class RemoteReading:
         part.awaited += 1
         self._changed.wait_for(lambda: part.has(end))
         part.awaited -= 1
-        if part.trouble is not None:
+        if part.fetching.done() and (trouble := self._trouble(part)) is not None:
             self._drop(part)
-            raise part.trouble
+            raise trouble
         data = bytes(memoryview(part.data)[offset - part.start : end - part.start])
         part.served += end - offset
         if part.served >= part.end - part.start:
@@ -236,7 +237,8 @@ class RemoteReading:
             return None
         part = _Part(start, end, counted=counted)
         self._parts.append(part)
-        self._workers.submit(self._fetch, part)
+        part.fetching = self._workers.submit(self._fetch, part)
+        part.fetching.add_done_callback(self._wake)
         return part
 
     def _drop(self, part: _Part) -> None:
@@ -250,21 +252,25 @@ class RemoteReading:
 
     def _fetch(self, part: _Part) -> None:
         """Fill a range; in a worker."""
-        trouble: Exception | None = None
-        try:
-            for piece in self._pieces(part):
-                with self._changed:
-                    part.data += piece
-                    self._changed.notify_all()
-                    if part.dropped:
-                        break
-        except Exception as error:  # noqa: BLE001 - carried to the thread that reads
-            trouble = error
+        for piece in self._pieces(part):
+            with self._changed:
+                part.data += piece
+                self._changed.notify_all()
+                if part.dropped:
+                    return
+
+    def _wake(self, _: object) -> None:
         with self._changed:
-            if trouble is None and len(part.data) < part.end - part.start:
-                trouble = self._short(part)
-            part.trouble = trouble
             self._changed.notify_all()
+
+    def _trouble(self, part: _Part) -> BaseException | None:
+        """Return why a range that no more comes of is not whole; None when it is."""
+        if part.fetching.cancelled():
+            return Cancelled(f"{self._address}: nobody reads it any more")
+        trouble = part.fetching.exception()
+        if trouble is None and len(part.data) < part.end - part.start:
+            return self._short(part)
+        return trouble
 
     def _pieces(self, part: _Part) -> Iterator[memoryview]:
         if part.dropped:
