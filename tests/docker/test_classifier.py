@@ -27,7 +27,7 @@ def shed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerShed]:
         yield DockerShed(server, folder)
 
 
-def test_it_learns_on_eight_ranks_and_leaves_model_checkpoints_and_results(
+def test_it_learns_on_eight_ranks_and_leaves_a_model_results_and_checkpoints_of_their_own(
     shed: DockerShed, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     shell = Shell(shed.server, tmp_path, AWS)
@@ -46,13 +46,16 @@ def test_it_learns_on_eight_ranks_and_leaves_model_checkpoints_and_results(
     shell.aws("s3", "cp", model, "model.tar.gz")
     shell.run("mkdir", "model")
     shell.run("tar", "-xzf", "model.tar.gz", "-C", "model")
-    kept = tmp_path / "model"
-    last = (kept / "checkpoint").read_text().split('"')[1]
+    shell.aws("s3", "cp", "--recursive", request["CheckpointConfig"]["S3Uri"], "checkpoints")
+    kept, checkpoints = tmp_path / "model", tmp_path / "checkpoints"
+    assert sorted(each.name for each in kept.iterdir()) == ["eval_results.txt", "model.npz"]
+    last = (checkpoints / "checkpoint").read_text().split('"')[1]
     results = dict(
         line.split(" = ") for line in (kept / "eval_results.txt").read_text().splitlines()
     )
     assert last == f"model.ckpt-{results['global_step']}"
-    with np.load(kept / last) as checkpoint, np.load(kept / "model.npz") as learned:
+    assert len(list(checkpoints.glob("model.ckpt-*"))) == 4
+    with np.load(checkpoints / last) as checkpoint, np.load(kept / "model.npz") as learned:
         assert np.array_equal(checkpoint["weights"], learned["weights"])
         assert np.any(learned["weights"])
     assert float(results["eval_accuracy"]) > 0.9

@@ -27,6 +27,7 @@ def parse() -> argparse.Namespace:
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--init_checkpoint", required=True)
     parser.add_argument("--model_dir")
+    parser.add_argument("--checkpoint_dir", default="/opt/ml/checkpoints", help="is kept, and back")
     parser.add_argument("--do_train", type=flag, default=False)
     parser.add_argument("--do_eval", type=flag, default=False)
     parser.add_argument("--max_seq_length", type=int, default=128)
@@ -125,16 +126,16 @@ def scaled(features: np.ndarray, state: dict[str, np.ndarray]) -> np.ndarray:
 
 def train(args: argparse.Namespace, features: np.ndarray, labels: np.ndarray) -> int:
     """Learn by Adam; return the number of steps that the weights have seen."""
-    checkpoints = Checkpoints(Path(args.output_dir))
+    checkpoints = Checkpoints(Path(args.checkpoint_dir))
     state = {name: np.zeros(features.shape[1] + 1) for name in ("weights", "mean", "square")}
     state |= {"centre": features.mean(axis=0), "scale": features.std(axis=0) + 1e-8}
-    step, found = 0, checkpoints.last()
+    step, found = 0, WORLD.bcast(checkpoints.last() if WORLD.rank == 0 else None)
     if found is not None:
         step, state = found
+        told(f"goes on from step {step}")
     features = scaled(features, state)
     per_epoch = -(-len(labels) // (args.train_batch_size * WORLD.size))
     rate = args.learning_rate * WORLD.size  # a step sees as many times more pairs
-    WORLD.Barrier()  # nobody writes a checkpoint before everybody has looked for one
     while step < round(args.num_train_epochs * per_epoch):
         epoch, batch = divmod(step, per_epoch)
         order = np.random.default_rng(epoch).permutation(len(labels))  # the same everywhere
@@ -169,9 +170,9 @@ def agree(weights: np.ndarray) -> None:
 
 def evaluate(args: argparse.Namespace, features: np.ndarray, labels: np.ndarray) -> None:
     """Write eval_results.txt: how the last checkpoint does on pairs it has not seen."""
-    found = Checkpoints(Path(args.output_dir)).last()
+    found = Checkpoints(Path(args.checkpoint_dir)).last()
     if found is None:
-        raise FileNotFoundError(f"there is no checkpoint in {args.output_dir}; train first")
+        raise FileNotFoundError(f"there is no checkpoint in {args.checkpoint_dir}; train first")
     step, state = found
     features = scaled(features, state)
     _, loss = gradient(state["weights"], features, labels)
