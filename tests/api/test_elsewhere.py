@@ -1,5 +1,6 @@
 """Data in stores beside the server's own, asked for when a job is created."""
 
+import asyncio
 import socket
 from collections.abc import Iterator
 
@@ -58,13 +59,42 @@ async def test_what_is_there_or_cannot_be_asked_now_is_taken(said: bool | None) 
     [
         (False, "No S3 objects found"),
         (ObjectMissing("no bucket"), "No S3 objects found"),
-        (StoreError("denied"), "refuses this server: denied"),
+        (StoreError("denied"), r"refuses this server: denied\.$"),
     ],
 )
 async def test_what_is_not_there_is_refused(said: bool | StoreError, why: str) -> None:
     data = Data(Nothing(), elsewhere=Other(said))
     with pytest.raises(RequestRejected, match=why):
         await data.check(_request("gs://there/data", "gs://there/out"), "us-east-1")
+
+
+class Slow:
+    """Stores that answer once each of them is asked; the later one is, the sooner."""
+
+    def __init__(self, parties: int) -> None:
+        self._parties = parties
+        self._asked: list[asyncio.Future[None]] = []
+
+    def has(self, address: Address) -> bool:
+        return True
+
+    async def holds(self, address: Address) -> bool | None:
+        mine = asyncio.get_running_loop().create_future()
+        self._asked.append(mine)
+        if len(self._asked) == self._parties:
+            mine.set_result(None)
+        await mine
+        if (before := self._asked.index(mine)) > 0:
+            self._asked[before - 1].set_result(None)
+        raise StoreError(f"{address} denied")
+
+
+async def test_all_stores_are_asked_at_once_and_the_first_refusal_of_the_request_is_told() -> None:
+    data = Data(Nothing(), elsewhere=Slow(3))
+    request = {**_request("gs://one/", "gs://two/"), "CheckpointConfig": {"S3Uri": "gs://three/"}}
+    async with asyncio.timeout(20):
+        with pytest.raises(RequestRejected, match="gs://one/ denied"):
+            await data.check(request, "us-east-1")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 A job that would wait in line only to find its bucket missing is refused at once.
 """
 
+import asyncio
 from collections.abc import Awaitable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -63,25 +64,38 @@ class Data:
     async def check(self, request: Mapping[str, Any], region: str) -> None:
         """Check that each input has something in it, and that outputs have somewhere to go.
 
+        All are asked at once: each may be a store that takes its time to be found away.
+
         Raises:
-            RequestRejected: one has not, or is an address this server does not reach.
+            RequestRejected: one has not, or is an address this server does not reach; of several,
+                the first in the order of the request.
         """
-        for channel in request.get("InputDataConfig") or ():
-            where = f"InputDataConfig channel '{channel['ChannelName']}'"
-            if (system := channel["DataSource"].get("FileSystemDataSource")) is not None:
-                self._check_file_system(where, system["FileSystemId"])
-                continue
-            text = channel["DataSource"]["S3DataSource"]["S3Uri"]
-            address = self._address(where, text)
-            if not await self._holds_something(text, address):
-                raise _nothing_there(address, region, request["RoleArn"])
-        for where, text in _written(request):
-            address = self._address(where, text)
-            if address.scheme != "file" and not await self._has_bucket(text, address):
-                raise invalid(
-                    f'{where}: the bucket "{address.bucket}" of "{text}" does not exist; '
-                    "create it first, or name another."
-                )
+        channels = request.get("InputDataConfig") or ()
+        found = await asyncio.gather(
+            *(_refused(self._check_input(each, region, request["RoleArn"])) for each in channels),
+            *(_refused(self._check_output(where, text)) for where, text in _written(request)),
+        )
+        for refusal in found:
+            if refusal is not None:
+                raise refusal
+
+    async def _check_input(self, channel: Mapping[str, Any], region: str, role: str) -> None:
+        where = f"InputDataConfig channel '{channel['ChannelName']}'"
+        if (system := channel["DataSource"].get("FileSystemDataSource")) is not None:
+            self._check_file_system(where, system["FileSystemId"])
+            return
+        text = channel["DataSource"]["S3DataSource"]["S3Uri"]
+        address = self._address(where, text)
+        if not await self._holds_something(text, address):
+            raise _nothing_there(address, region, role)
+
+    async def _check_output(self, where: str, text: str) -> None:
+        address = self._address(where, text)
+        if address.scheme != "file" and not await self._has_bucket(text, address):
+            raise invalid(
+                f'{where}: the bucket "{address.bucket}" of "{text}" does not exist; '
+                "create it first, or name another."
+            )
 
     def _check_file_system(self, where: str, name: str) -> None:
         if name not in self._file_systems:
@@ -143,6 +157,15 @@ class Data:
             raise
         except StoreError as error:
             raise invalid(f'"{text}": its store refuses this server: {error}.') from error
+
+
+async def _refused(check: Awaitable[None]) -> RequestRejected | None:
+    """Return why a check refuses; None when it does not."""
+    try:
+        await check
+    except RequestRejected as refusal:
+        return refusal
+    return None
 
 
 def _written(request: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
