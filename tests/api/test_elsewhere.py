@@ -60,6 +60,7 @@ async def test_what_is_there_or_cannot_be_asked_now_is_taken(said: bool | None) 
         (False, "No S3 objects found"),
         (ObjectMissing("no bucket"), "No S3 objects found"),
         (StoreError("denied"), r"refuses this server: denied\.$"),
+        (StoreError("Access Denied."), r"refuses this server: Access Denied\.$"),
     ],
 )
 async def test_what_is_not_there_is_refused(said: bool | StoreError, why: str) -> None:

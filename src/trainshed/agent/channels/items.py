@@ -196,8 +196,25 @@ def _safe(address: Address, path: str) -> str:
             f"{_PREFIX}Failed to download data. S3 key: {address} has an illegal char sub-sequence "
             "'//' in it"
         )
-    if path.startswith("/") or "\0" in path or {".", ".."} & set(path.split("/")):
+    strange = "\0" in path or {".", ".."} & set(path.split("/"))
+    if path.startswith("/") or (strange and _climbs(path)):
         raise BadInput(
             f"{_PREFIX}S3 key: {address} would lie outside the folder of its channel as {path!r}"
         )
+    if strange:
+        what = "a NUL character" if "\0" in path else "'.' or '..' between slashes"
+        raise BadInput(
+            f"{_PREFIX}S3 key: {address} has {what} in it, which no file in the folder of its "
+            f"channel can be named by: {path!r}; rename the object"
+        )
     return path
+
+
+def _climbs(path: str) -> bool:
+    """Tell whether a relative path leads out of the folder that it begins in."""
+    depth = 0
+    for part in path.split("/"):
+        depth += {"..": -1, ".": 0}.get(part, 1)
+        if depth < 0:
+            return True
+    return False

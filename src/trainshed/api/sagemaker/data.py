@@ -156,7 +156,8 @@ class Data:
         except ObjectMissing:
             raise
         except StoreError as error:
-            raise invalid(f'"{text}": its store refuses this server: {error}.') from error
+            why = str(error).removesuffix(".")
+            raise invalid(f'"{text}": its store refuses this server: {why}.') from error
 
 
 async def _refused(check: Awaitable[None]) -> RequestRejected | None:
