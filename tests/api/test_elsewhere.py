@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,7 @@ class Other:
         return self._said
 
 
-def _request(data: str, output: str) -> dict[str, object]:
+def _request(data: str, output: str) -> dict[str, Any]:
     source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": data}}
     return {
         "RoleArn": "arn:aws:iam::123456789012:role/any",
@@ -96,6 +97,35 @@ async def test_all_stores_are_asked_at_once_and_the_first_refusal_of_the_request
     async with asyncio.timeout(20):
         with pytest.raises(RequestRejected, match="gs://one/ denied"):
             await data.check(request, "us-east-1")
+
+
+class Few:
+    """Stores that are asked a few things at a time, and can't tell when it is one more."""
+
+    def __init__(self) -> None:
+        self._now = 0
+
+    def has(self, address: Address) -> bool:
+        return True
+
+    async def holds(self, address: Address) -> bool | None:
+        self._now += 1
+        try:
+            await asyncio.sleep(0)
+            return None if self._now > 6 else not str(address).startswith("gs://none/")
+        finally:
+            self._now -= 1
+
+
+async def test_a_request_with_many_channels_leaves_none_of_them_unasked() -> None:
+    (channel,) = _request("gs://there/data", "")["InputDataConfig"]
+    (none,) = _request("gs://none/data", "")["InputDataConfig"]
+    request = {
+        **_request("gs://there/data", "gs://there/out"),
+        "InputDataConfig": [*[channel] * 10, none, *[channel] * 9],
+    }
+    with pytest.raises(RequestRejected, match="gs://none/data"):
+        await Data(Nothing(), elsewhere=Few()).check(request, "us-east-1")
 
 
 @pytest.mark.parametrize(

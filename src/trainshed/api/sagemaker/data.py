@@ -6,11 +6,14 @@ A job that would wait in line only to find its bucket missing is refused at once
 import asyncio
 from collections.abc import Awaitable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from trainshed.api.sagemaker.rejections import invalid
 from trainshed.domain.errors import ObjectMissing, RequestRejected, StoreError
 from trainshed.stores.objects.addresses import Address, parse
+
+_AT_ONCE: Final = 6
+"""Places of one request that are asked at the same time: others are asked meanwhile, too."""
 
 
 class Objects(Protocol):
@@ -64,17 +67,19 @@ class Data:
     async def check(self, request: Mapping[str, Any], region: str) -> None:
         """Check that each input has something in it, and that outputs have somewhere to go.
 
-        All are asked at once: each may be a store that takes its time to be found away.
+        Several are asked at once: each may be a store that takes its time to be found away.
 
         Raises:
             RequestRejected: one has not, or is an address this server does not reach; of several,
                 the first in the order of the request.
         """
         channels = request.get("InputDataConfig") or ()
-        found = await asyncio.gather(
-            *(_refused(self._check_input(each, region, request["RoleArn"])) for each in channels),
-            *(_refused(self._check_output(where, text)) for where, text in _written(request)),
+        checks = (
+            *(self._check_input(each, region, request["RoleArn"]) for each in channels),
+            *(self._check_output(where, text) for where, text in _written(request)),
         )
+        room = asyncio.Semaphore(_AT_ONCE)
+        found = await asyncio.gather(*(_refused(check, room) for check in checks))
         for refusal in found:
             if refusal is not None:
                 raise refusal
@@ -160,12 +165,13 @@ class Data:
             raise invalid(f'"{text}": its store refuses this server: {why}.') from error
 
 
-async def _refused(check: Awaitable[None]) -> RequestRejected | None:
+async def _refused(check: Awaitable[None], room: asyncio.Semaphore) -> RequestRejected | None:
     """Return why a check refuses; None when it does not."""
-    try:
-        await check
-    except RequestRejected as refusal:
-        return refusal
+    async with room:
+        try:
+            await check
+        except RequestRejected as refusal:
+            return refusal
     return None
 
 

@@ -11,7 +11,7 @@ from trainshed.stores.objects.remote.store import RemoteObjects
 from trainshed.stores.objects.remote.troubles import StoreAway
 
 _PATIENCE_S: Final = 4.0
-_AT_ONCE: Final = 8
+_AT_ONCE: Final = 32
 """Questions under way; a store that never answers must not use up the server's threads."""
 
 
