@@ -13,6 +13,7 @@ from trainshed.domain.errors import DriverError, NodeGone
 from trainshed.domain.facts import Fact, Kind, Outcome
 from trainshed.domain.training import SecondaryStatus, TrainingJob
 from trainshed.drivers.base import Capabilities, Handle
+from trainshed.engine.backends import Backends
 from trainshed.engine.loop import Engine
 from trainshed.engine.planning import Site
 from trainshed.stores.records.changes import InProcessChanges
@@ -49,10 +50,9 @@ class House:
         engine = Engine(
             records=self.records,
             changes=self.changes,
-            drivers={name: self.driver},
+            backends=Backends(drivers={name: self.driver}, default=name),
             site=site,
             clock=self.now,
-            backend=name,
             **members,
         )
         running = asyncio.create_task(engine.run())

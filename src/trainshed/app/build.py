@@ -29,6 +29,7 @@ from trainshed.app.settings import Settings
 from trainshed.domain.errors import TrainshedError
 from trainshed.drivers.base import Driver
 from trainshed.engine import webhooks
+from trainshed.engine.backends import Backends
 from trainshed.engine.loop import Engine
 from trainshed.engine.notifying import Notifier
 from trainshed.engine.planning import Site
@@ -147,10 +148,9 @@ def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datet
     engine = Engine(
         records=stores.records,
         changes=changes,
-        drivers=drivers,
+        backends=Backends(drivers=drivers, default=settings.backend),
         site=site,
         clock=clock,
-        backend=settings.backend,
     )
     return Parts(
         front=front,

@@ -18,7 +18,8 @@ from typing import Final
 
 from trainshed.domain.errors import DriverError, NoCapacity, NodeGone, StoreError
 from trainshed.domain.training import Attempt, TrainingJob
-from trainshed.drivers.base import Driver, Handle
+from trainshed.drivers.base import Handle
+from trainshed.engine.backends import Backends
 from trainshed.engine.line import Line
 from trainshed.engine.planning import Site, Unplannable, plan
 from trainshed.engine.scheduling import Admission
@@ -43,23 +44,19 @@ class Engine:
         *,
         records: TrainingRecords,
         changes: Changes,
-        drivers: Mapping[str, Driver],
+        backends: Backends,
         site: Site,
         clock: Callable[[], datetime],
-        backend: str,
         look_seconds: float = LOOK_SECONDS,
     ) -> None:
-        """Drivers and ``site.capabilities`` are by backend name.
-
-        Jobs that name no backend go to ``backend``.
-        """
+        """``site.capabilities`` has the backends' by their names."""
         self._records = records
         self._changes = changes
-        self._drivers = drivers
+        self._drivers = backends.drivers
         self._site = site
         self._clock = clock
         self._look_seconds = look_seconds
-        self._line = Line(site.capabilities, backend)
+        self._line = Line(site.capabilities, backends.default)
         self._line_seen = 0
         """How far down the line the last look came."""
         self._waits = asyncio.Event()
