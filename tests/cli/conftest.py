@@ -3,11 +3,26 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import TracebackType
 
 import pytest
 from tests.client.fake_server import FakeServer, announce, serving
 
 ROOT = Path(__file__).parents[2]
+
+
+class Typed(subprocess.Popen[str]):
+    """A command; a test that fails while it runs is not held up by it."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is not None:
+            self.kill()
+        super().__exit__(kind, error, trace)
 
 
 class Shell:
@@ -21,10 +36,11 @@ class Shell:
             for name, value in os.environ.items()
             if not name.startswith(("TRAINSHED_", "AWS_", "NO_COLOR"))
         } | {"TRAINSHED_DATA_DIR": str(data_dir), "PYTHONIOENCODING": "utf-8"}
+        self._begun: list[Typed] = []
 
-    def begin(self, *words: str, stdin: int = subprocess.DEVNULL) -> "subprocess.Popen[str]":
+    def begin(self, *words: str, stdin: int = subprocess.DEVNULL) -> Typed:
         """Begin a command and return it."""
-        return subprocess.Popen(
+        process = Typed(
             [sys.executable, "-m", "trainshed.cli", *words],
             stdin=stdin,
             stdout=subprocess.PIPE,
@@ -33,6 +49,14 @@ class Shell:
             cwd=self.folder,
             env=self.environment,
         )
+        self._begun.append(process)
+        return process
+
+    def close(self) -> None:
+        """End what a test that failed has left."""
+        for process in self._begun:
+            with process:
+                process.kill()
 
     def __call__(self, *words: str, code: int = 0, typed: str | None = None) -> "Said":
         """Carry out a command that ends with this exit code, and return what it said.
@@ -56,11 +80,13 @@ class Said:
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Shell:
+def shell(tmp_path: Path) -> Iterator[Shell]:
     """A shell in an empty folder, for a data folder where no server runs."""
     folder = tmp_path / "here"
     folder.mkdir()
-    return Shell(tmp_path / "data", folder)
+    made = Shell(tmp_path / "data", folder)
+    yield made
+    made.close()
 
 
 @pytest.fixture

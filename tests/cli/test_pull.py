@@ -8,6 +8,7 @@ import subprocess
 import tarfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from tests.cli.conftest import Shell
@@ -123,6 +124,15 @@ class Service:
         found: dict[str, object] = json.loads(self.process.stdout.readline())
         return found
 
+    def stuff(self) -> None:
+        """Leave no room in the pipe that is its stderr: it waits where it would say something."""
+        assert self.process.stderr is not None
+        pipe = os.open(f"/proc/self/fd/{self.process.stderr.fileno()}", os.O_WRONLY | os.O_NONBLOCK)
+        with suppress(BlockingIOError):
+            while True:
+                os.write(pipe, b"\n")
+        os.close(pipe)
+
     def end(self, number: int) -> subprocess.CompletedProcess[str]:
         """Send a signal; return what else it said."""
         self.process.send_signal(number)
@@ -154,6 +164,22 @@ def test_the_service_brings_each_model_once_over_restarts(fake: FakeServer, afar
     said = afar("pull", "--follow", "--once", "--to", "home", "--aws", "-o", "json")
     assert [json.loads(line)["job"] for line in said.lines] in ([], ["two"])  # told, maybe again
     assert sorted(path.name for path in service.home.iterdir() if path.is_dir()) == ["one", "two"]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_a_model_that_was_told_of_is_not_told_of_again_after_an_end(
+    fake: FakeServer, shell: Shell, number: int, code: int
+) -> None:
+    service = Service(shell, "--existing", "-o", "table")
+    service.stuff()
+    over(fake, "one")
+    assert service.process.stdout is not None
+    assert service.process.stdout.readline() == f"{service.home / 'one'}\n"
+    ended = service.end(number)  # before it could write down what it told of
+    assert (ended.returncode, ended.stdout) == (code, "")
+    over(fake, "two")
+    said = shell("pull", "--follow", "--once", "--to", "home")
+    assert said.lines == [str(service.home / "two")]
 
 
 def test_the_service_ends_in_the_middle_of_a_model_and_goes_on_from_there(

@@ -2,7 +2,8 @@
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -139,7 +140,7 @@ def _follow(options: PullOptions) -> None:
         if options.by_environment
         else session.reconnect(options.data_dir)
     )
-    signal.signal(signal.SIGTERM, _end)
+    ending = _Ending()
     with arrivals.opened(into) as state:
         follower = ModelFollower(
             state=state,
@@ -148,6 +149,7 @@ def _follow(options: PullOptions) -> None:
             sleep=time.sleep,
             progress=lambda moved: None,
             every=parsing.duration(options.every).total_seconds(),
+            whole=ending.put_off,
         )
         show = _shown_as(options.shown_as, into)
         if not options.once:
@@ -160,10 +162,39 @@ def _follow(options: PullOptions) -> None:
         raise typer.Exit(exits.ERROR)
 
 
-def _end(number: int, _: object) -> None:
-    """End at once: what was written so far is where it goes on."""
-    output.note("ended; what was begun goes on at the next start")
-    raise SystemExit(exits.OK)
+class _Ending:
+    """SIGTERM and Ctrl-C: they end us at once, for what was written so far is where it goes on."""
+
+    def __init__(self) -> None:
+        self._whole = False
+        self._asked = 0
+        signal.signal(signal.SIGTERM, self._hear)
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            signal.signal(signal.SIGINT, self._hear)
+
+    @contextmanager
+    def put_off(self) -> Iterator[None]:
+        """End behind this block, not in it; who asks twice need not wait for that."""
+        self._whole = True
+        try:
+            yield
+        finally:
+            self._whole = False
+        if self._asked:
+            self._end(self._asked)
+
+    def _hear(self, number: int, _: object) -> None:
+        if self._whole and not self._asked:
+            self._asked = number
+        else:
+            self._end(number)
+
+    @staticmethod
+    def _end(number: int) -> None:
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        output.note("ended; what was begun goes on at the next start")
+        raise SystemExit(exits.OK)
 
 
 def _shown_as(shown_as: Format, into: Path) -> Callable[[News], None]:

@@ -7,6 +7,7 @@ before and after, so whoever is killed, or restarted, neither misses a model nor
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -76,6 +77,8 @@ class ModelFollower:
     progress: Progress
     every: float = 10.0
     """Seconds between two looks."""
+    whole: Callable[[], AbstractContextManager[None]] = nullcontext
+    """Around the telling of an arrival and its writing down: who ends us waits for the second."""
 
     def follow(self) -> Iterator[News]:
         """Yield what comes, for ever. An arrival is written down when the next news is asked for.
@@ -207,8 +210,9 @@ class ModelFollower:
         if arrival.folder and model.exists():
             model.rename(self.state.folder / arrival.folder)
             flush_folder(self.state.folder)
-        yield arrival
-        self.state.placed(arrival)
+        with self.whole():
+            yield arrival
+            self.state.placed(arrival)
         shutil.rmtree(self.state.incoming, ignore_errors=True)
 
 
