@@ -145,5 +145,19 @@ def test_a_feed_is_closed_while_its_reader_sleeps(feed: Feed) -> None:
         fed.close()
 
 
+def test_a_feed_that_is_closed_while_it_turns_to_its_next_epoch_leaves_no_pipe(
+    tmp_path: Path, s3: Server
+) -> None:
+    for number in range(25):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "one").write_text("1")
+        fed = Fed(folder, s3, channel(f"file://{folder}/one", InputMode="Pipe"))
+        with fed.epoch(0) as file:
+            file.read(1)
+        fed.close()
+        assert not fed.trouble
+
+
 def test_a_feed_that_nobody_came_for_is_closed(feed: Feed) -> None:
     feed()

@@ -72,9 +72,10 @@ class Pipe:
         try:
             with contextlib.suppress(Closed):
                 for epoch in itertools.count():
-                    if self._fifo is None or not self._fifo.wait_for_reader():
+                    fifo = self._fifo  # gone a moment later where the feed is closed
+                    if fifo is None or not fifo.wait_for_reader():
                         return
-                    self._pour(self._fifo, epoch)
+                    self._pour(fifo, epoch)
                     if not self._turned_to(epoch + 1):
                         return
         finally:
@@ -119,16 +120,20 @@ class Pipe:
     def _turned_to(self, epoch: int) -> bool:
         """Have an epoch's pipe there, then end the last one: who saw its end finds the next.
 
-        Return False when the container has taken the folder away, and so wants no more.
+        Return False when the container has taken the folder away, and so wants no more, or when
+        the feed is being closed.
         """
         following: Fifo | None = None
         with contextlib.suppress(FileNotFoundError):
             following = self._made(epoch)
         with self._lock:
-            last, self._fifo = self._fifo, following
-        if last is not None:
-            last.end()
-        return following is not None
+            closing = self._bell.rung.is_set()  # whoever rang it ends the pipe that is there now
+            past = following if closing else self._fifo
+            if not closing:
+                self._fifo = following
+        if past is not None:
+            past.end()
+        return following is not None and not closing
 
     def _pour(self, fifo: Fifo, epoch: int) -> None:
         ahead = Ahead(self._objects, self._budget)
