@@ -1,12 +1,18 @@
 """Shows what tests have measured: texts that they note by ``record_property("figure", text)``."""
 
+import os
 import signal
+import sys
 
 import pytest
 
 # Whoever starts the tests behind nohup or "&" ignores Ctrl-C, and all that they start would too.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# The same programs are started hundreds of times: what they import is compiled once.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -3,7 +3,6 @@
 import socket
 import struct
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,7 +21,7 @@ class StallingProxy:
         self._count_from = 0
         """Connections before this one are not counted any more."""
         self._limits: dict[str, int | None] = {"up": None, "down": None}
-        self._closed = False
+        self._closed = threading.Event()
         self.moved = {"up": 0, "down": 0}
         self.stalled = threading.Event()
         """All that was moved down has been read, too."""
@@ -52,7 +51,7 @@ class StallingProxy:
         self._go.set()
 
     def close(self) -> None:
-        self._closed = True
+        self._closed.set()
         self._limits = {"up": None, "down": None}
         self._go.set()
         for one in [self._listener, *self._open]:
@@ -95,8 +94,8 @@ class StallingProxy:
             stalls = limit is not None and self.moved[way] > limit
             clients = self._clients[self._count_from :]
         if stalls:
-            while not (self._closed or all(map(_was_read, clients))):
-                time.sleep(0.01)
+            while not all(map(_was_read, clients)) and not self._closed.wait(0.01):
+                pass
             self.stalled.set()
             self._go.wait()
 

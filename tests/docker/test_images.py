@@ -3,10 +3,10 @@
 import csv
 import io
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_iris
 from tests.clients.running import ROOT, run
 from tests.docker.shed import PROGRAMS, PYTHON, DockerShed
 from tests.journeys.shed import BUCKET, channel
@@ -17,9 +17,16 @@ BYOC = "trainshed-test/byoc"
 AMAZONS = "trainshed-test/sagemaker-training"
 
 
+def flowers() -> Any:
+    """Return the lengths, four to a row, and the kinds."""
+    from sklearn.datasets import load_iris  # noqa: PLC0415 - 60 MB in every process of the tests
+
+    return load_iris(return_X_y=True)
+
+
 def iris() -> str:
     """Return the flowers as rows: the kind, then four lengths."""
-    measures, kinds = load_iris(return_X_y=True)
+    measures, kinds = flowers()
     text = io.StringIO()
     csv.writer(text).writerows([kind, *row] for kind, row in zip(kinds, measures, strict=True))
     return text.getvalue()
@@ -35,7 +42,7 @@ def test_an_image_that_somebody_built_for_sagemaker_trains_unchanged(shed: Docke
     shed.completed(name)
     assert shed.lines(name)[-1] == "learned from 150 rows, leaves=5"
     tree = pickle.loads(shed.archive(name)["decision-tree.pkl"])
-    measures, kinds = load_iris(return_X_y=True)
+    measures, kinds = flowers()
     assert tree.get_n_leaves() == 5
     assert np.mean(tree.predict(measures) == kinds) > 0.95
 

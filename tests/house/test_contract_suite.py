@@ -34,12 +34,9 @@ def rows(runtime: str, markers: str = "docker or not docker") -> set[tuple[str, 
     return {(each["test"], each["row"]) for each in found if each and each["runtime"] == runtime}
 
 
-def test_both_runtimes_are_held_to_the_same_rows() -> None:
+def test_both_runtimes_are_held_to_the_same_rows_and_docker_only_when_asked_for() -> None:
     assert rows("process") == rows("docker")
     assert len(rows("docker")) >= LEAST
-
-
-def test_no_row_of_docker_runs_unasked() -> None:
     assert rows("process", "not docker") == rows("process")
     assert rows("docker", "not docker") == set()
     assert [name for name in collected("not docker") if "/test_images.py" in name] == []
