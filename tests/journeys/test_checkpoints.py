@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -83,8 +84,9 @@ class Life:
     def agent(self) -> int:
         """Return the process of the job's agent."""
         for folder in self.shed.server.data.glob("nodes/*"):
-            if json.loads((folder / "plan.json").read_text())["job_name"] == self.name:
-                return int((folder / "agent.lock").read_text().split()[0])
+            with suppress(FileNotFoundError):  # another job's node that is being removed
+                if json.loads((folder / "plan.json").read_text())["job_name"] == self.name:
+                    return int((folder / "agent.lock").read_text().split()[0])
         raise AssertionError("no agent has the job")
 
     def program(self) -> int:

@@ -1,13 +1,12 @@
 """One real server for all; each test has a bucket of its own, and the clients it asks."""
 
-import asyncio
 import itertools
 from collections.abc import Iterator
 from typing import Any
 
-import obstore
 import pytest
-from tests.s3.clients import CLIENTS, Access, Aws, Client, Obstore
+from tests.s3.clients import CLIENTS, Access, Aws, Client
+from tests.stores.objects.embedded_fixtures import copied
 
 from trainshed.testing.server import Server
 
@@ -43,17 +42,13 @@ def bucket(access: Access) -> str:
 
 
 @pytest.fixture(scope="session")
-def crowded(access: Access) -> tuple[str, list[str]]:
+def crowded(server: Server, access: Access) -> tuple[str, list[str]]:
     """A bucket with more keys than a page holds, to be read only; and its keys."""
     s3 = access.boto3()
     s3.create_bucket(Bucket="crowded")
     names = [f"n/{number:04}" for number in range(1_203)]
-    store = Obstore(access, "crowded").store
-
-    async def fill() -> None:
-        await asyncio.gather(*(obstore.put_async(store, name, b"") for name in names))
-
-    asyncio.run(fill())
+    s3.put_object(Bucket="crowded", Key=names[0], Body=b"")
+    copied(server.data / "trainshed.db", "crowded", names[0], names[1:])
     return "crowded", names
 
 
