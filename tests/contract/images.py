@@ -29,6 +29,9 @@ ENTRYPOINT ["/image/wrapper.sh"]""",
     "wrapper-script": """
 COPY wrapper.sh /image/wrapper.sh
 ENTRYPOINT ["/image/wrapper.sh"]""",
+    "late": """
+COPY late.sh /image/late.sh
+ENTRYPOINT ["/image/late.sh"]""",
     "shell-form": """
 COPY probe.py entry.py /image/
 ENTRYPOINT python3 /image/entry.py shell-form""",
@@ -52,36 +55,17 @@ COPY probe.py /usr/local/bin/train""",
     "code-script": "COPY probe.py baked.py /opt/ml/code/",
 }
 """Name to what stands after FROM."""
-LAUNCHER = """#!/usr/bin/env python3
-import socket, sys, time
-import probe
-
-def said(name):
-    return sys.argv[sys.argv.index(name) + 1]
-
-probe.save()
-if "--master_addr" in sys.argv:
-    meeting = (said("--master_addr"), int(said("--master_port")))
-    if said("--node_rank") == "0":
-        with socket.create_server(meeting) as server:
-            for _ in range(int(said("--nnodes")) - 1):
-                server.accept()[0].close()
-    else:
-        while True:
-            try:
-                socket.create_connection(meeting).close()
-                break
-            except OSError:
-                time.sleep(0.02)
-"""
-"""Stands for torchrun and mpirun; the probe lies in the job's code.
-
-As torchrun's do, its nodes meet at the first one: a host's name is known while its container runs.
-"""
+LAUNCHER = "#!/usr/bin/env python3\nimport probe\nprobe.save()\n"
+"""Stands for torchrun and mpirun; the probe lies in the job's code."""
 FILES = {
     "entry.py": "import sys\nsys.path.insert(0, '/image')\nimport probe\nprobe.save()\n",
     "launcher.py": LAUNCHER,
     "wrapper.sh": '#!/bin/sh\nexport WRAPPED="$*"\nexec "$@"\n',
+    # Its second host begins when it is told to.
+    "late.sh": """#!/bin/sh
+while [ "$(hostname)" = algo-2 ] && [ ! -e /opt/ml/model/begin ]; do sleep 0.05; done
+exec "$@"
+""",
     "baked.py": "import probe\nprobe.save()\n",
 }
 

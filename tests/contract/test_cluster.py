@@ -1,8 +1,13 @@
 """Several hosts: names, addresses, how they reach each other, and what one's end does to all."""
 
+import json
+from pathlib import Path
+from typing import Any
+
 import pytest
-from tests.contract.job import Job
+from tests.contract.job import LOOK, Job
 from tests.contract.place import Place
+from tests.journeys.shed import until
 
 PEERS = """
 import probe, socket, threading
@@ -68,6 +73,50 @@ while True:
     signal.pause()
 """,
 )
+
+
+def begin_the_second_once_the_first_is_over(shed: Any, name: str) -> None:
+    """Wait until the first host's container is over; then tell the second's program."""
+    nodes = shed.server.data / "nodes"
+
+    def folder(host: str) -> Path | None:
+        plans = nodes.glob(f"*.{host}/plan.json")
+        return next(
+            (p.parent for p in plans if json.loads(p.read_text())["job_name"] == name), None
+        )
+
+    def is_over() -> bool:
+        first = folder("algo-1")
+        journal = first and first / "journal.jsonl"
+        return bool(journal and journal.exists() and '"exited"' in journal.read_text())
+
+    until(is_over, lambda: f"{shed.describe(name)}", timeout=60)
+    second = folder("algo-2")
+    assert second is not None
+    (second / "ml/model/begin").touch()
+
+
+LATE = Job(
+    name="cluster-late",
+    nodes=2,
+    main="""
+import pathlib, probe, threading
+hosts = probe.config("resourceconfig")["hosts"]
+me = probe.config("resourceconfig")["current_host"]
+begin = pathlib.Path("/opt/ml/model/begin")
+while me == "algo-2" and not begin.exists():
+    threading.Event().wait(0.05)
+probe.save(addresses={host: probe.address(host, 10) for host in hosts})
+""",
+    meanwhile=begin_the_second_once_the_first_is_over,
+)
+LATE_TOOLKIT = Job(
+    name="cluster-late-toolkit",
+    nodes=2,
+    image="trainshed-test/contract-late",
+    source={"train.py": LOOK},
+    meanwhile=begin_the_second_once_the_first_is_over,
+)
 SINGLE = Job(
     name="cluster-single",
     main="import probe\nprobe.save(address=probe.address('algo-1'))\n",
@@ -111,6 +160,19 @@ def test_all_hosts_can_listen_on_one_port_and_are_told_apart(place: Place, host:
 @pytest.mark.parametrize("host", HOSTS)
 def test_every_host_is_reached_by_all(place: Place, host: str) -> None:
     assert place.run(THREE).looks[host]["heard"] == list(HOSTS)
+
+
+def test_a_host_is_found_by_its_name_when_it_is_over(place: Place) -> None:
+    seen = place.run(LATE)
+    assert seen.status == ("Completed", "Completed")
+    assert seen.looks["algo-2"]["addresses"] == seen.looks["algo-1"]["addresses"]
+
+
+@pytest.mark.docker
+def test_a_script_begins_when_another_host_is_over(containers: Place) -> None:
+    seen = containers.run(LATE_TOOLKIT)
+    assert seen.status == ("Completed", "Completed")
+    assert set(seen.looks) == {"algo-1", "algo-2"}
 
 
 def test_a_single_host_is_found_by_its_name_too(place: Place) -> None:

@@ -15,11 +15,11 @@ BROKEN: Final = 0
 
 
 class ScriptedEngine(ThreadingMixIn, UnixStreamServer):
-    """Listens on a socket; ``answer`` is asked with "METHOD path?query"."""
+    """Listens on a socket; ``answer`` is asked with "METHOD path?query", and what was sent."""
 
     daemon_threads = True
 
-    def __init__(self, path: Path, answer: Callable[[str], Answer]) -> None:
+    def __init__(self, path: Path, answer: Callable[[str, bytes], Answer]) -> None:
         self.asked: list[str] = []
         self.answer = answer
         super().__init__(str(path), _Handler)
@@ -34,10 +34,10 @@ class _Handler(BaseHTTPRequestHandler):
     server: ScriptedEngine
 
     def _answer(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         asked = f"{self.command} {self.path}"
         self.server.asked.append(asked)
-        answer = self.server.answer(asked)
+        answer = self.server.answer(asked, sent)
         self.close_connection = True
         if answer is None:
             return

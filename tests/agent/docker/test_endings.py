@@ -40,7 +40,7 @@ def engine(tmp_path: Path) -> Iterator[MakeEngine]:
                 return (200, json.dumps({"State": state}).encode()) if state else (404, b"{}")
             return (200, b"")
 
-        made.append(ScriptedEngine(tmp_path / "engine.sock", answer))
+        made.append(ScriptedEngine(tmp_path / "engine.sock", lambda asked, _: answer(asked)))
         return Engine(str(tmp_path / "engine.sock"))
 
     yield make

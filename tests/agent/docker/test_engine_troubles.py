@@ -26,7 +26,7 @@ def scripted(tmp_path: Path) -> Iterator[MakeEngine]:
     made: list[ScriptedEngine] = []
 
     def make(answer: Callable[[str], Answer]) -> ScriptedEngine:
-        made.append(ScriptedEngine(tmp_path / "engine.sock", answer))
+        made.append(ScriptedEngine(tmp_path / "engine.sock", lambda asked, _: answer(asked)))
         return made[-1]
 
     yield make

@@ -137,14 +137,19 @@ def test_only_an_isolated_attempt_is_cut_off_from_this_machine(
 ) -> None:
     job = f"cut{abs(hash(request.node.name)) % 10**8}"
     where = f"{CONTAINER_ADDRESS}:{listener}"
-    _, node = _attempt(agent, job, isolated=isolated, **_reach(where))
-    node.start().wait()
-    assert _said(node)[-1] == f"{where} {'is out of reach' if isolated else 'says hello'}"
+    nodes = _attempt(agent, job, isolated=isolated, **_reach(where))
+    for node in nodes:
+        node.start()
+    for node in nodes:
+        node.wait()
+        assert _said(node)[-1] == f"{where} {'is out of reach' if isolated else 'says hello'}"
 
 
 def test_an_isolated_attempt_reaches_not_even_its_own_bridge(agent: MakeAgent) -> None:
-    _, node = _attempt(agent, "bridge1", entrypoint=("sleep", "600"), isolated=True)
-    node.start()
+    nodes = _attempt(agent, "bridge1", entrypoint=("sleep", "600"), isolated=True)
+    for node in nodes:
+        node.start()
+    node = nodes[1]
     node.wait_for_container()
     name = next(iter(node.inspect()["NetworkSettings"]["Networks"]))
     network = docker("network", "inspect", "-f", "{{.Internal}} {{json .IPAM.Config}}", name)
@@ -153,9 +158,10 @@ def test_an_isolated_attempt_reaches_not_even_its_own_bridge(agent: MakeAgent) -
     addresses = docker("run", "--rm", "--network", "host", "trainshed-test/python:base", "cat",
                        "/proc/net/fib_trie")  # fmt: skip
     assert gateway not in addresses
-    node.signal(15)
-    node.signal(15)
-    node.wait()
+    for node in nodes:
+        node.signal(15)
+    for node in nodes:
+        node.wait()
 
 
 def test_jobs_beside_one_another_cannot_reach_each_other(agent: MakeAgent) -> None:
@@ -168,15 +174,3 @@ def test_jobs_beside_one_another_cannot_reach_each_other(agent: MakeAgent) -> No
     one.signal(15)
     one.signal(15)
     one.wait()
-
-
-def test_a_host_that_ends_first_leaves_the_network_to_those_that_are_still_to_start(
-    agent: MakeAgent,
-) -> None:
-    second, first = _attempt(
-        agent, "early1", entrypoint=("/bin/sh", "-c", "getent hosts $HOSTNAME")
-    )
-    first.start().wait()
-    second.start().wait()
-    assert [node.ended() for node in (first, second)] == [("completed", "")] * 2
-    assert second.left() == ""

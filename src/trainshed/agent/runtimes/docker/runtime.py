@@ -27,6 +27,7 @@ from trainshed.agent.runtimes.docker.engine import (
 )
 from trainshed.agent.runtimes.docker.locking import locked
 from trainshed.agent.runtimes.docker.machine import Machine, Share, look, share
+from trainshed.agent.runtimes.docker.muster import Muster
 from trainshed.agent.runtimes.docker.ownership import take_back
 from trainshed.agent.runtimes.docker.programs import Programs
 from trainshed.agent.runtimes.docker.spec import Image
@@ -96,6 +97,7 @@ class DockerRuntime:
             container = self._made(node, image)
         except EngineError as error:
             raise _refused(error) from error
+        self._muster(node).wait(node)
         return lambda: self._started(node, container, image.stop_signal)
 
     def find(self, node: Node) -> Container | None:
@@ -129,6 +131,10 @@ class DockerRuntime:
             clean(node.folder, self._left)
         except EngineError as error:
             print(f"cannot clean up: {error}", file=sys.stderr, flush=True)  # noqa: T201
+
+    def _muster(self, node: Node) -> Muster:
+        left = self._left or Left.of(node.plan, self._connected(), node.folder)
+        return Muster(node.plan, Path(left.lock))
 
     def _connected(self) -> Engine:
         if self._engine is None:
@@ -214,9 +220,10 @@ class DockerRuntime:
         self._left.write(node.folder)
         with locked(Path(self._left.lock)):
             remove_containers(engine, plan.node_id)
-            used = network.ensure(engine, plan, node.log.say)
-            body["HostConfig"]["NetworkMode"] = used
-            return _created(engine, plan, body)
+            spec.join(body, plan, network.ensure(engine, plan, node.log.say))
+            container = _created(engine, plan, body)
+            self._muster(node).note_made()
+        return container
 
     def _started(self, node: Node, container: str, stop_signal: str) -> Container:
         engine = self._connected()
@@ -243,6 +250,7 @@ class DockerRuntime:
 
     def _followed(self, node: Node, container: str, stop_signal: str) -> DockerContainer:
         engine = self._connected()
+        self._muster(node).note_started()
 
         def settle() -> None:
             try:

@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 from trainshed.agent.channels import mounts as file_systems
 from trainshed.agent.runtimes.docker import network
 from trainshed.agent.runtimes.docker.machine import Machine, Share
+from trainshed.agent.runtimes.docker.network import Joined
 from trainshed.contract.tree import Tree
 from trainshed.domain.plan import NodePlan
 
@@ -166,7 +167,7 @@ def body(
     machine: Machine,
     folder: Path,
 ) -> dict[str, Any]:
-    """Return what the engine is told to make.
+    """Return what the engine is told to make, but for its network (``join``).
 
     Args:
         plan: the node's.
@@ -187,10 +188,25 @@ def body(
         "HostConfig": _host_config(plan, mounts, given, machine),
     }
     found |= _command(plan)
-    if len(plan.hosts) > 1:
-        endpoint = {"Aliases": [plan.host]}
-        found["NetworkingConfig"] = {"EndpointsConfig": {network.name_for(plan): endpoint}}
     return found
+
+
+def join(body: dict[str, Any], plan: NodePlan, joined: Joined) -> None:
+    """Have what ``body`` told of find the attempt's hosts on a network, and be found there.
+
+    The engine's names go with their containers; it keeps them for programs that ask nobody else.
+    """
+    config = body["HostConfig"]
+    config["NetworkMode"] = joined.name
+    if joined.addresses:
+        own = joined.addresses[plan.host]
+        endpoint = {"Aliases": [plan.host], "IPAMConfig": {"IPv4Address": own}}
+        body["NetworkingConfig"] = {"EndpointsConfig": {joined.name: endpoint}}
+        # The engine writes the container's own name itself.
+        others = {host: at for host, at in joined.addresses.items() if host != plan.host}
+        config["ExtraHosts"] = [f"{host}:{address}" for host, address in others.items()]
+    elif joined.name == "none":
+        config["ExtraHosts"] = [f"{plan.host}:127.0.0.1"]
 
 
 def labels(plan: NodePlan) -> dict[str, str]:
@@ -215,7 +231,6 @@ def _host_config(
 ) -> dict[str, Any]:
     found: dict[str, Any] = {
         "Init": False,
-        "NetworkMode": network.name_for(plan),  # or what stands in its place
         "ShmSize": given.shm,
         "RestartPolicy": {"Name": "no"},
         "LogConfig": {"Type": "json-file", "Config": {"max-size": _ONE_FILE, "mode": "blocking"}},
@@ -227,8 +242,6 @@ def _host_config(
         found["Memory"] = found["MemorySwap"] = given.memory
     if given.gpus:
         found["DeviceRequests"] = [_gpu_request(given.gpus, machine.gpu_driver)]
-    if network.name_for(plan) == "none":
-        found["ExtraHosts"] = [f"{plan.host}:127.0.0.1"]
     return found
 
 
