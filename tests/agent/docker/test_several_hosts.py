@@ -2,23 +2,28 @@
 
 import signal
 from collections.abc import Callable
-from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.agent.conftest import until
 from tests.agent.docker.conftest import DockerAgent, docker
 
+from trainshed.agent.runtimes.docker.locking import locked
 from trainshed.domain.facts import Kind
 
 pytestmark = pytest.mark.docker
 MakeAgent = Callable[..., DockerAgent]
 HOSTS = ("algo-1", "algo-2")
 WAITS = "[trainshed] waiting for other hosts to get ready: "
-FIND = (
-    "if [ $HOSTNAME = algo-2 ]; then until [ -e /opt/ml/model/begin ]; do sleep 0.05; done; fi; "
-    "for host in algo-1 algo-2; do getent ahostsv4 $host | grep STREAM; done; echo found"
-)
+FIND = """
+until [ $HOSTNAME = algo-1 ] || [ -e /opt/ml/model/begin ]; do sleep 0.05; done
+for host in algo-1 algo-2; do
+    until getent ahostsv4 $host | grep STREAM; do sleep 0.05; done
+done
+echo found
+until [ $HOSTNAME = algo-2 ] || [ -e /opt/ml/model/end ]; do sleep 0.05; done
+"""
 
 
 def _attempt(
@@ -38,9 +43,16 @@ def _state(node: DockerAgent) -> str:
     return docker("ps", "-a", "--format={{.State}}", f"--filter=name=^{node.container}$")
 
 
-def _started(node: DockerAgent) -> datetime:
-    # Python 3.11 knows microseconds at most.
-    return datetime.fromisoformat(node.inspect()["State"]["StartedAt"][:26] + "+00:00")
+def _journal(node: DockerAgent) -> str:
+    path = node.folder / "journal.jsonl"
+    return path.read_text() if path.exists() else ""
+
+
+def _cut_out(path: Path, text: str) -> None:
+    lines = path.read_text().splitlines(keepends=True)
+    kept = [line for line in lines if text not in line]
+    assert len(kept) == len(lines) - 1
+    path.write_text("".join(kept))
 
 
 @pytest.mark.parametrize("isolated", [False, True])
@@ -48,6 +60,8 @@ def test_a_host_that_is_over_is_found_by_its_name(agent: MakeAgent, isolated: bo
     first, second = _attempt(agent, f"over{isolated:d}", FIND, isolated=isolated)
     first.start()
     second.start()
+    first.wait_for_line("found")
+    (first.folder / "ml/model/end").touch()
     first.wait_for_container_that_ended()
     second.wait_for_container()
     (second.folder / "ml/model/begin").touch()
@@ -61,24 +75,6 @@ def test_a_host_that_is_over_is_found_by_its_name(agent: MakeAgent, isolated: bo
     assert not list((first.folder.parents[1] / "cache/attempts").iterdir())
 
 
-def test_programs_that_ask_the_engine_alone_find_a_host_that_runs(agent: MakeAgent) -> None:
-    # As C libraries do in an image without nsswitch.conf.
-    script = (
-        "echo 'hosts: dns' >/etc/nsswitch.conf; until [ -e /opt/ml/model/end ]; do "
-        "getent ahostsv4 algo-1 | grep STREAM; sleep 0.05; done"
-    )
-    nodes = _attempt(agent, "dns1", script)
-    for node in nodes:
-        node.start()
-    for node in nodes:
-        node.wait_for_line("STREAM algo-1")
-    for node in nodes:
-        (node.folder / "ml/model/end").touch()
-    for node in nodes:
-        node.wait()
-    assert _said(nodes[0])[0] == _said(nodes[1])[0]
-
-
 def test_no_container_starts_before_the_last_is_made(agent: MakeAgent) -> None:
     first, second = _attempt(agent, "last1", "echo ran")
     first.start()
@@ -89,6 +85,18 @@ def test_no_container_starts_before_the_last_is_made(agent: MakeAgent) -> None:
     for node in (first, second):
         node.wait()
         assert node.ended() == ("completed", "")
+        assert _said(node) == ["ran"]
+
+
+def test_containers_start_one_after_another(agent: MakeAgent) -> None:
+    nodes = _attempt(agent, "turn1", "echo ran")
+    with locked(nodes[0].folder.parents[1] / "cache/attempts/turn1.1/turn"):
+        for node in nodes:
+            node.start()
+        until(lambda: all('"training"' in _journal(node) for node in nodes))
+        assert [_state(node) for node in nodes] == ["created", "created"]
+    for node in nodes:
+        node.wait()
         assert _said(node) == ["ran"]
 
 
@@ -115,46 +123,42 @@ def test_an_agent_that_is_killed_while_it_waits_goes_on_waiting(agent: MakeAgent
         assert _said(node) == ["ran"]
 
 
-def test_the_first_host_of_each_group_starts_before_the_others(agent: MakeAgent) -> None:
-    hosts = ("algo-1", "algo-2", "algo-3")
-    groups = (
-        {"instance_group_name": "a", "instance_type": "ml.m5.large", "hosts": ["algo-1"]},
-        {"instance_group_name": "b", "instance_type": "ml.m5.large", "hosts": ["algo-2", "algo-3"]},
-    )
-    script = "until [ -e /opt/ml/model/end ]; do sleep 0.05; done"
-    nodes = _attempt(agent, "order1", script, hosts, instance_groups=groups)
-    for node in nodes:
-        node.start()
-    for node in nodes:
-        node.wait_for_container()
-    first, second, third = (_started(node) for node in nodes)
-    assert max(first, second) < third
-    for node in nodes:
-        (node.folder / "ml/model/end").touch()
-    for node in nodes:
-        node.wait()
-
-
-def test_an_agent_that_is_killed_beside_its_container_keeps_nobody_waiting(
-    agent: MakeAgent,
-) -> None:
-    script = "until [ -e /opt/ml/model/end ]; do sleep 0.05; done"
-    first, second = _attempt(agent, "beside1", script)
+def test_a_host_that_starts_while_its_agent_dies_is_known_all_the_same(agent: MakeAgent) -> None:
+    first, second = _attempt(agent, "beside1", FIND)
     first.start()
     second.start()
-    second.wait_for_container()
-    noted = first.folder.parents[1] / "cache/attempts/beside1.1"
-    # It died after the start, and before it could note that.
-    noted.write_text("made algo-1\nmade algo-2\n")
+    first.wait_for_line("found")
+    known = first.folder.parents[1] / "cache/attempts/beside1.1"
+    until(lambda: (known / "notes").read_text().count("started") == 2)
     first.kill()
-    second.kill()
-    docker("rm", "-f", second.container)
-    (second.folder / "journal.jsonl").unlink()
-    second.start()
-    until(lambda: _state(second) == "created")
+    _cut_out(known / "notes", "started algo-1")
+    _cut_out(known / "algo-2", "\talgo-1")
+    (first.folder / "ml/model/end").touch()
+    first.wait_for_container_that_ended()
+    (second.folder / "ml/model/begin").touch()
     first.start()
-    for node in (first, second):
-        (node.folder / "ml/model/end").touch()
     for node in (first, second):
         node.wait()
         assert node.ended() == ("completed", "")
+    assert _said(second) == _said(first)
+
+
+def test_a_name_is_known_once_its_host_has_started_and_in_every_container(
+    agent: MakeAgent,
+) -> None:
+    script = "until [ -e /opt/ml/model/end ]; do cat /etc/hosts; echo; sleep 0.1; done"
+    hosts = ("algo-1", "algo-2", "algo-3")
+    nodes = _attempt(agent, "names1", script, hosts)
+    for node in nodes:
+        node.start()
+    for node in nodes:
+        for host in hosts:
+            node.wait_for_line(f"\t{host}")
+        lines = [line.split("\t") for line in _said(node)]
+        assert ["127.0.0.1", "localhost"] in lines
+        assert len({line[0] for line in lines if line[-1] in hosts}) == 3
+    for node in nodes:
+        (node.folder / "ml/model/end").touch()
+    for node in nodes:
+        node.wait()
+        assert node.left() == ""

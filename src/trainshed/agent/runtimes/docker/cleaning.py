@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from trainshed.agent.runtimes.docker import muster, network
+from trainshed.agent.runtimes.docker import network, peers
 from trainshed.agent.runtimes.docker.engine import Engine, EngineError
 from trainshed.agent.runtimes.docker.locking import locked
 from trainshed.agent.runtimes.docker.ownership import take_back
@@ -72,7 +72,7 @@ def clean(folder: Path, known: Left | None = None) -> None:
         remove_containers(engine, left.node_id)
         attempt = network.attempt_of(left.node_id)
         if network.remove_unused(engine, attempt):
-            muster.forget(attempt, Path(left.lock))
+            peers.forget(attempt, Path(left.lock))
     # Not under the lock: large folders take a while, and other agents wait for it.
     take_back(engine, folder, {NODE_LABEL: left.node_id})
     (folder / NAME).unlink(missing_ok=True)

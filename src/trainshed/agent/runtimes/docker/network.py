@@ -2,12 +2,11 @@
 
     trainshed                    every container of a one-host job; they can't reach one another.
                                  Its bridge gives this machine the address of the server
-    trainshed-<job>.<attempt>    the hosts of one attempt, which find one another by name
+    trainshed-<job>.<attempt>    the hosts of one attempt, each at an address that is kept for it
     none                         a one-host job with network isolation
 
-An engine's own names go with their containers: a host that looks for one that is over finds none.
-So each host of an attempt has an address that follows from its rank, and all are written into each
-container's ``/etc/hosts``.
+Each host of an attempt has an address that follows from its rank, so that its name can outlive its
+container (``peers``).
 
 Agents of one attempt work beside each other, so whatever is made or removed here is so under a
 lock that they share (``cleaning.Left.lock``).

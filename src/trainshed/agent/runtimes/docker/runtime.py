@@ -27,8 +27,8 @@ from trainshed.agent.runtimes.docker.engine import (
 )
 from trainshed.agent.runtimes.docker.locking import locked
 from trainshed.agent.runtimes.docker.machine import Machine, Share, look, share
-from trainshed.agent.runtimes.docker.muster import Muster
 from trainshed.agent.runtimes.docker.ownership import take_back
+from trainshed.agent.runtimes.docker.peers import Peers
 from trainshed.agent.runtimes.docker.programs import Programs
 from trainshed.agent.runtimes.docker.spec import Image
 from trainshed.contract import script_mode
@@ -97,7 +97,7 @@ class DockerRuntime:
             container = self._made(node, image)
         except EngineError as error:
             raise _refused(error) from error
-        self._muster(node).wait(node)
+        self._peers(node).wait(node)
         return lambda: self._started(node, container, image.stop_signal)
 
     def find(self, node: Node) -> Container | None:
@@ -132,9 +132,9 @@ class DockerRuntime:
         except EngineError as error:
             print(f"cannot clean up: {error}", file=sys.stderr, flush=True)  # noqa: T201
 
-    def _muster(self, node: Node) -> Muster:
+    def _peers(self, node: Node) -> Peers:
         left = self._left or Left.of(node.plan, self._connected(), node.folder)
-        return Muster(node.plan, Path(left.lock))
+        return Peers(node.plan, Path(left.lock))
 
     def _connected(self) -> Engine:
         if self._engine is None:
@@ -220,9 +220,15 @@ class DockerRuntime:
         self._left.write(node.folder)
         with locked(Path(self._left.lock)):
             remove_containers(engine, plan.node_id)
-            spec.join(body, plan, network.ensure(engine, plan, node.log.say))
+            joined, peers = network.ensure(engine, plan, node.log.say), self._peers(node)
+            own = joined.addresses.get(plan.host)
+            if own is None:
+                spec.join_alone(body, plan, joined.name)
+                return _created(engine, plan, body)
+            peers.write_names(own)
+            spec.join(body, joined.name, own, peers.names)
             container = _created(engine, plan, body)
-            self._muster(node).note_made()
+            peers.note_made(own)
         return container
 
     def _started(self, node: Node, container: str, stop_signal: str) -> Container:
@@ -241,7 +247,8 @@ class DockerRuntime:
             tell(away)
 
         try:
-            patiently(start, note)
+            with self._peers(node).turn():
+                patiently(start, note)
         except EngineError as error:
             if (never_ran := refused_command(error)) is not None:
                 return never_ran
@@ -250,7 +257,7 @@ class DockerRuntime:
 
     def _followed(self, node: Node, container: str, stop_signal: str) -> DockerContainer:
         engine = self._connected()
-        self._muster(node).note_started()
+        self._peers(node).note_started()
 
         def settle() -> None:
             try:

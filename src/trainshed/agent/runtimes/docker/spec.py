@@ -9,7 +9,6 @@ from urllib.parse import unquote, urlsplit
 from trainshed.agent.channels import mounts as file_systems
 from trainshed.agent.runtimes.docker import network
 from trainshed.agent.runtimes.docker.machine import Machine, Share
-from trainshed.agent.runtimes.docker.network import Joined
 from trainshed.contract.tree import Tree
 from trainshed.domain.plan import NodePlan
 
@@ -167,7 +166,7 @@ def body(
     machine: Machine,
     folder: Path,
 ) -> dict[str, Any]:
-    """Return what the engine is told to make, but for its network (``join``).
+    """Return what the engine is told to make, but for its network (``join``, ``join_alone``).
 
     Args:
         plan: the node's.
@@ -191,21 +190,27 @@ def body(
     return found
 
 
-def join(body: dict[str, Any], plan: NodePlan, joined: Joined) -> None:
-    """Have what ``body`` told of find the attempt's hosts on a network, and be found there.
+def join(body: dict[str, Any], name: str, address: str, names: Path) -> None:
+    """Have what ``body`` told of find the attempt's other hosts, and be found by them.
 
-    The engine's names go with their containers; it keeps them for programs that ask nobody else.
+    Args:
+        body: what the engine is told to make.
+        name: the attempt's network.
+        address: the node's there.
+        names: the file that is to be its ``/etc/hosts``.
     """
     config = body["HostConfig"]
-    config["NetworkMode"] = joined.name
-    if joined.addresses:
-        own = joined.addresses[plan.host]
-        endpoint = {"Aliases": [plan.host], "IPAMConfig": {"IPv4Address": own}}
-        body["NetworkingConfig"] = {"EndpointsConfig": {joined.name: endpoint}}
-        # The engine writes the container's own name itself.
-        others = {host: at for host, at in joined.addresses.items() if host != plan.host}
-        config["ExtraHosts"] = [f"{host}:{address}" for host, address in others.items()]
-    elif joined.name == "none":
+    config["NetworkMode"] = name
+    config["Mounts"].append(Mount(source=names, target="/etc/hosts").told())
+    endpoint = {"IPAMConfig": {"IPv4Address": address}}
+    body["NetworkingConfig"] = {"EndpointsConfig": {name: endpoint}}
+
+
+def join_alone(body: dict[str, Any], plan: NodePlan, name: str) -> None:
+    """Put what ``body`` told of, which has no peers, on a network."""
+    config = body["HostConfig"]
+    config["NetworkMode"] = name
+    if name == "none":
         config["ExtraHosts"] = [f"{plan.host}:127.0.0.1"]
 
 
