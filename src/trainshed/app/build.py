@@ -35,6 +35,7 @@ from trainshed.engine.notifying import Notifier
 from trainshed.engine.planning import Site
 from trainshed.stores.logs.segments import Logs
 from trainshed.stores.objects.embedded import EmbeddedObjects
+from trainshed.stores.objects.remote.access import Access
 from trainshed.stores.objects.remote.patience import Patience
 from trainshed.stores.objects.remote.store import RemoteObjects
 from trainshed.stores.objects.space import make_room_to_start
@@ -215,7 +216,12 @@ def operations(
         SearchTraining(records=records, tags=stores.tags).operations(),
         ResourceTags(records=records, tags=stores.tags).operations(),
         LogOperations(stores.logs, account=account, clock=clock).operations(),
-        s3.operations(stores.objects, clock, settings.webhooks),
+        s3.operations(
+            stores.objects,
+            clock,
+            settings.webhooks,
+            elsewhere=tuple(Access.of(store.access()) for store in settings.stores),
+        ),
         Identity(account=account, records=records).operations(),
         Roles(account=account).operations(),
     )

@@ -10,6 +10,7 @@ from trainshed.api.s3.operations import operations
 from trainshed.domain.digests import SIZES, digest
 from trainshed.domain.errors import RequestRejected
 from trainshed.stores.objects.embedded import EmbeddedObjects
+from trainshed.stores.objects.remote.access import Access
 from trainshed.wire.canonical import UNSIGNED
 from trainshed.wire.message import Call, File, Reply
 from trainshed.wire.payload import Payload
@@ -60,9 +61,9 @@ async def _pieces(data: bytes) -> AsyncIterator[bytes]:
 class Caller:
     """Asks a store's operations by name."""
 
-    def __init__(self, store: EmbeddedObjects) -> None:
+    def __init__(self, store: EmbeddedObjects, *elsewhere: Access) -> None:
         self.store = store
-        self._table = operations(store, partial(datetime.now, UTC))
+        self._table = operations(store, partial(datetime.now, UTC), elsewhere=elsewhere)
 
     async def reply(self, operation: str, region: str = "us-east-1", **params: Any) -> Reply:
         """Carry out an operation; a plain answer becomes a ``Reply``."""

@@ -1,12 +1,13 @@
 """The table of S3's operations."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any
 
 from trainshed.api.operations import Operation
 from trainshed.api.s3.buckets import BucketOperations
 from trainshed.api.s3.copies import CopyOperations
+from trainshed.api.s3.elsewhere import here_only
 from trainshed.api.s3.listings import ListingOperations
 from trainshed.api.s3.multipart import MultipartOperations
 from trainshed.api.s3.notifications import NotificationOperations
@@ -16,13 +17,20 @@ from trainshed.api.s3.refusals import refusal
 from trainshed.api.s3.upload_listings import UploadListingOperations
 from trainshed.domain.errors import StoreError
 from trainshed.stores.objects.embedded import EmbeddedObjects
+from trainshed.stores.objects.remote.access import Access
 from trainshed.wire.message import Call, Reply
 
 
 def operations(
-    store: EmbeddedObjects, clock: Callable[[], datetime], webhooks: Collection[str] = ()
+    store: EmbeddedObjects,
+    clock: Callable[[], datetime],
+    webhooks: Collection[str] = (),
+    elsewhere: Sequence[Access] = (),
 ) -> dict[tuple[str, str], Operation]:
-    """Return S3's operations on a store, by ``("s3", name)``; ``webhooks`` may be told of it."""
+    """Return S3's operations on a store, by ``("s3", name)``; ``webhooks`` may be told of it.
+
+    Nothing is written to addresses of the stores ``elsewhere``.
+    """
     buckets = BucketOperations(store)
     objects = ObjectOperations(store)
     copies = CopyOperations(store)
@@ -59,7 +67,10 @@ def operations(
         "ListParts": multipart.list_parts,
         "ListMultipartUploads": uploads.list_multipart_uploads,
     }
-    return {("s3", name): _in_s3_words(operation) for name, operation in table.items()}
+    return {
+        ("s3", name): _in_s3_words(here_only(name, operation, elsewhere))
+        for name, operation in table.items()
+    }
 
 
 def _in_s3_words(operation: Operation) -> Operation:
