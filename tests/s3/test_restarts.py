@@ -1,5 +1,7 @@
 """What outlives the server, however it ends."""
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -50,3 +52,28 @@ def test_everything_that_was_answered_outlives_the_server(
     s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
     s3 = again()
     assert s3.get_object(**half)["Body"].read() == b"a" * PART + b"b"
+
+
+def test_an_upload_that_nobody_finished_in_time_is_gone_and_its_room_is_free(
+    tmp_path: Path,
+) -> None:
+    eight_days = 8 * 86400
+    with Server(tmp_path / "data", '[objects]\nlimit = "12m"\n') as server:
+        s3 = Access(server.url, server.keys, tmp_path).boto3()
+        s3.create_bucket(Bucket="bkt")
+        for key in ("old", "new"):
+            upload = s3.create_multipart_upload(Bucket="bkt", Key=key)["UploadId"]
+            s3.upload_part(Bucket="bkt", Key=key, UploadId=upload, PartNumber=1, Body=b"a" * PART)
+        server.kill()
+        with sqlite3.connect(server.data / "trainshed.db") as records:
+            records.execute(
+                "UPDATE uploads SET started = ? WHERE key = ?", (time.time() - eight_days, b"old")
+            )
+        records.close()
+        server.start()
+        s3 = Access(server.url, server.keys, tmp_path).boto3()
+        until = time.monotonic() + 20
+        while len(found := s3.list_multipart_uploads(Bucket="bkt")["Uploads"]) > 1:
+            assert time.monotonic() < until
+        assert [each["Key"] for each in found] == ["new"]
+        s3.put_object(Bucket="bkt", Key="fits", Body=b"a" * PART)

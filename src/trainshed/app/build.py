@@ -5,7 +5,7 @@ import os
 import secrets
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from trainshed.api.credentials import ContainerCredentials
@@ -30,6 +30,7 @@ from trainshed.domain.errors import TrainshedError
 from trainshed.drivers.base import Driver
 from trainshed.engine import webhooks
 from trainshed.engine.backends import Backends
+from trainshed.engine.expiry import Expiry
 from trainshed.engine.loop import Engine
 from trainshed.engine.notifying import Notifier
 from trainshed.engine.planning import Site
@@ -72,6 +73,7 @@ class Parts:
     nearby: NearbyObjects
     engine: Engine
     notifier: Notifier
+    expiry: Expiry
     drivers: Mapping[str, Driver]
     """By backend name."""
     backend: str
@@ -164,6 +166,11 @@ def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datet
         ),
         engine=engine,
         notifier=Notifier(stores.objects.events, settings.notified(), clock, webhooks.post),
+        expiry=Expiry(
+            stores.objects.uploads,
+            clock,
+            timedelta(days=settings.objects.abort_incomplete_uploads_after),
+        ),
         drivers=drivers,
         backend=settings.backend,
         objects=stores.objects,

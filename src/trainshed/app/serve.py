@@ -136,6 +136,7 @@ async def _serve(
     async with asyncio.TaskGroup() as group:
         engine = group.create_task(parts.engine.run())
         notifier = group.create_task(parts.notifier.run())
+        expiry = group.create_task(parts.expiry.run())
         serving = group.create_task(server.serve(sockets=listeners))
         while not server.started and not serving.done():
             await asyncio.sleep(0.002)
@@ -146,6 +147,7 @@ async def _serve(
         await serving
         engine.cancel()
         notifier.cancel()
+        expiry.cancel()
 
 
 def _announce(

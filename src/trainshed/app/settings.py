@@ -154,6 +154,9 @@ class ObjectStore(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Bytes that all its objects may take, such as ``500g``; by default what the disk has."""
     reserve: str = "1g"
     """Bytes of the disk that it leaves free: beyond them uploads are refused."""
+    abort_incomplete_uploads_after: Annotated[int, msgspec.Meta(ge=0, le=36500)] = 7
+    """Days after which an upload in parts that was begun, and not finished, is given up; 0: never.
+    Who goes on with one later begins anew."""
 
     def limit_bytes(self) -> int:
         """Return ``limit`` in bytes; 0 when there is none; raise ``ValueError`` when it is none."""

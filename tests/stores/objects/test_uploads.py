@@ -3,10 +3,18 @@
 import asyncio
 import hashlib
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from tests.stores.objects.embedded_fixtures import chunks, content, files, opened, until_files
+from tests.stores.objects.embedded_fixtures import (
+    NOON,
+    chunks,
+    content,
+    files,
+    opened,
+    until_files,
+)
 
 from trainshed.domain.errors import ObjectMissing
 from trainshed.stores.objects.embedded import EmbeddedObjects
@@ -104,6 +112,36 @@ async def test_an_aborted_upload_leaves_nothing(tmp_path: Path, store: EmbeddedO
     with pytest.raises(ObjectMissing):
         await store.info("bkt", "k")
     await store.delete_bucket("bkt")
+
+
+async def test_uploads_that_are_too_old_are_given_up_with_their_parts(
+    tmp_path: Path, store: EmbeddedObjects
+) -> None:
+    old, other = await begun(store), await begun(store, "other")
+    await sent(store, old, 1, b"one")
+    await store.create_bucket("second", "us-east-1")
+    third = await store.uploads.create("second", "k", attributes=Attributes())
+    kept = await sent(store, third, 1, b"kept")
+    await until_files(tmp_path, 2)
+    assert await store.uploads.abort_begun_before(old.started) == []
+    assert await store.uploads.abort_begun_before(third.started) == [old, other]
+    await until_files(tmp_path, 1)
+    with pytest.raises(UploadMissing):
+        await sent(store, old, 2, b"late")
+    await store.uploads.complete(third, [kept], attributes=Attributes())
+    assert await store.uploads.abort_begun_before(NOON + timedelta(days=1)) == []
+
+
+async def test_an_upload_that_is_being_completed_is_not_given_up(store: EmbeddedObjects) -> None:
+    upload = await begun(store)
+    parts = [await sent(store, upload, n, bytes(1 << 20)) for n in range(1, 9)]
+    completing = asyncio.create_task(
+        store.uploads.complete(upload, parts, attributes=upload.attributes)
+    )
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert await store.uploads.abort_begun_before(NOON + timedelta(days=1)) == []
+    assert (await completing).size == 8 << 20
 
 
 async def test_a_removed_bucket_takes_its_unfinished_uploads_along(

@@ -91,6 +91,15 @@ def find_uploads(database: Database, bucket: str) -> list[Upload]:
     return [upload_of(row) for row in rows]
 
 
+def find_uploads_before(database: Database, moment: float) -> list[Upload]:
+    """Return the unfinished uploads of all buckets that began before so many seconds."""
+    rows = database.read(
+        f"SELECT {_UPLOAD} FROM uploads WHERE started < ? ORDER BY started, id",  # noqa: S608
+        (moment,),
+    )
+    return [upload_of(row) for row in rows]
+
+
 def find_parts(database: Database, upload_id: str) -> list[Part]:
     """Return an upload's parts, ordered by number."""
     rows = database.read(

@@ -4,6 +4,7 @@ Unfinished uploads outlive a restart. A part sent again replaces the former one.
 """
 
 import asyncio
+import contextlib
 import json
 import secrets
 import sqlite3
@@ -236,6 +237,23 @@ class Uploads:
             return index.unnamed(connection, held.values())
 
         await self._commits.change(work)
+
+    async def abort_begun_before(self, moment: datetime) -> Sequence[Upload]:
+        """Drop the uploads of all buckets that began before then; return those that were dropped.
+
+        One that is being completed goes on.
+
+        Raises:
+            StoreError: the disk refused; those after the first that it refused are still there.
+        """
+        dropped = []
+        for upload in index.find_uploads_before(self._database, moment.timestamp()):
+            if upload.id in self._completing:
+                continue
+            with contextlib.suppress(UploadMissing):
+                await self.abort(upload)
+                dropped.append(upload)
+        return dropped
 
     async def list(self, bucket: str) -> list[Upload]:
         """Return a bucket's unfinished uploads, ordered by key, then by id.
