@@ -230,3 +230,20 @@ def test_ctrl_c_ends_a_transfer_that_hangs_at_once(
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)  # less than a read may take
     assert process.returncode == 130
+
+
+def test_a_put_that_is_interrupted_names_the_parts_that_stay(
+    here: Shell, afar: Shell, proxy: StallingProxy, tmp_path: Path
+) -> None:
+    (tmp_path / "a").write_text("1")
+    here("data", "put", "a", "s3://parts/")
+    (tmp_path / "big one").write_bytes(os.urandom(30 * MIB))
+    proxy.stall_after(up=20 * MIB)
+    words = ["data", "put", "big one", "s3://parts/", "--aws", "--at-once", "1"]
+    with afar.begin(*words) as process:
+        assert proxy.stalled.wait(60)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=30)[1]
+    assert process.returncode == 130
+    assert "parts of s3://parts/big one are there, and take room" in said
+    assert "aws s3api abort-multipart-upload --bucket parts --key 'big one' --upload-id " in said

@@ -8,7 +8,7 @@ from tests.client.fake_server import FakeServer, Refusal
 from trainshed.client.checksums import pieces
 from trainshed.client.errors import ApiError, ClientError
 from trainshed.client.objects import Progress
-from trainshed.client.upload import Upload, look, send
+from trainshed.client.upload import Unfinished, Upload, look, put, send
 
 
 def how(fake: FakeServer, progress: Progress = lambda moved: None, part: int = 1000) -> Upload:
@@ -71,6 +71,48 @@ def test_when_a_part_is_refused_nothing_of_the_file_remains(
     with pytest.raises(ApiError, match="EntityTooLarge"):
         send(how(fake), look(tmp_path), bucket="b", prefix="p")
     assert fake.uploads == {}
+    assert fake.objects == {}
+
+
+@pytest.mark.parametrize(
+    ("refusal", "stays"),
+    [
+        (Refusal(400, "EntityTooLarge", "too large"), False),
+        (Refusal(501, "NotImplemented", "no such checksum"), False),
+        (Refusal(404, "NoSuchUpload", "it is gone"), False),
+        (Refusal(403, "AccessDenied", "no"), True),
+        (Refusal(400, "ExpiredToken", "too old"), True),
+        (Refusal(507, "InsufficientStorage", "full"), True),
+    ],
+)
+def test_parts_that_may_be_of_use_stay_and_are_told_and_others_are_removed(
+    fake: FakeServer, tmp_path: Path, refusal: Refusal, stays: bool
+) -> None:
+    class Refusing(dict[int, bytes]):
+        def __setitem__(self, number: int, body: bytes) -> None:
+            if number == 3:
+                raise refusal
+            super().__setitem__(number, body)
+
+    def begin(upload: str) -> None:
+        fake.uploads[upload] = Refusing()
+
+    (tmp_path / "big").write_bytes(b"x" * 3000)
+    fake.on_upload = begin
+    left: list[Unfinished] = []
+    asked = Upload(
+        api=fake.api(), progress=lambda moved: None, sleep=never, part=1000, at_once=1,
+        left=left.append,
+    )  # fmt: skip
+    with pytest.raises(ApiError, match=refusal.code):
+        put(asked, look(tmp_path), bucket="b", key="p/")
+    if stays:
+        ((upload, parts),) = fake.uploads.items()
+        assert left == [Unfinished(bucket="b", key="p/big", upload=upload)]
+        assert sorted(parts) == [1, 2]
+    else:
+        assert left == []
+        assert fake.uploads == {} or refusal.code == "NoSuchUpload"
     assert fake.objects == {}
 
 

@@ -1,5 +1,6 @@
 """``trainshed data``: files and folders to buckets, buckets to files and folders."""
 
+import shlex
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,7 +17,7 @@ from trainshed.client.api import Api
 from trainshed.client.download import Download, bring, bring_all
 from trainshed.client.errors import ApiError, ClientError
 from trainshed.client.objects import Entry, Folder
-from trainshed.client.upload import Upload
+from trainshed.client.upload import Unfinished, Upload
 from trainshed.domain import sizes
 
 AtOnce = Annotated[
@@ -59,7 +60,13 @@ def put(
     if ours and objects.ensure_bucket(api, bucket):
         output.note(f"made the bucket {bucket}")
     with bytes_bar("sending", found.size) as progress:
-        how = Upload(api=api, progress=progress, sleep=time.sleep, at_once=at_once)
+        how = Upload(
+            api=api,
+            progress=progress,
+            sleep=time.sleep,
+            at_once=at_once,
+            left=lambda left: _tell_of_left(left, api),
+        )
         sent = upload.put(how, found, bucket=bucket, key=key)
     if found.left_out:
         output.note(
@@ -175,6 +182,17 @@ def _show(shown_as: Format, rows: Iterable[_Row]) -> int:
     if shown_as is Format.JSON:
         print("\n]" if count else "[]")
     return count
+
+
+def _tell_of_left(left: Unfinished, api: Api) -> None:
+    uri = f"s3://{left.bucket}/{left.key}"
+    store = api.store_of(uri)
+    where = f" --endpoint-url {store.url}" if store is not None else ""
+    output.note(
+        f"parts of {uri} are there, and take room: run the same command again to go on from them, "
+        f"or give them up: aws s3api abort-multipart-upload --bucket {left.bucket} "
+        f"--key {shlex.quote(left.key)} --upload-id {shlex.quote(left.upload)}{where}"
+    )
 
 
 def _is_folder(api: Api, uri: str) -> bool:

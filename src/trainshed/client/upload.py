@@ -7,12 +7,12 @@ may go on from where another was killed.
 
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from trainshed.client import objects
 from trainshed.client.api import Api
@@ -31,8 +31,16 @@ from trainshed.client.objects import Entry, Progress
 from trainshed.client.parallel import Sleep, Task, again_and_again, run_all
 from trainshed.domain import digests
 
+T = TypeVar("T")
+
 _KEY_LIMIT: Final = 1024
 """Bytes of a key, from the S3 API reference."""
+
+
+_NOT_ALLOWED_NOW: Final = frozenset({"ExpiredToken", "InvalidToken", "TokenRefreshRequired"})
+"""Refusals with status 400 that other keys end."""
+_FOR_GOOD: Final = frozenset({400, 405, 411, 413, 501})
+"""Statuses of refusals that the same parts will meet again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +66,20 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unfinished:
+    """An upload in parts that is under way, or was when it broke off."""
+
+    bucket: str
+    key: str
+    upload: str
+    """What the store calls it."""
+
+
+def _untold(left: Unfinished) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
     """How files are sent."""
 
@@ -70,6 +92,8 @@ class Upload:
     at_once: int = 4
     part: int = PART
     """Files above this size go up in parts of (at least) this size, in bytes."""
+    left: Callable[[Unfinished], None] = _untold
+    """Told, when ``put`` breaks off, of each upload whose parts stay in the store."""
 
 
 @dataclass(slots=True)
@@ -156,7 +180,8 @@ def put(how: Upload, source: Source, *, bucket: str, key: str) -> Sent:
 
     Raises:
         ClientError: a file changed meanwhile, or its key is too long.
-        ApiError, ServerUnreachable: as for any request. What was sent stays for the next time.
+        ApiError, ServerUnreachable: as for any request. What was sent stays for the next time, but
+            for the parts of a file that the store refuses for good.
     """
     sent = Sent()
     whole = bool(key) and not key.endswith("/")
@@ -167,7 +192,12 @@ def put(how: Upload, source: Source, *, bucket: str, key: str) -> Sent:
         _One(how, (bucket, name), path, entry, sent).begin
         for name, path, entry in beside(local, there)
     )
-    run_all(how.api, tasks, at_once=how.at_once)
+    try:
+        run_all(how.api, tasks, at_once=how.at_once)
+    except BaseException:
+        for begun, upload in sorted(sent.begun.items()):
+            how.left(Unfinished(bucket=bucket, key=begun, upload=upload))
+        raise
     return sent
 
 
@@ -291,10 +321,8 @@ class _Parts:
         if self._known.get(number) == (piece.length, sums.md5):
             etag = sums.md5
         else:
-            etag = again_and_again(
-                one.how.api,
-                lambda: objects.put_part(one.how.api, one.place, self._upload, number, piece, sums),
-                one.how.sleep,
+            etag = self._asked(
+                lambda: objects.put_part(one.how.api, one.place, self._upload, number, piece, sums)
             )
         one.how.progress(piece.length)
         with self._lock:
@@ -308,15 +336,34 @@ class _Parts:
             raise changed(one.path)
         ordered = [self._etags[number] for number in sorted(self._etags)]
         crc = digests.joined(CRC, ((value, length) for _, value, length in ordered))
-        again_and_again(
-            one.how.api,
+        self._asked(
             lambda: objects.finish_parts(
                 one.how.api, one.place, self._upload, (etag for etag, _, _ in ordered), crc
-            ),
-            one.how.sleep,
+            )
         )
         del one.sent.begun[one.place[1]]
         one.sent.count(self._size, same=False)
+
+    def _asked(self, work: Callable[[], T]) -> T:
+        """Return what ``work`` returns; leave no parts behind that the store refuses for good."""
+        one = self._one
+        try:
+            return again_and_again(one.how.api, work, one.how.sleep)
+        except ApiError as error:
+            if error.status in _FOR_GOOD and error.code not in _NOT_ALLOWED_NOW:
+                self._give_up()
+            elif error.code == "NoSuchUpload":
+                one.sent.begun.pop(one.place[1], None)
+            raise
+
+    def _give_up(self) -> None:
+        one = self._one
+        if (upload := one.sent.begun.pop(one.place[1], None)) is None:
+            return
+        try:
+            objects.abort_parts(one.how.api, *one.place, upload)
+        except (ApiError, ServerUnreachable):
+            one.sent.begun[one.place[1]] = upload  # it stays, and is told of
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:
