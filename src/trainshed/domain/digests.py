@@ -57,6 +57,14 @@ def begin(algorithm: str) -> Digest:
     return _Crc(_crc(algorithm), SIZES[algorithm])
 
 
+def begin_long_md5() -> Digest:
+    """Return an MD5 of no bytes yet that will be given many ``bytes``, and nothing else.
+
+    It costs more to begin, and is 5 % faster than Python's own, which bounds every upload.
+    """
+    return _LongMd5()
+
+
 def digest(algorithm: str, data: Data) -> bytes:
     """Return the digest of ``data``."""
     running = begin(algorithm)
@@ -115,6 +123,18 @@ class _Xx:
         return found
 
 
+class _LongMd5:
+    def __init__(self) -> None:
+        self._running = _crypto().Hash.md5_new()
+
+    def update(self, data: Data, /) -> None:
+        self._running.update(bytes(data))  # it takes nothing that could change
+
+    def digest(self) -> bytes:
+        found: bytes = self._running.digest()
+        return found
+
+
 def _crc(algorithm: str) -> Callable[[Data, int], int]:
     if algorithm == "CRC32":
         return zlib.crc32
@@ -130,3 +150,10 @@ def _crt() -> Any:  # noqa: ANN401 - a module
     from awscrt import checksums  # type: ignore[import-untyped] # noqa: PLC0415
 
     return checksums
+
+
+@cache
+def _crypto() -> Any:  # noqa: ANN401 - a module
+    from awscrt import crypto  # noqa: PLC0415 - as above
+
+    return crypto

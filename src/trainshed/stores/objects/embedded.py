@@ -151,7 +151,7 @@ class EmbeddedObjects:
         algorithms: Collection[str] = (),
         length: int | None = None,
     ) -> ObjectInfo:
-        """Write an object; its ETag is the MD5 of its bytes. Memory stays within a few MiB.
+        """Write an object; its ETag is the MD5 of its bytes. Memory stays within 24 MiB.
 
         Args:
             bucket: where.

@@ -12,7 +12,7 @@ import os
 import secrets
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -26,9 +26,14 @@ from trainshed.stores.objects.writing import Writing, unlink
 T = TypeVar("T")
 
 _BATCH: Final = 1024 * 1024
-"""Bytes handed to threads at once."""
-_AHEAD: Final = 6
+"""Bytes handed to threads at once, where few files are written."""
+_LEAST_BATCH: Final = 64 * 1024
+_AHEAD: Final = 16
 """Batches that may wait for their threads, so that MD5 never waits for what is still to come."""
+_HELD: Final = 32 * 1024 * 1024
+"""Bytes that may wait for their threads, of all files together; as many may be gathered."""
+_SMALL: Final = 16 * 1024
+"""Bytes of a piece below which copying it costs less than keeping it apart."""
 _THREADS: Final = 16
 """They mostly wait for the disk, whose flushes are cheaper together."""
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT}
@@ -54,6 +59,8 @@ class Files:
         self._incoming.mkdir(parents=True, exist_ok=True)
         flush_folder(folder.parent)
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="objects")
+        self._stages = 0
+        """How many are under way."""
         self._unclaimed: set[str] = set()
         self._leaving: set[str] = set()
 
@@ -64,7 +71,7 @@ class Files:
     async def stage(
         self, chunks: AsyncIterable[bytes], room: Room, algorithms: Collection[str] = ()
     ) -> Staged:
-        """Write all chunks to a new file; memory stays within a few MiB.
+        """Write all chunks to a new file; memory stays within 24 MiB, less where many are written.
 
         The caller must ``claim`` or ``discard`` it.
 
@@ -78,25 +85,31 @@ class Files:
             StoreError: the disk refused.
         """
         writing = self._new(algorithms)
-        buffer = bytearray()
+        gathered = _Gathered()
         size = 0
-        waiting: deque[asyncio.Future[None]] = deque()
+        waiting: deque[Future[None]] = deque()
         staged: Staged | None = None
+        self._stages += 1
         try:
             async for chunk in chunks:
-                buffer += chunk
-                if len(buffer) >= _BATCH:
-                    size += len(buffer)
+                gathered.add(chunk)
+                batch = min(_BATCH, max(_HELD // self._stages, _LEAST_BATCH))
+                if gathered.size >= batch:
+                    size += gathered.size
                     room.come(size)
-                    waiting.extend(writing.put(buffer))
-                    buffer = bytearray()
-                while len(waiting) > 2 * _AHEAD:
+                    waiting.extend(writing.put(gathered.taken()))
+                ahead = min(_AHEAD, max(_HELD // self._stages // batch, 1))
+                while len(waiting) > 2 * ahead:
                     await self._written(waiting.popleft())
-            room.come(size + len(buffer))
+            room.come(size + gathered.size)
+            if size:  # long enough for the disk to work while the rest is hashed
+                waiting.extend(writing.put(gathered.taken()))
+                waiting.append(writing.flush())
             for job in (*waiting, *writing.flushes):
                 await self._written(job)
-            staged = await self._written(self._run(writing.finish, buffer))
+            staged = await self._written(self._run(writing.finish, gathered.taken()))
         finally:
+            self._stages -= 1
             if staged is None:
                 self._abandon(writing)
             for job in (*waiting, *writing.flushes):
@@ -117,7 +130,7 @@ class Files:
         try:
             for file in files:
                 await self._written(self._run(writing.append, self.path(file)))
-            staged = await self._written(self._run(writing.finish, b""))
+            staged = await self._written(self._run(writing.finish))
         finally:
             if staged is None:
                 self._abandon(writing)
@@ -213,10 +226,12 @@ class Files:
     def _run(self, work: Callable[..., T], *arguments: object) -> "asyncio.Future[T]":
         return asyncio.get_running_loop().run_in_executor(self._pool, work, *arguments)
 
-    async def _written(self, job: "asyncio.Future[T]") -> T:
+    async def _written(self, job: "asyncio.Future[T] | Future[T]") -> T:
         """Wait for a thread; only its own errors become ours, not those of who sends bytes."""
         try:
-            return await job
+            if job.done():  # as it mostly is for a write beside MD5
+                return job.result()
+            return await (asyncio.wrap_future(job) if isinstance(job, Future) else job)
         except OSError as error:
             if error.errno in _FULL:
                 raise NoSpace(
@@ -224,6 +239,35 @@ class Files:
                     "objects, or make room on the disk."
                 ) from error
             raise StoreError(f"{self._folder}: the disk refused: {error}") from error
+
+
+class _Gathered:
+    """Bytes as they come, until there are enough to be handed over."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+        self._small = bytearray()
+        self.size = 0
+
+    def add(self, chunk: bytes) -> None:
+        """Add what came; what is large is not copied."""
+        self.size += len(chunk)
+        if len(chunk) < _SMALL:
+            self._small += chunk
+        else:
+            self._join()
+            self._pieces.append(chunk)
+
+    def taken(self) -> list[bytes]:
+        """Return what was gathered, and begin again."""
+        self._join()
+        pieces, self._pieces, self.size = self._pieces, [], 0
+        return pieces
+
+    def _join(self) -> None:
+        if self._small:
+            self._pieces.append(bytes(self._small))
+            self._small.clear()
 
 
 def _digest(path: Path, algorithm: str) -> bytes:

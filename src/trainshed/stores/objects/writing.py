@@ -4,14 +4,14 @@ Hashing and writing go on side by side, each in order: MD5 keeps one core busy, 
 disk nor the sender should wait for it longer than they must.
 """
 
-import asyncio
 import contextlib
 import errno
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -20,30 +20,32 @@ from trainshed.stores.flushing import flush_folder
 from trainshed.stores.objects.copying import copied_some
 from trainshed.stores.objects.info import Staged
 
-_FLUSHED: Final = 64 * 1024 * 1024
+Batch = Sequence[bytes]
+"""Bytes that follow each other, in pieces as they came."""
+
+_FLUSHED: Final = 32 * 1024 * 1024
 """Bytes after which the disk is set to work, so that little is left to flush at the end."""
 _MAKING: Final = threading.Lock()
 
 
 class Lane:
-    """Work on one file, done piece after piece on threads of a pool."""
+    """Jobs done one after the other on threads of a pool."""
 
-    def __init__(self, pool: ThreadPoolExecutor, work: Callable[[bytearray], None]) -> None:
+    def __init__(self, pool: ThreadPoolExecutor) -> None:
         self._pool = pool
-        self._work = work
         self._lock = threading.Lock()
-        self._waiting: deque[tuple[bytearray, Future[None]]] = deque()
+        self._waiting: deque[tuple[Callable[[], None], Future[None]]] = deque()
         self._busy = False
 
-    def put(self, data: bytearray) -> "asyncio.Future[None]":
-        """Hand over a piece; the result tells when it is done, or why it could not be."""
+    def put(self, job: Callable[[], None]) -> Future[None]:
+        """Hand over a job; the result tells when it is done, or why it could not be."""
         done: Future[None] = Future()
         with self._lock:
-            self._waiting.append((data, done))
+            self._waiting.append((job, done))
             idle, self._busy = not self._busy, True
         if idle:
             self._pool.submit(self._drain)
-        return asyncio.wrap_future(done)
+        return done
 
     def _drain(self) -> None:
         while True:
@@ -51,11 +53,11 @@ class Lane:
                 if not self._waiting:
                     self._busy = False
                     return
-                data, done = self._waiting.popleft()
+                job, done = self._waiting.popleft()
             if not done.set_running_or_notify_cancel():
                 continue
             try:
-                self._work(data)
+                job()
             except OSError as error:
                 done.set_exception(error)
             else:
@@ -63,7 +65,7 @@ class Lane:
 
 
 class Writing:
-    """A new file. All methods but ``put`` run on threads."""
+    """A new file. All methods but ``put`` and ``flush`` run on threads."""
 
     def __init__(
         self,
@@ -80,28 +82,36 @@ class Writing:
         self._abandoned = False
         self._descriptor = -1
         self._size = 0
-        self._md5: digests.Digest | None = digests.begin("MD5")
+        self._flushed = False
+        self._md5: digests.Digest | None = None
         self._digests = {
             algorithm: digests.begin(algorithm) for algorithm in algorithms if algorithm != "MD5"
         }
-        self._lanes = (Lane(pool, self._hash), Lane(pool, self._write))
-        self._flushing = Lane(pool, self._flush)
+        self._hashing, self._writing, self._flushing = Lane(pool), Lane(pool), Lane(pool)
         self._handed = 0
-        self.flushes: list[asyncio.Future[None]] = []
+        self.flushes: list[Future[None]] = []
         """To be waited for before the file is finished: an error is told only once."""
 
-    def put(self, data: bytearray) -> "tuple[asyncio.Future[None], ...]":
+    def put(self, batch: Batch) -> tuple[Future[None], ...]:
         """Hand over the next bytes; they are taken care of when all of the results are there."""
-        self._handed += len(data)
+        if self._md5 is None:
+            self._md5 = digests.begin_long_md5()
+        self._handed += sum(map(len, batch))
         if self._handed >= _FLUSHED:
             self._handed = 0
-            self.flushes.append(self._flushing.put(data))
-        return tuple(lane.put(data) for lane in self._lanes)
+            self.flushes.append(self._flushing.put(self._flush_some))
+        return (
+            self._hashing.put(partial(self._hash, batch)),
+            self._writing.put(partial(self._write, batch)),
+        )
+
+    def flush(self) -> Future[None]:
+        """Have all that was handed over put on disk, while it is still being hashed."""
+        return self._writing.put(self._flush)
 
     def append(self, source: Path) -> None:
         """Write all bytes of another file, copied by the kernel where it can; there is no MD5."""
         with self._lock:
-            self._md5 = None
             descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
             try:
                 while copied := copied_some(descriptor, self._target()):
@@ -109,12 +119,18 @@ class Writing:
             finally:
                 os.close(descriptor)
 
-    def finish(self, data: bytes | bytearray) -> Staged:
-        """Write the last bytes, and give the file its name once all of it is on disk."""
-        self._hash(data)
-        self._write(data)
+    def finish(self, rest: Batch | None = None) -> Staged:
+        """Write the last bytes, and give the file its name once all of it is on disk.
+
+        There is no MD5 where ``rest`` is None.
+        """
+        if rest is not None:
+            self._md5 = self._md5 or digests.begin("MD5")
+            self._hash(rest)
+            self._write(rest)
+        if rest or not self._flushed:
+            self._flush()
         with self._lock:
-            os.fsync(self._target())
             self._close()
             _move(self._temporary, self._final)
         found = {algorithm: running.digest() for algorithm, running in self._digests.items()}
@@ -129,21 +145,28 @@ class Writing:
             self._close()
             unlink([self._temporary, self._final])
 
-    def _hash(self, data: bytes | bytearray) -> None:
+    def _hash(self, batch: Batch) -> None:
         if self._md5 is not None and not self._abandoned:
-            self._md5.update(data)
+            for piece in batch:
+                self._md5.update(piece)
 
-    def _write(self, data: bytes | bytearray) -> None:
+    def _write(self, batch: Batch) -> None:
         with self._lock:
             descriptor = self._target()
-            for running in self._digests.values():
-                running.update(data)
-            rest = memoryview(data)
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
-            self._size += len(data)
+            for piece in batch:
+                for running in self._digests.values():
+                    running.update(piece)
+                rest = memoryview(piece)
+                while rest:
+                    rest = rest[os.write(descriptor, rest) :]
+                self._size += len(piece)
 
-    def _flush(self, _: object) -> None:
+    def _flush(self) -> None:
+        with self._lock:
+            os.fsync(self._target())
+            self._flushed = True
+
+    def _flush_some(self) -> None:
         """Have the disk take what was written so far, beside all else."""
         with self._lock:
             descriptor = os.dup(self._target())
