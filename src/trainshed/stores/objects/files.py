@@ -13,6 +13,7 @@ import secrets
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -99,8 +100,13 @@ class Files:
                     room.come(size)
                     waiting.extend(writing.put(gathered.taken()))
                 ahead = min(_AHEAD, max(_HELD // self._stages // batch, 1))
-                while len(waiting) > 2 * ahead:
-                    await self._written(waiting.popleft())
+                if len(waiting) > 2 * ahead:
+                    # For half of them at once: whenever this wakes, a thread has to stop.
+                    older = list(islice(waiting, len(waiting) - ahead))
+                    for job in reversed(older):
+                        await self._written(job)
+                    for _ in older:
+                        waiting.popleft()
             room.come(size + gathered.size)
             if size:  # long enough for the disk to work while the rest is hashed
                 waiting.extend(writing.put(gathered.taken()))
