@@ -16,7 +16,7 @@ from trainshed.domain import digests
 from trainshed.stores.objects.embedded import EmbeddedObjects
 from trainshed.stores.objects.files import _BATCH, _SMALL, _THREADS
 from trainshed.stores.objects.info import Staged
-from trainshed.stores.objects.writing import _FLUSHED
+from trainshed.stores.objects.writing import _CACHED, _FLUSHED
 
 MIB = 1 << 20
 SIZES = st.sampled_from(
@@ -102,3 +102,16 @@ async def test_bytes_that_break_off_leave_no_file(
         await store.put("bkt", "k", broken())
     await until_files(tmp_path, 1)
     assert await content(store, "bkt", "k") == b"old"
+
+
+async def test_a_file_too_large_to_be_kept_in_memory_is_whole(
+    store: EmbeddedObjects,
+) -> None:
+    await store.ensure_bucket("bkt", "eu-west-1")
+    piece = os.urandom(MIB)
+    pieces = [piece] * ((_CACHED + 2 * _FLUSHED) // MIB)
+    info = await store.put("bkt", "k", chunks(*pieces, b"end"))
+    _, path = await store.open("bkt", "k")
+    with path.open("rb") as file:
+        assert hashlib.file_digest(file, "md5").hexdigest() == info.etag
+    assert info.etag == hashlib.md5(piece * len(pieces) + b"end").hexdigest()

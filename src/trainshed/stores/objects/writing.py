@@ -25,6 +25,9 @@ Batch = Sequence[bytes]
 
 _FLUSHED: Final = 32 * 1024 * 1024
 """Bytes after which the disk is set to work, so that little is left to flush at the end."""
+_CACHED: Final = 128 * 1024 * 1024
+"""Bytes of a file from which on it is not kept in memory: it would push out what jobs are reading,
+and where memory comes from a host piece by piece, each new page costs more than its MD5."""
 _MAKING: Final = threading.Lock()
 
 
@@ -172,6 +175,8 @@ class Writing:
             descriptor = os.dup(self._target())
         try:
             os.fdatasync(descriptor)
+            if self._size > _CACHED:
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         finally:
             os.close(descriptor)
 
