@@ -64,7 +64,7 @@ def test_a_pull_that_was_killed_brings_only_the_rest(
     assert not (afar.folder / "one/model.bin").exists()
     proxy.go_on()
     assert afar("pull", "one", "--aws").lines == [str(afar.folder / "one/model.bin")]
-    assert proxy.moved["down"] < 14 * MIB  # of 10, and a begun chunk of each range
+    assert proxy.moved["down"] < 14 * MIB  # of 10, and a begun piece of each of three streams
     assert (afar.folder / "one/model.bin").read_bytes() == content
     assert [path.name for path in (afar.folder / "one").iterdir()] == ["model.bin"]
 
@@ -197,7 +197,7 @@ def test_the_service_ends_in_the_middle_of_a_model_and_goes_on_from_there(
     proxy.go_on()
     service = Service(afar, "--aws")
     assert service.next()["job"] == "big"
-    assert proxy.moved["down"] < 14 * MIB  # of 10, and a begun chunk of each range
+    assert proxy.moved["down"] < 14 * MIB  # of 10, and a begun piece of each of three streams
     assert (service.home / "big/model.bin").read_bytes() == content
     service.end(signal.SIGTERM)
 

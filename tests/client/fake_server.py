@@ -60,6 +60,10 @@ class FakeServer:
     refuse_tokens: bool = False
     most_of_a_page: int = 100
     status_of_ranges: int = 206
+    unsigned: bool = False
+    """Whether it answers who signs nothing."""
+    told_size: int = 0
+    """What HEAD says that every object has, in bytes; 0 for the truth."""
     url: str = ""
     opened: list[Api] = field(default_factory=list)
     _number: "itertools.count[int]" = field(default_factory=itertools.count)
@@ -248,7 +252,7 @@ class FakeServer:
             )
             return f"<ListMultipartUploadsResult>{found}</ListMultipartUploadsResult>".encode()
         prefix = f"{bucket}/{query.get('prefix', '')}"
-        after = query.get("continuation-token", "")
+        after = query.get("continuation-token", f"{bucket}/{query.get('start-after', '')}")
         listed = [
             (path, body)
             for path, body in sorted(self.objects.items())
@@ -257,10 +261,12 @@ class FakeServer:
         page, rest = listed[: self.most_of_a_page], listed[self.most_of_a_page :]
         found = "".join(
             f"<Contents><Key>{path.partition('/')[2]}</Key><Size>{len(body)}</Size>"
-            f"<ETag>&quot;{md5(body).hexdigest()}&quot;</ETag></Contents>"
+            f"<ETag>&quot;{md5(body).hexdigest()}&quot;</ETag>"
+            "<LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents>"
             for path, body in page
         )
         more = f"<NextContinuationToken>{page[-1][0]}</NextContinuationToken>" if rest else ""
+        more += f"<IsTruncated>{'true' if rest else 'false'}</IsTruncated>"
         return f"<ListBucketResult>{found}{more}</ListBucketResult>".encode()
 
 
@@ -289,8 +295,8 @@ class _Requests(BaseHTTPRequestHandler):
                 payload, etag = self.fake.s3(self.command, path, query, body)
                 begin, end = self._range()
                 if end:
+                    span = f"bytes {begin}-{end}/{len(payload)}"
                     payload = payload[begin : end + 1]
-                    span = f"bytes {begin}-{end}/*"
                     self._send(self.fake.status_of_ranges, payload, etag=etag, span=span)
                 else:
                     self._send(200, payload, etag=etag)
@@ -301,9 +307,11 @@ class _Requests(BaseHTTPRequestHandler):
 
     def _send(self, status: int, payload: bytes, *, etag: str = "", span: str = "") -> None:
         self.send_response(status)
-        self.send_header("content-length", str(len(payload)))
+        told = self.fake.told_size if self.command == "HEAD" else 0
+        self.send_header("content-length", str(told or len(payload)))
         if etag:
             self.send_header("etag", etag)
+            self.send_header("last-modified", "Thu, 01 Jan 2026 00:00:00 GMT")
         if span:
             self.send_header("content-range", span)
         self.end_headers()
@@ -318,7 +326,8 @@ class _Requests(BaseHTTPRequestHandler):
         return (int(found[1]), int(found[2])) if found else (0, 0)
 
     def _check_signed(self) -> None:
-        if "Signature=" not in self.headers.get("authorization", ""):
+        signed = "Signature=" in self.headers.get("authorization", "")
+        if not signed and not self.fake.unsigned:
             raise Refusal(403, "MissingAuthenticationTokenException", "sign it")
 
     def log_message(self, format: str, *args: Any) -> None:

@@ -1,4 +1,5 @@
-from hashlib import md5
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -6,18 +7,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.client.fake_server import FakeServer, Refusal, serving
 from tests.client.test_upload import how as sending
+from tests.stores.remote.breaking import STREAMS
 
-from trainshed.client.checksums import CRC, Check, Piece, check_of, pieces
-from trainshed.client.download import Download, below, bring, bring_all, part_of
-from trainshed.client.errors import ApiError, ClientError
+from trainshed.client.checksums import CRC, Piece, pieces
+from trainshed.client.download import Download, below, bring, bring_all
+from trainshed.client.errors import ClientError, ServerUnreachable
 from trainshed.client.objects import Entry, entries, missing
 from trainshed.client.upload import beside, look, put
 from trainshed.domain import digests
+from trainshed.stores.objects.remote.partial import PIECE
+
+MIB = 1 << 20
 
 
-def how(fake: FakeServer, moved: list[int] | None = None, part: int = 1000) -> Download:
+def how(fake: FakeServer, moved: list[int] | None = None, patience_s: float = 6.0) -> Download:
     told = moved.append if moved is not None else lambda count: None
-    return Download(api=fake.api(), progress=told, sleep=lambda seconds: None, range=part)
+    return Download(api=fake.api(), progress=told, patience_s=patience_s)
 
 
 @pytest.fixture(autouse=True)
@@ -25,54 +30,73 @@ def bucket(fake: FakeServer) -> None:
     fake.buckets.add("b")
 
 
-@pytest.mark.parametrize("size", [0, 1, 999, 1000, 1001, 12_345])
+@pytest.mark.parametrize("size", [0, 1, 4096, 16 * MIB, 16 * MIB + 1, 40 * MIB + 5])
 def test_an_object_of_any_size_comes_as_it_is_and_every_byte_is_told(
     fake: FakeServer, tmp_path: Path, size: int
 ) -> None:
-    content = bytes(index % 251 for index in range(size))
+    content = os.urandom(size)
     fake.objects["b/k"] = content
     moved: list[int] = []
     assert bring(how(fake, moved), "s3://b/k", tmp_path / "in/k").files == 1
     assert (tmp_path / "in/k").read_bytes() == content
     assert sum(moved) == size
     assert [path.name for path in (tmp_path / "in").iterdir()] == ["k"]
-    assert bring(how(fake), "s3://b/k", tmp_path / "in/k").same == 1
+    again: list[int] = []
+    assert bring(how(fake, again), "s3://b/k", tmp_path / "in/k").same == 1
+    assert again == [size]
 
 
 def test_a_store_may_send_ranges_with_the_status_of_the_whole(
     fake: FakeServer, tmp_path: Path
 ) -> None:
-    fake.objects["b/k"] = bytes(range(250)) * 10
+    fake.objects["b/k"] = os.urandom(40 * MIB)
     fake.status_of_ranges = 200
     bring(how(fake), "s3://b/k", tmp_path / "k")
     assert (tmp_path / "k").read_bytes() == fake.objects["b/k"]
 
 
-def test_what_is_there_of_each_range_is_not_fetched_again(fake: FakeServer, tmp_path: Path) -> None:
-    content = bytes(index % 251 for index in range(3000))
-    fake.objects["b/k"] = content
-    target = tmp_path / "k"
-    part = part_of(target)
-    part.write_bytes(content[:1400] + bytes(1600))
-
-    etag = md5(content).hexdigest()
-    part.with_suffix(".have").write_text(f"{etag} 3000 1000\n0 512\n0 1000\n1 400\n2 9")
-    moved: list[int] = []
-    bring(how(fake, moved), "s3://b/k", target)
-    assert sorted(moved) == [600, 1000, 1400]
-    assert target.read_bytes() == content
-
-
-@pytest.mark.parametrize("have", ["", "other 3000 1000\n0 1000\n", "\0\0\0\n", "x y z\n0 1000\n"])
-def test_what_was_written_of_another_version_counts_for_nothing(
-    fake: FakeServer, tmp_path: Path, have: str
+def test_what_came_before_is_told_at_once_and_not_fetched_again(
+    fake: FakeServer, tmp_path: Path
 ) -> None:
-    fake.objects["b/k"] = b"x" * 3000
-    part = part_of(tmp_path / "k")
-    part.write_bytes(b"y" * 3000)
-    part.with_suffix(".have").write_text(have)
-    bring(how(fake), "s3://b/k", tmp_path / "k")
-    assert (tmp_path / "k").read_bytes() == b"x" * 3000
+    content = os.urandom(40 * MIB)
+    fake.objects["b/k"] = content
+    moved: list[int] = []
+
+    def far_enough(count: int) -> None:
+        moved.append(count)
+        if sum(moved) > 30 * MIB:
+            raise OSError(errno.ENOSPC, "as full as a disk can be")
+
+    first = Download(api=fake.api(), progress=far_enough)
+    with pytest.raises(ClientError, match=r"the disk of .* is full"):
+        bring(first, "s3://b/k", tmp_path / "k")
+    again: list[int] = []
+    bring(how(fake, again), "s3://b/k", tmp_path / "k")
+    assert (tmp_path / "k").read_bytes() == content
+    assert again[0] >= sum(moved) - STREAMS * PIECE
+    assert sum(again) == len(content)
+
+
+def test_a_new_file_takes_the_place_of_the_old_one_as_any_file_that_is_made(
+    fake: FakeServer, tmp_path: Path
+) -> None:
+    (tmp_path / "other").touch()
+    for key, size in (("small", 10), ("large", 17 * MIB)):
+        fake.objects[f"b/{key}"] = bytes(size)
+        (tmp_path / key).write_text("old")
+        bring(how(fake), f"s3://b/{key}", tmp_path / key)
+        assert (tmp_path / key).stat().st_size == size
+        assert (tmp_path / key).stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+def test_a_disk_without_room_is_told_before_anything_is_fetched(
+    fake: FakeServer, tmp_path: Path
+) -> None:
+    fake.objects["b/k"], fake.told_size = b"", 1 << 60
+    with pytest.raises(ClientError, match=f"has room for .* bytes, and {1 << 60} are to come"):
+        bring(how(fake), "s3://b/k", tmp_path / "k")
+    assert fake.asked == ["HEAD /b/k"]
+    assert list(tmp_path.iterdir()) == []
 
 
 class Damaging(FakeServer):
@@ -83,7 +107,7 @@ class Damaging(FakeServer):
         return (b"!" + payload[1:] if method == "GET" and path == "b/k" else payload), etag
 
 
-@pytest.mark.parametrize("size", [10, 3000])
+@pytest.mark.parametrize("size", [10, 17 * MIB])
 def test_bytes_that_are_not_the_objects_are_refused_and_not_kept(tmp_path: Path, size: int) -> None:
 
     with serving(Damaging()) as fake:
@@ -108,8 +132,8 @@ def test_a_server_in_trouble_is_asked_again(tmp_path: Path) -> None:
         fake.objects["b/k"] = b"x"
         bring(how(fake), "s3://b/k", tmp_path / "k")
         fake.left = 100
-        with pytest.raises(ApiError, match="503"):
-            bring(how(fake), "s3://b/k", tmp_path / "other")
+        with pytest.raises(ServerUnreachable, match="503"):
+            bring(how(fake, patience_s=0.2), "s3://b/k", tmp_path / "other")
 
 
 @pytest.mark.parametrize(
@@ -163,6 +187,13 @@ def test_markers_of_folders_become_folders(fake: FakeServer, tmp_path: Path) -> 
     assert (tmp_path / "empty").is_dir()
 
 
+@pytest.mark.parametrize("uri", ["s3://b", "s3://b/"])
+def test_a_whole_bucket_is_a_folder_too(fake: FakeServer, tmp_path: Path, uri: str) -> None:
+    fake.objects |= {"b/a": b"1", "b/p/x": b"2"}
+    assert bring_all(how(fake), uri, tmp_path).files == 2
+    assert (tmp_path / "p/x").read_bytes() == b"2"
+
+
 def test_a_put_that_was_broken_off_sends_only_the_parts_that_are_not_there(
     fake: FakeServer, tmp_path: Path
 ) -> None:
@@ -204,27 +235,6 @@ def test_the_checksum_of_pieces_is_that_of_the_whole(
     whole = Piece(path, 0, len(content)).sums()
     parts = [(piece.sums().crc64nvme, piece.length) for piece in pieces(path, len(content), length)]
     assert digests.joined(CRC, parts) == whole.crc64nvme
-    check = check_of({"x-amz-checksum-crc64nvme": digests.encoded(whole.crc64nvme)}, "")
-    assert check is not None
-    assert check.of_file(path)
-
-
-@pytest.mark.parametrize(
-    ("headers", "etag", "known"),
-    [
-        ({}, "0" * 32, True),
-        ({}, "0" * 32 + "-2", False),
-        ({"x-amz-server-side-encryption": "aws:kms"}, "0" * 32, False),
-        ({"x-amz-server-side-encryption": "AES256"}, "0" * 32, True),
-        ({"x-amz-checksum-crc32": "AAAAAA==-2", "x-amz-checksum-type": "COMPOSITE"}, "", False),
-        ({"x-amz-checksum-sha256": "A" * 43 + "="}, "", True),
-        ({"x-amz-checksum-xxhash64": "AAAA"}, "", False),
-    ],
-)
-def test_what_a_store_says_of_an_object_is_compared_where_it_can_be(
-    headers: dict[str, str], etag: str, known: bool
-) -> None:
-    assert isinstance(check_of(headers, etag), Check) is known
 
 
 @pytest.mark.parametrize(

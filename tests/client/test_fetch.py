@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 from tests.client.fake_server import FakeServer
-from tests.client.test_upload import never
 
 from trainshed.client.download import Download
 from trainshed.client.errors import ClientError
@@ -27,7 +26,7 @@ def archive(*members: tuple[str, bytes | None]) -> bytes:
 
 
 def how(fake: FakeServer) -> Download:
-    return Download(api=fake.api(), progress=lambda moved: None, sleep=never)
+    return Download(api=fake.api(), progress=lambda moved: None)
 
 
 def test_a_model_is_unpacked_and_its_files_are_named(fake: FakeServer, tmp_path: Path) -> None:

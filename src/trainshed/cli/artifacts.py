@@ -1,7 +1,6 @@
 """``trainshed artifacts``: what a job made, listed, read, brought here, without the rest of it."""
 
 import sys
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -85,7 +84,7 @@ def get(
     found = references.resolve(api, job)
     target = (into or Path(found["TrainingJobName"])).resolve()
     with bytes_bar("bringing", None) as progress:
-        how = Download(api=api, progress=progress, sleep=time.sleep)
+        how = Download(api=api, progress=progress)
         came = made.bring_files(how, found, paths or [], target)
     if shown_as in {Format.JSON, Format.JSONL}:
         facts = {"folder": str(target), "files": [str(path) for path in came]}

@@ -14,15 +14,12 @@ from trainshed.cli.output import Format
 from trainshed.cli.progress import bytes_bar
 from trainshed.client import objects, upload
 from trainshed.client.api import Api
-from trainshed.client.download import Download, bring, bring_all
+from trainshed.client.download import Download, bring, bring_all, prefix_of
 from trainshed.client.errors import ApiError, ClientError
 from trainshed.client.objects import Entry, Folder
+from trainshed.client.stores import Stores
 from trainshed.client.upload import Unfinished, Upload
 from trainshed.domain import sizes
-
-AtOnce = Annotated[
-    int, typer.Option("--at-once", metavar="N", min=1, max=64, help="Requests at a time.")
-]
 
 
 def data() -> None:
@@ -40,7 +37,9 @@ def put(
             metavar="s3://BUCKET/PREFIX/", help="Where it goes; without the last / a file's name."
         ),
     ],
-    at_once: AtOnce = 4,
+    at_once: Annotated[
+        int, typer.Option("--at-once", metavar="N", min=1, max=64, help="Requests at a time.")
+    ] = 4,
     shown_as: Output = Format.TABLE,
     by_environment: ByEnvironment = False,
     data_dir: DataDir = None,
@@ -85,7 +84,9 @@ def get(
     target: Annotated[
         Path, typer.Argument(metavar="[PATH]", help="The file or folder it becomes.")
     ] = Path(),
-    at_once: AtOnce = 8,
+    at_once: Annotated[
+        int, typer.Option("--at-once", metavar="N", min=1, max=64, help="Objects at a time.")
+    ] = 8,
     shown_as: Output = Format.TABLE,
     by_environment: ByEnvironment = False,
     data_dir: DataDir = None,
@@ -94,12 +95,14 @@ def get(
 
     Everything is compared with its checksum. Other files in the folder are left alone.
     """
-    _, key = objects.split_uri(uri)
+    if not uri.startswith(("gs://", "az://")):
+        objects.split_uri(uri)  # what is no address starts no server
+    key = prefix_of(uri)
     folder = not key or key.endswith("/")
     api = session.reach(data_dir, by_environment)
     place = target if folder or not target.is_dir() else target / key.rpartition("/")[2]
     with bytes_bar("bringing", None) as progress:
-        how = Download(api=api, progress=progress, sleep=time.sleep, at_once=at_once)
+        how = Download(api=api, progress=progress, at_once=at_once)
         try:
             brought = (bring_all if folder else bring)(how, uri, place)
         except ApiError as error:
@@ -196,7 +199,7 @@ def _tell_of_left(left: Unfinished, api: Api) -> None:
 
 
 def _is_folder(api: Api, uri: str) -> bool:
-    return next(objects.entries(api, *objects.split_uri(f"{uri}/")), None) is not None
+    return next(Stores(api).entries(f"{uri}/"), None) is not None
 
 
 def _told(shown_as: Format, facts: dict[str, Any], name: str, verb: str) -> None:

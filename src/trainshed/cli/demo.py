@@ -68,7 +68,7 @@ def _demo(found: server.Server, work: Path | None, data_dir: Path | None) -> Non
     if status != "Completed":
         raise typer.Exit(exits.of_job(ended))
     _begin("3 score", "the model is fetched, and reads the digits that were held back")
-    how = Download(api=api, progress=_silent, sleep=time.sleep)
+    how = Download(api=api, progress=_silent)
     model = _model(fetch.fetch_model(how, ended, folder / "model"))
     accuracy = float(_python("score.py", model, holdout))
     print(f"{accuracy:.1%} of them are read right")

@@ -10,10 +10,11 @@ import typer
 from trainshed.app import clock
 from trainshed.cli import exits, output
 from trainshed.cli.hints import hint
-from trainshed.client import fetch, objects
+from trainshed.client import fetch
 from trainshed.client.api import Api
 from trainshed.client.errors import ApiError
 from trainshed.client.follow import Away, Event, Follower, Line, Metric, Over, Phase, follow
+from trainshed.client.stores import Stores
 from trainshed.domain import sizes
 
 _SECOND_CHANCE: Final = 2.0
@@ -230,7 +231,7 @@ def _model(api: Api, job: Mapping[str, Any]) -> list[str]:
     uri = fetch.model_uri(job)
     again = f"  next:    trainshed logs {name}"
     try:
-        size = objects.size_of(api, uri)
+        size = Stores(api).size(uri)
     except ApiError as error:
         if error.status != 404:
             raise

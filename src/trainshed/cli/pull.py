@@ -97,7 +97,7 @@ def _pull(options: PullOptions) -> None:
     name = found["TrainingJobName"]
     target = (options.into or Path(name)).resolve()
     with bytes_bar("fetching", None) as progress:
-        how = Download(api=api, progress=progress, sleep=time.sleep)
+        how = Download(api=api, progress=progress)
         files = fetch.fetch_model(how, found, target)
         if options.with_output:
             files += _output(how, found, target / "output")

@@ -40,6 +40,7 @@ class Store:
     prefix: str
     """Such as ``s3://bucket/``."""
     url: str
+    """"" for the cloud's own of ``gs://`` and ``az://``."""
     credentials: Credentials | None
     """None when the settings name no keys, and nodes ask as whom their machine is."""
 
@@ -82,7 +83,7 @@ class Api:
         self.now = now
         self._timeout = timeout
         self._endpoints = dict(endpoints or {})
-        self._stores = tuple(stores)
+        self.stores = tuple(stores)
         self._idle: dict[str, list[http.client.HTTPConnection]] = {}
         self._busy: set[http.client.HTTPConnection] = set()
         self._cut = False
@@ -146,7 +147,14 @@ class Api:
             ApiError: the status is 400 or more.
             ServerUnreachable: no answer came.
         """
-        with self.streamed(method, path, service=service, headers=headers, body=body) as response:
+        store = self.store_of(_uri(path)) if service == "s3" else None
+        base, keys = (self.endpoint(service), self.credentials)
+        if store is not None:
+            base, keys = store.url, keys_of(store)
+        signed = self._signed(method, base + path, (service, keys), dict(headers or {}), body)
+        with self._sent(method, base + path, signed, body) as response:
+            if response.status >= 400:
+                raise _error_of(response)
             try:
                 content = response.read()
             except (http.client.HTTPException, OSError) as error:
@@ -154,33 +162,13 @@ class Api:
             named = {name.lower(): value for name, value in response.getheaders()}
             return Answer(response.status, named, content)
 
-    @contextmanager
-    def streamed(
-        self,
-        method: str,
-        path: str,
-        *,
-        service: str,
-        headers: Mapping[str, str] | None = None,
-        body: bytes | Iterable[bytes] = b"",
-    ) -> Iterator[http.client.HTTPResponse]:
-        """Send one signed request; the answer's body is for the caller to read.
-
-        Raises:
-            ApiError: the status is 400 or more.
-            ServerUnreachable: no answer came.
-        """
-        base, keys = self._asked(service, path)
-        url = base + path
-        signed = self._signed(method, url, (service, keys), dict(headers or {}), body)
-        with self._sent(method, url, signed, body) as response:
-            if response.status >= 400:
-                raise _error_of(response)
-            yield response
+    def endpoint(self, service: str) -> str:
+        """Return where a service answers."""
+        return self._endpoints.get(service, self.url)
 
     def store_of(self, uri: str) -> Store | None:
         """Return the store that an address lies in; None for the server's own."""
-        found = [store for store in self._stores if uri.startswith(store.prefix)]
+        found = [store for store in self.stores if uri.startswith(store.prefix)]
         return max(found, key=lambda store: len(store.prefix), default=None)
 
     def alive(self) -> dict[str, Any] | None:
@@ -228,23 +216,6 @@ class Api:
     def __exit__(self, *_: object) -> None:
         """Close."""
         self.close()
-
-    def _asked(self, service: str, path: str) -> tuple[str, Credentials]:
-        """Return where a request goes, and as whom.
-
-        Raises:
-            ClientError: to a store whose keys are not known here.
-        """
-        store = self.store_of(_uri(path)) if service == "s3" else None
-        if store is None:
-            return self._endpoints.get(service, self.url), self.credentials
-        if store.credentials is None:
-            raise ClientError(
-                f"{store.prefix} lies in the store at {store.url}, for which the server's settings "
-                "name no keys",
-                f"with keys of your own: AWS_ENDPOINT_URL={store.url} trainshed data … --aws",
-            )
-        return store.url, store.credentials
 
     def _signed(
         self,
@@ -325,6 +296,21 @@ class Api:
         connection.close()
         with self._lock:
             self._busy.discard(connection)
+
+
+def keys_of(store: Store) -> Credentials:
+    """Return what requests to a store are signed with.
+
+    Raises:
+        ClientError: its keys are not known here.
+    """
+    if store.credentials is None:
+        raise ClientError(
+            f"{store.prefix} lies in the store at {store.url}, for which the server's settings "
+            "name no keys",
+            f"with keys of your own: AWS_ENDPOINT_URL={store.url} trainshed data … --aws",
+        )
+    return store.credentials
 
 
 def _uri(path: str) -> str:

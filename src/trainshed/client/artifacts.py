@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from trainshed.client import fetch, members, objects
+from trainshed.client import fetch, members
 from trainshed.client.api import Api
-from trainshed.client.download import Download, bring, read, unwritable
+from trainshed.client.download import Download, bring, prefix_of, unwritable
 from trainshed.client.errors import ApiError, ClientError
+from trainshed.client.stores import Stores
 
 GROUPS: Final = ("model", "output", "checkpoints")
 """What paths begin with; one that begins with none of them is in the model."""
@@ -58,13 +59,13 @@ def files(api: Api, group: Group) -> Iterator[Artifact]:
         for name, size in members.members(api, group.uri):
             yield Artifact(f"{group.name}/{name}", size)
         return
-    bucket, prefix = objects.split_uri(group.uri)
-    for entry in objects.entries(api, bucket, prefix):
+    prefix = prefix_of(group.uri)
+    for entry in Stores(api).entries(group.uri):
         if not entry.key.endswith("/"):
             yield Artifact(f"{group.name}/{entry.key.removeprefix(prefix)}", entry.size)
 
 
-def contents(api: Api, job: Mapping[str, Any], path: str) -> Iterator[bytes]:
+def contents(api: Api, job: Mapping[str, Any], path: str) -> Iterator[bytes | memoryview]:
     """Yield the content of one file, in pieces.
 
     Raises:
@@ -78,9 +79,7 @@ def contents(api: Api, job: Mapping[str, Any], path: str) -> Iterator[bytes]:
         if not uri.endswith("/"):
             yield from members.contents(api, uri, rest)
             return
-        with objects.opened(api, *objects.split_uri(uri + rest)) as response:
-            while piece := read(response):
-                yield piece
+        yield from Stores(api).stream(uri + rest)
     except ApiError as error:
         if error.status != 404:
             raise
@@ -210,7 +209,7 @@ class _Missing(Exception):
 
 def _size(api: Api, uri: str) -> int:
     try:
-        return objects.size_of(api, uri)
+        return Stores(api).size(uri)
     except ApiError as error:
         if error.status != 404:
             raise

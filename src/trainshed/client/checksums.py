@@ -1,18 +1,17 @@
-"""Tells whether bytes here are those of an object: its checksums, and how files are hashed.
+"""How files are cut and hashed, to be sent or to be compared with objects.
 
 What S3 keeps of an object's content is one of these: a checksum of all its bytes (CRC64NVME is what
 current clients ask for), an ETag that is its MD5, or, of an upload in parts, an ETag made of the
 MD5 of each part.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from trainshed.client.errors import ClientError
 from trainshed.domain import digests
-from trainshed.stores.objects.remote.checksums import told
 
 PART: Final = 16 * 1024 * 1024
 """Bytes of a part: above it a file goes up in parts. S3 takes 5 MiB to 5 GiB."""
@@ -80,40 +79,6 @@ def pieces(path: Path, size: int, length: int) -> Iterator[Piece]:
 def changed(path: Path) -> ClientError:
     """Return what to say of a file that is not what it was when it was begun."""
     return ClientError(f"{path} changed while it was uploaded", "run it again")
-
-
-@dataclass(slots=True)
-class Check:
-    """Compares bytes, as they come, with what a store says of an object."""
-
-    running: digests.Digest
-    expected: bytes
-
-    def update(self, chunk: bytes) -> None:
-        """Take the bytes that follow."""
-        self.running.update(chunk)
-
-    def holds(self) -> bool:
-        """Tell whether the bytes that were taken are those of the object."""
-        return self.running.digest() == self.expected
-
-    def of_file(self, path: Path) -> bool:
-        """Tell whether a file is the object; nothing may have been taken yet."""
-        for chunk in Piece(path, 0, path.stat().st_size):
-            self.update(chunk)
-        return self.holds()
-
-
-def check_of(headers: Mapping[str, str], etag: str) -> Check | None:
-    """Return the cheapest comparison that an answer's headers allow; None when there is none.
-
-    Args:
-        headers: of the whole object, asked for with ``x-amz-checksum-mode: ENABLED``; names in
-            lower case.
-        etag: the object's, without quotes.
-    """
-    algorithm, expected = told(headers, etag)
-    return Check(digests.begin(algorithm), expected) if algorithm else None
 
 
 def etag_of(path: Path, size: int, like: str) -> str:

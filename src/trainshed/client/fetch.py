@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from trainshed.client import objects
-from trainshed.client.download import Download, below, bring, bring_all, unwritable
+from trainshed.client.download import Download, below, bring, bring_all, prefix_of, unwritable
 from trainshed.client.errors import ApiError, ClientError, NoModel
 from trainshed.client.follow import ENDED
+from trainshed.client.stores import Stores
 from trainshed.contract import archives
 
 
@@ -64,8 +64,8 @@ def fetch(how: Download, uri: str, into: Path) -> list[Path]:
     """
     if uri.endswith("/"):
         bring_all(how, uri, into)
-        bucket, prefix = objects.split_uri(uri)
-        found = (below(into, e.key, prefix) for e in objects.entries(how.api, bucket, prefix))
+        prefix = prefix_of(uri)
+        found = (below(into, entry.key, prefix) for entry in Stores(how.api).entries(uri))
         return [path for path in found if path is not None and path.is_file()]
     archive = into / f".{PurePosixPath(uri).name}"
     bring(how, uri, archive)

@@ -175,7 +175,7 @@ class ModelFollower:
         job = describe(api, listed["TrainingJobName"])
         incoming = state.incoming
         _only(incoming, f"{job['TrainingJobName']} {job['CreationTime']}")
-        how = Download(api=api, progress=self.progress, sleep=self.sleep)
+        how = Download(api=api, progress=self.progress)
         problem, files = "", list[Path]()
         try:
             files = fetch.fetch_model(how, job, incoming / "model")

@@ -8,17 +8,15 @@ import io
 import tarfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.client import HTTPResponse
+from contextlib import closing, contextmanager
 from typing import Any, BinaryIO, Final, cast
 
 from isal import igzip, isal_zlib
 
-from trainshed.client import objects
 from trainshed.client.api import Api
 from trainshed.client.checksums import CHUNK
-from trainshed.client.download import read
 from trainshed.client.errors import ClientError
+from trainshed.client.stores import Stores
 
 _MOST_READ: Final = 1024 * 1024
 """Contents are read in pieces; only a forged header asks for more at once."""
@@ -69,8 +67,8 @@ def _each(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
 
 @contextmanager
 def _opened(api: Api, uri: str) -> Iterator[tarfile.TarFile]:
-    with objects.opened(api, *objects.split_uri(uri)) as response:
-        raw = io.BufferedReader(_Raw(response), CHUNK)
+    with closing(Stores(api).stream(uri)) as pieces:
+        raw = io.BufferedReader(_Raw(pieces), CHUNK)
         try:
             packed = raw.peek(2)[:2] == _GZIP
             plain = cast(Any, igzip.IGzipFile)(fileobj=raw) if packed else raw
@@ -83,10 +81,11 @@ def _opened(api: Api, uri: str) -> Iterator[tarfile.TarFile]:
 
 
 class _Raw(io.RawIOBase):
-    """An answer as a file that can be read, once."""
+    """Pieces as a file that can be read, once."""
 
-    def __init__(self, response: HTTPResponse) -> None:
-        self._response = response
+    def __init__(self, pieces: Iterator[memoryview]) -> None:
+        self._pieces = pieces
+        self._rest = memoryview(b"")
 
     def readable(self) -> bool:
         """Tell that it can be read."""
@@ -94,9 +93,11 @@ class _Raw(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - any writable buffer
         """Fill ``buffer`` as far as bytes are there; 0 at the end."""
-        piece = read(self._response, len(buffer))
-        buffer[: len(piece)] = piece
-        return len(piece)
+        self._rest = self._rest or next(self._pieces, self._rest)
+        count = min(len(buffer), len(self._rest))
+        buffer[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
 
 
 class _Forward:

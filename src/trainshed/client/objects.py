@@ -1,9 +1,7 @@
-"""Objects in the server's buckets: the few S3 calls that uploads and downloads need."""
+"""Objects in the server's buckets: the few S3 calls that uploads and lists need."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from http.client import HTTPResponse
 from typing import Final
 from urllib.parse import quote, unquote_plus, urlencode
 from xml.etree import ElementTree
@@ -20,7 +18,7 @@ _WHOLE: Final = {"x-amz-checksum-mode": "ENABLED"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """An object, as a list or a HEAD shows it."""
+    """An object, as a list shows it."""
 
     key: str
     size: int
@@ -28,7 +26,7 @@ class Entry:
     etag: str = ""
     """Without quotes; "" when it was not told."""
     modified: str = ""
-    """ISO 8601 in UTC from a list, an HTTP date from a HEAD; "" when it was not told."""
+    """ISO 8601 in UTC; "" when it was not told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +46,7 @@ def split_uri(uri: str) -> tuple[str, str]:
     if uri.startswith("file://"):
         raise ClientError(f"{uri} is a file of the machine where the job ran", "copy it there")
     if uri.startswith(("gs://", "az://")):
-        raise ClientError(f"{uri} is in no S3 store", "bring it with the tools of that cloud")
+        raise ClientError(f"{uri} is in no S3 store", "use the tools of that cloud")
     if not uri.startswith("s3://") or not bucket:
         raise ClientError(
             f"{uri!r} is not an address like s3://bucket/key",
@@ -207,69 +205,20 @@ def abort_parts(api: Api, bucket: str, key: str, upload: str) -> None:
     api.request("DELETE", _path(bucket, key, {"uploadId": upload}), service="s3")
 
 
-def head(api: Api, bucket: str, key: str) -> tuple[Entry, Mapping[str, str]]:
-    """Return an object, and the headers that tell its checksums.
+def head(api: Api, bucket: str, key: str) -> Mapping[str, str]:
+    """Return the headers that tell an object's checksums.
 
     Raises:
         ApiError: 404 when there is no such object.
     """
-    try:
-        answer = api.request("HEAD", _path(bucket, key), service="s3", headers=_WHOLE)
-    except ApiError as error:
-        if error.status != 404:
-            raise
-        # The answer to HEAD has no body that could tell which of the two is not there.
-        uri = f"s3://{bucket}/{key}"
-        there = api.store_of(uri) is not None or has_bucket(api, bucket)
-        raise (missing(uri) if there else no_bucket(bucket)) from error
-    found = answer.headers
-    entry = Entry(
-        key=key,
-        size=int(found.get("content-length", 0)),
-        etag=found.get("etag", "").strip('"'),
-        modified=found.get("last-modified", ""),
-    )
-    return entry, found
-
-
-def opened(
-    api: Api, bucket: str, key: str, *, etag: str = "", span: tuple[int, int] | None = None
-) -> AbstractContextManager[HTTPResponse]:
-    """Open an object to be read; a whole one tells its checksums in its headers.
-
-    Args:
-        api: the server.
-        bucket: where it lies.
-        key: the object's.
-        etag: refuse (412) another version than this.
-        span: only these bytes, from the first up to but without the second.
-    """
-    headers = {"if-match": f'"{etag}"'} if etag else {}
-    headers |= {"range": f"bytes={span[0]}-{span[1] - 1}"} if span else _WHOLE
-    return api.streamed("GET", _path(bucket, key), service="s3", headers=headers)
-
-
-def size_of(api: Api, uri: str) -> int:
-    """Return the bytes of an object, or of everything below a prefix (which ends with ``/``).
-
-    Raises:
-        ApiError: 404 when nothing is there.
-    """
-    bucket, key = split_uri(uri)
-    if not uri.endswith("/"):
-        return head(api, bucket, key)[0].size
-    total = count = 0
-    for entry in entries(api, bucket, key):
-        total, count = total + entry.size, count + 1
-    if not count:
-        raise missing(uri)
-    return total
+    return api.request("HEAD", _path(bucket, key), service="s3", headers=_WHOLE).headers
 
 
 def missing(uri: str) -> ApiError:
-    """Return what to say where nothing is at an address."""
+    """Return what to say where nothing is at an address of ``s3://``, ``gs://`` or ``az://``."""
     above = uri.rstrip("/").rpartition("/")[0] + "/"
     look = f"trainshed data ls {above}" if above != "s3://" else "trainshed data ls"
+    look = look if uri.startswith("s3://") else ""
     return ApiError("NoSuchKey", f"nothing is at {uri}", 404, look)
 
 

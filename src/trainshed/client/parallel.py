@@ -7,8 +7,6 @@ from typing import Final, TypeVar
 from trainshed.client.api import Api
 from trainshed.client.errors import ApiError, ServerUnreachable
 
-AT_ONCE: Final = 8
-"""Requests under way at a time. Of small objects each one's round trip counts, not its bytes."""
 _TRIES: Final = 6
 _FIRST_PAUSE: Final = 0.2
 """Seconds; each further one is twice as long: 6 s in all, in which a server starts again."""
@@ -19,11 +17,11 @@ Sleep = Callable[[float], None]
 T = TypeVar("T")
 
 
-def run_all(api: Api, tasks: Iterable[Task], *, at_once: int = AT_ONCE) -> None:
+def run_all(cut: Callable[[], None], tasks: Iterable[Task], *, at_once: int) -> None:
     """Carry out every task, and what comes of it; further work goes before what has not begun.
 
     Tasks are asked for as they are needed, in the calling thread. The first error ends all: what
-    is under way is broken off.
+    is under way is broken off by ``cut``.
     """
     sources: list[Iterator[Task]] = [iter(tasks)]
     waiting: set[Future[Iterable[Task] | None]] = set()
@@ -39,9 +37,8 @@ def run_all(api: Api, tasks: Iterable[Task], *, at_once: int = AT_ONCE) -> None:
                     done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
                     sources += [iter(more) for one in done if (more := one.result()) is not None]
         except BaseException:
-            api.cut()
+            cut()
             pool.shutdown(cancel_futures=True)
-            api.mend()
             raise
 
 

@@ -175,11 +175,14 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _store(told: Mapping[str, str]) -> Store:
     region = told.get("region") or "us-east-1"
+    own = f"https://s3.{region}.amazonaws.com" if told["prefix"].startswith("s3://") else ""
     key, secret = told.get("access_key", ""), told.get("secret_key", "")
+    keys = Credentials(access_key=key, secret_key=secret, region=region)
     return Store(
         prefix=told["prefix"],
-        url=(told.get("endpoint") or f"https://s3.{region}.amazonaws.com").rstrip("/"),
-        credentials=Credentials(access_key=key, secret_key=secret, region=region) if key else None,
+        url=(told.get("endpoint") or own).rstrip("/"),
+        # Google's is a secret without an id.
+        credentials=keys if key or (secret and not own) else None,
     )
 
 

@@ -21,7 +21,6 @@ from trainshed.client.checksums import (
     PART,
     Piece,
     changed,
-    check_of,
     etag_of,
     part_size,
     pieces,
@@ -30,6 +29,7 @@ from trainshed.client.errors import ApiError, ClientError, ServerUnreachable
 from trainshed.client.objects import Entry, Progress
 from trainshed.client.parallel import Sleep, Task, again_and_again, run_all
 from trainshed.domain import digests
+from trainshed.stores.objects.remote.checksums import of_file, told
 
 T = TypeVar("T")
 
@@ -160,7 +160,7 @@ def send(how: Upload, source: Source, *, bucket: str, prefix: str) -> str:
         for name, path in source.files()
     )
     try:
-        run_all(how.api, tasks, at_once=how.at_once)
+        _run(how, tasks)
     except BaseException:
         for key, upload in sent.begun.items():
             with suppress(ApiError, ServerUnreachable):
@@ -193,12 +193,19 @@ def put(how: Upload, source: Source, *, bucket: str, key: str) -> Sent:
         for name, path, entry in beside(local, there)
     )
     try:
-        run_all(how.api, tasks, at_once=how.at_once)
+        _run(how, tasks)
     except BaseException:
         for begun, upload in sorted(sent.begun.items()):
             how.left(Unfinished(bucket=bucket, key=begun, upload=upload))
         raise
     return sent
+
+
+def _run(how: Upload, tasks: Iterable[Task]) -> None:
+    try:
+        run_all(how.api.cut, tasks, at_once=how.at_once)
+    finally:
+        how.api.mend()
 
 
 def beside(
@@ -254,9 +261,9 @@ class _One:
             return True
         # Parts of other sizes, or encrypted: the ETag says nothing, a checksum may.
         api = self.how.api
-        _, headers = again_and_again(api, lambda: objects.head(api, *self.place), self.how.sleep)
-        check = check_of(headers, "")
-        return check is not None and check.of_file(self.path)
+        headers = again_and_again(api, lambda: objects.head(api, *self.place), self.how.sleep)
+        algorithm, digest = told(headers, "")
+        return bool(algorithm) and of_file(algorithm, self.path, size) == digest
 
     def _send_whole(self, piece: Piece) -> None:
         api = self.how.api

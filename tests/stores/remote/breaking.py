@@ -3,7 +3,14 @@
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable
+from pathlib import Path
+
+from trainshed.stores.objects.remote.partial import PIECE, partial
+
+STREAMS = 4
+"""As many bring one large object."""
 
 
 class Breaking:
@@ -96,3 +103,21 @@ class Breaking:
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
             end.close()
+
+
+def noted(target: Path, size: int) -> int:
+    """Return how many bytes are noted to be here of an object that was on its way to ``target``."""
+    try:
+        with partial(target).open("rb") as file:
+            file.seek(size + 32)
+            return sum(file.read()[::9]) * PIECE
+    except FileNotFoundError:
+        return 0
+
+
+def noted_all_but_pieces(target: Path, size: int, passed: int) -> None:
+    """Wait until so many bytes that passed are noted, but for a piece that each stream is in."""
+    until = time.monotonic() + 60
+    while noted(target, size) < passed - STREAMS * PIECE:
+        assert time.monotonic() < until
+        threading.Event().wait(0.005)

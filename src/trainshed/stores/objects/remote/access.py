@@ -17,6 +17,8 @@ class Access:
     access_key: str = ""
     secret_key: str = field(default="", repr=False)
     region: str = "us-east-1"
+    token: str = field(default="", repr=False)
+    """The session's, of temporary keys."""
 
     @classmethod
     def of(cls, members: Mapping[str, str]) -> "Access":
@@ -27,6 +29,7 @@ class Access:
             access_key=members.get("access_key", ""),
             secret_key=members.get("secret_key", ""),
             region=members.get("region", "") or "us-east-1",
+            token=members.get("token", ""),
         )
 
 

@@ -103,6 +103,8 @@ class Connections:
         loopback = name in {"localhost", "::1"} or name.startswith("127.")
         self._guarded = loopback or self._context is not None
         self._idle: list[Connection] = []
+        self._open: weakref.WeakSet[Connection] = weakref.WeakSet()
+        self._cut = False
         self._lock = threading.Lock()
         # Nobody says when they are done; the list outlives this object until it is emptied.
         weakref.finalize(self, _close, self._idle)
@@ -156,6 +158,13 @@ class Connections:
                 return
         connection.close()
 
+    def cut(self) -> None:
+        """Break off what is under way in any thread, and refuse all that follows: ``StoreAway``."""
+        with self._lock:
+            self._cut = True
+            for connection in self._open:
+                connection.cut()
+
     def _kept(self, *, repeatable: bool) -> Connection | None:
         with self._lock:
             return self._idle.pop() if self._idle and repeatable else None
@@ -170,6 +179,10 @@ class Connections:
         method, target, what = asked
         with contextlib.ExitStack() as undo:
             undo.callback(connection.close)
+            with self._lock:
+                self._open.add(connection)
+                if self._cut:
+                    raise BadAnswer("requests were broken off")
             # A server that refuses a body answers before it has read it, and may close at once.
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 connection.send(method, target, headers, body)

@@ -11,18 +11,20 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from trainshed.domain import digests
-from trainshed.domain.errors import ObjectMissing, StoreError
+from trainshed.domain.errors import ObjectMissing
 from trainshed.stores.objects.addresses import Address
 from trainshed.stores.objects.remote import checksums
 from trainshed.stores.objects.remote.entries import Entry
 from trainshed.stores.objects.remote.partial import PIECE, Partial, partial
-from trainshed.stores.objects.remote.patience import Patience, Waiting
+from trainshed.stores.objects.remote.patience import Arrived, Patience, Waiting
 from trainshed.stores.objects.remote.places import Found, Place, Reading
-from trainshed.stores.objects.remote.troubles import ObjectChanged, StoreAway
+from trainshed.stores.objects.remote.troubles import Damaged, ObjectChanged, StoreAway
 
 CHUNK: Final = 256 << 10
 """Bytes read at once; they stay in the processor's cache between the socket and the file."""
 _STREAMS: Final = 4
+_LARGE: Final = 16 << 20
+"""Bytes of an object, or of a stretch of it, that are worth a request of their own."""
 _TRIES: Final = 3
 """Downloads until a wrong checksum is believed."""
 
@@ -30,7 +32,13 @@ T = TypeVar("T")
 
 
 def download(
-    place: Place, address: Address, target: Path, *, etag: str, patience: Patience
+    place: Place,
+    address: Address,
+    target: Path,
+    *,
+    entry: Entry,
+    patience: Patience,
+    arrived: Arrived,
 ) -> Found:
     """Bring an object to ``target``; return what the store told of it.
 
@@ -38,17 +46,22 @@ def download(
         place: where it lies.
         address: which it is.
         target: appears whole; what has arrived before stays beside it.
-        etag: the version that is wanted, "" for the present one.
+        entry: what is known of it: the version that is wanted by its ``etag``, "" for the present
+            one; its size, 0 when nobody knows.
         patience: how long to wait for the store.
+        arrived: told of every byte; of those that arrived wrong, too.
 
     Raises:
         ObjectMissing: no such object.
         ObjectChanged: it is not, or not any more, the one of that ``etag``.
-        StoreError: access denied, wrong bytes, or the store stayed away.
+        Damaged: wrong bytes, again and again.
+        StoreError: access denied, or the store stayed away.
         Cancelled: the caller wanted no more.
         OSError: ``target`` could not be written.
     """
-    return _tried(lambda: _Download(place, address, target, patience).run(etag), etag)
+    return _tried(
+        lambda: _Download(place, address, target, patience, arrived).run(entry), entry.etag
+    )
 
 
 def whole(place: Place, address: Address, entry: Entry, patience: Patience) -> bytearray:
@@ -59,7 +72,7 @@ def whole(place: Place, address: Address, entry: Entry, patience: Patience) -> b
     return _tried(lambda: _whole(place, address, entry, patience), entry.etag)
 
 
-class _Wrong(StoreError):
+class _Wrong(Damaged):
     """What arrived is not what the store says it holds."""
 
     def __init__(self, address: Address, told: Found, digest: bytes) -> None:
@@ -79,7 +92,7 @@ def _tried(bring: Callable[[], T], etag: str) -> T:
                 raise
         except _Wrong as wrong:
             if not left:
-                raise StoreError(f"{wrong} ({_TRIES} downloads)") from wrong
+                raise Damaged(f"{wrong} ({_TRIES} downloads)") from wrong
     raise AssertionError("unreachable")
 
 
@@ -110,25 +123,29 @@ def _whole(place: Place, address: Address, entry: Entry, patience: Patience) -> 
 class _Download:
     """One try to have the whole object."""
 
-    def __init__(self, place: Place, address: Address, target: Path, patience: Patience) -> None:
+    def __init__(
+        self, place: Place, address: Address, target: Path, patience: Patience, arrived: Arrived
+    ) -> None:
         self._place = place
         self._address = address
         self._target = target
         self._patience = patience
+        self._arrived = arrived
         self._trouble: list[BaseException] = []
 
-    def run(self, etag: str) -> Found:
+    def run(self, entry: Entry) -> Found:
         """Bring it; see ``download``."""
-        path, key = partial(self._target), self._address.key
+        path, key, etag = partial(self._target), self._address.key, entry.etag
         reading: Reading | None = None
-        if path.exists():
+        # What comes of a whole object behind the first stretch is on its way for nothing.
+        if path.exists() or entry.size > _LARGE:
             told = self._patience.ask(self._address, lambda: self._place.head(key))
             if etag and told.etag and told.etag != etag:
                 raise ObjectChanged(f"{self._address} was replaced meanwhile")
         else:
             reading = self._opened(0, None, etag)
             told = reading.found
-        if told.size <= PIECE:
+        if told.size <= _LARGE:
             self._bring_small(path, told, reading)
             return told
         identity = f"{self._address}\n{told.etag}\n{told.algorithm}\n{told.modified}"
@@ -161,6 +178,7 @@ class _Download:
             path.unlink()
             raise _Wrong(self._address, told, found)
         path.replace(self._target)
+        self._arrived(told.size)
 
     def _poured(self, path: Path, reading: Reading, told: Found) -> bytes:
         """Write all that is read to a file; return its digest, no bytes where none is told."""
@@ -182,7 +200,8 @@ class _Download:
 
     def _bring(self, file: Partial, told: Found, reading: Reading | None) -> None:
         """Have all missing pieces brought, by several streams."""
-        runs = file.missing(_STREAMS)
+        runs = file.missing(_STREAMS, _LARGE)
+        self._arrived(told.size - sum(end - at for at, end in runs))
         if not runs and reading is not None:
             reading.close()
         waiting = iter(runs[1:])
@@ -207,8 +226,8 @@ class _Download:
     ) -> None:
         """Bring runs of pieces until there are no more; the first trouble ends all streams."""
         try:
-            for first, last in runs:
-                self._bring_run(file, told, (first * PIECE, min(last * PIECE, told.size)), reading)
+            for stretch in runs:
+                self._bring_run(file, told, stretch, reading)
                 reading = None
         except BaseException as error:  # noqa: BLE001 - carried to the thread that waits
             self._trouble.append(error)
@@ -248,6 +267,7 @@ class _Download:
             if not count:
                 raise StoreAway(f"{self._address}: the store sent too little")
             progress.take(buffer[:count])
+            self._arrived(count)
 
     def _opened(self, offset: int, end: int | None, etag: str) -> Reading:
         key = self._address.key
@@ -258,9 +278,7 @@ class _Download:
         if not told.algorithm:
             return
         if told.algorithm in digests.CRCS:
-            whole, size = file.whole(), digests.SIZES[told.algorithm]
-            crcs = [whole[number][-size:] for number in range(file.pieces)]
-            found = digests.joined(told.algorithm, zip(crcs, file.lengths(), strict=True))
+            found = digests.joined(told.algorithm, file.crcs(digests.SIZES[told.algorithm]))
         else:
             found = checksums.of_file(told.algorithm, path, told.size)
         if found != told.digest:

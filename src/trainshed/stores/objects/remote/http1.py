@@ -4,6 +4,7 @@ The standard library's client takes more processor time for the head of an answe
 object takes for everything else: network, checksum and file together (see docs/benchmarks.md).
 """
 
+import contextlib
 import socket
 import ssl
 from collections import deque
@@ -84,6 +85,11 @@ class Connection:
     def bear(self, silence_s: float) -> None:
         """Bear so many seconds of silence from now on."""
         self._socket.settimeout(silence_s)
+
+    def cut(self) -> None:
+        """Break it off; may be called while another thread waits for what comes."""
+        with contextlib.suppress(OSError):  # it was closed meanwhile
+            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close it."""

@@ -16,8 +16,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-PIECE: Final = 16 << 20
-"""Bytes of an object that a record stands for; as much is fetched again at most, per stream."""
+PIECE: Final = 1 << 20
+"""Bytes of an object that a record stands for. Who is killed has not noted, of what it had read
+and written, less than this per stream; that is fetched again."""
 _RECORD: Final = 9
 """Bytes: 1 for a piece that is whole, and its CRC."""
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
@@ -46,27 +47,32 @@ class Partial:
         self._path = path
         self._size = size
         self._note = hashlib.sha256(
-            f"{identity}\n{size}\n{_boot()}".encode(errors="surrogatepass")
+            f"{identity}\n{size}\n{PIECE}\n{_boot()}".encode(errors="surrogatepass")
         ).digest()
-        self.pieces = -(-size // PIECE)
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._pieces = -(-size // PIECE)
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         if os.pread(self._fd, len(self._note), size) != self._note:
             os.ftruncate(self._fd, 0)
-            os.ftruncate(self._fd, self._record(self.pieces))
+            os.ftruncate(self._fd, self._record(self._pieces))
             os.pwrite(self._fd, self._note, size)
 
-    def whole(self) -> dict[int, bytes]:
-        """Return the pieces that have arrived, with what was noted of each, in 8 bytes."""
-        records = os.pread(self._fd, self.pieces * _RECORD, self._record(0))
-        cut = (records[at : at + _RECORD] for at in range(0, len(records), _RECORD))
-        return {number: record[1:] for number, record in enumerate(cut) if record[0]}
+    def missing(self, most: int, least: int) -> list[tuple[int, int]]:
+        """Return up to about ``most`` stretches of bytes (first, behind the last) that are missing.
 
-    def missing(self, most: int) -> list[tuple[int, int]]:
-        """Return up to about ``most`` runs of pieces (first, behind the last) that are missing."""
-        whole = self.whole()
-        left = [number for number in range(self.pieces) if number not in whole]
-        longest = max(-(-len(left) // most), 1)
-        return list(_runs(left, longest))
+        One that is cut off a longer one has ``least`` bytes at least.
+        """
+        left = [number for number, known in enumerate(self._records()[::_RECORD]) if not known]
+        longest = max(-(-len(left) // most), least // PIECE)
+        return [
+            (first * PIECE, min(last * PIECE, self._size)) for first, last in _runs(left, longest)
+        ]
+
+    def crcs(self, size: int) -> Iterator[tuple[bytes, int]]:
+        """Yield what was noted of each piece, in ``size`` bytes, and how many bytes it has."""
+        records = self._records()
+        for number in range(self._pieces):
+            behind = (number + 1) * _RECORD
+            yield records[behind - size : behind], min(PIECE, self._size - number * PIECE)
 
     def write(self, data: memoryview, offset: int) -> None:
         """Put bytes where they belong."""
@@ -77,11 +83,6 @@ class Partial:
     def done(self, piece: int, crc: bytes) -> None:
         """Say that a piece has arrived, with its CRC: up to 8 bytes, none for none."""
         os.pwrite(self._fd, b"\1" + crc.rjust(_RECORD - 1, b"\0"), self._record(piece))
-
-    def lengths(self) -> Iterator[int]:
-        """Yield how many bytes each piece has."""
-        for number in range(self.pieces):
-            yield min(PIECE, self._size - number * PIECE)
 
     def become(self, target: Path) -> None:
         """Be ``target`` from now on, whole."""
@@ -96,6 +97,9 @@ class Partial:
     def close(self) -> None:
         """Close it; what has arrived stays."""
         os.close(self._fd)
+
+    def _records(self) -> bytes:
+        return os.pread(self._fd, self._pieces * _RECORD, self._record(0))
 
     def _record(self, piece: int) -> int:
         return self._size + len(self._note) + piece * _RECORD

@@ -13,6 +13,8 @@ _LONGEST_WAIT_S: Final = 5.0
 _LOOK_S: Final = 0.5
 """How often a wait is interrupted to see whether anybody still wants it."""
 
+Arrived = Callable[[int], None]
+"""Told how many bytes more are here, those of an earlier try among them; from any thread."""
 T = TypeVar("T")
 
 
@@ -26,7 +28,7 @@ def unhurried(away_s: float) -> bool:
     return False
 
 
-def unheard(what: str) -> None:
+def unheard(what: object) -> None:
     """Say nothing."""
 
 

@@ -48,6 +48,8 @@ def signed(
     """
     moment = now.astimezone(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
     sent = {**headers, "x-amz-content-sha256": body_hash, "x-amz-date": moment}
+    if access.token:
+        sent["x-amz-security-token"] = access.token
     scope = f"{moment[:8]}/{access.region}/s3/aws4_request"
     names = sorted(name for name in sent if name != "content-length")
     lines = "".join(f"{name}:{' '.join(sent[name].split())}\n" for name in names)

@@ -23,13 +23,14 @@ from trainshed.stores.objects.remote.entries import Entry
 from trainshed.stores.objects.remote.folders import Folders
 from trainshed.stores.objects.remote.nearby import Nearby, NotNearby
 from trainshed.stores.objects.remote.patience import (
+    Arrived,
     Patience,
     Waiting,
     never,
     unheard,
     unhurried,
 )
-from trainshed.stores.objects.remote.places import Place, Reading, Sending
+from trainshed.stores.objects.remote.places import Found, Place, Reading, Sending
 from trainshed.stores.objects.remote.sinks import Sink
 from trainshed.stores.objects.remote.troubles import ObjectChanged, StoreAway
 from trainshed.stores.objects.remote.unfinished import Unfinished
@@ -212,12 +213,55 @@ class RemoteObjects:
             finally:
                 os.close(found)
             return
+        self.download(address, target, entry)
+
+    def download(
+        self,
+        address: Address,
+        target: Path,
+        entry: Entry | None = None,
+        *,
+        arrived: Arrived = unheard,
+    ) -> Found:
+        """Bring an object as ``fetch`` does, but in the place of what ``target`` is; not ``file://``.
+
+        Args:
+            address: which object.
+            target: the file to be.
+            entry: as for ``fetch``.
+            arrived: told of its bytes as they arrive, and of those that an earlier call brought.
+
+        Returns:
+            What the store tells of it.
+        """
         # What it takes is never paid by a job whose objects are all on this machine.
         downloads = importlib.import_module("trainshed.stores.objects.remote.downloads")
-        etag = entry.etag if entry is not None else ""
-        downloads.download(
-            self._place(address), address, target, etag=etag, patience=self._patience
+        found: Found = downloads.download(
+            self._place(address),
+            address,
+            target,
+            entry=entry or Entry(address.key, 0, ""),
+            patience=self._patience,
+            arrived=arrived,
         )
+        return found
+
+    def told(self, address: Address) -> Found:
+        """Return all that a store tells of one object, its digest too; not of ``file://``.
+
+        Raises as ``stat`` does.
+        """
+        return self._patience.ask(address, lambda: self._place(address).head(address.key))
+
+    def cut(self) -> None:
+        """Break off what is under way in other threads, and refuse what follows: ``StoreAway``.
+
+        For who has cancelled, and will not wait for a server that is silent. What obstore asks is
+        not broken off.
+        """
+        with self._lock:
+            for connections in self._connections.values():
+                connections.cut()
 
     def whole(self, address: Address, entry: Entry) -> bytes | bytearray:
         """Return all bytes of an object that a list told to be small, checked.
