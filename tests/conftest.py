@@ -1,8 +1,10 @@
 """Shows what tests have measured: texts that they note by ``record_property("figure", text)``."""
 
+import ctypes
 import os
 import signal
 import sys
+from contextlib import suppress
 
 import pytest
 
@@ -13,6 +15,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # The same programs are started hundreds of times: what they import is compiled once.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# Stores of other makes live in this process: what passes through their threads is given back to the
+# system (M_MMAP_THRESHOLD and M_ARENA_MAX of malloc.h), or each worker grows by hundreds of MB.
+with suppress(AttributeError):  # another C library
+    for parameter, value in ((-3, 1 << 20), (-8, 2)):
+        ctypes.CDLL(None).mallopt(parameter, value)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from tests.agent.conftest import until
+from tests.agent.feeding.conftest import emptied
 from tests.agent.test_inputs import channel
 from tests.stores.remote.conftest import Server
 
@@ -72,8 +73,7 @@ Show = Callable[..., Path]
 def server() -> Iterator[Server]:
     found = Server()
     yield found
-    found.client.close()
-    found.stop()
+    emptied(found)
 
 
 @pytest.fixture
