@@ -118,7 +118,7 @@ def python(tmp_path: Path) -> Callable[[str], tuple[str, ...]]:
     return write
 
 
-def until(true: Callable[[], Any], timeout: float = 20.0) -> None:
+def until(true: Callable[[], Any], timeout: float = 60.0) -> None:
     """Return once ``true()``; for what no report tells of."""
     end, pause = time.monotonic() + timeout, threading.Event()
     while not true():

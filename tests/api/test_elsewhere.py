@@ -94,7 +94,7 @@ class Slow:
 async def test_all_stores_are_asked_at_once_and_the_first_refusal_of_the_request_is_told() -> None:
     data = Data(Nothing(), elsewhere=Slow(3))
     request = {**_request("gs://one/", "gs://two/"), "CheckpointConfig": {"S3Uri": "gs://three/"}}
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         with pytest.raises(RequestRejected, match="gs://one/ denied"):
             await data.check(request, "us-east-1")
 

@@ -65,7 +65,7 @@ class House:
     async def until(self, arn: str, true: Callable[[TrainingJob], bool]) -> TrainingJob:
         """Return the job once ``true`` of it; each change of the store is a new look."""
         watch = self.changes.watch()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 found = await self.records.get(arn)
                 assert found is not None
@@ -369,7 +369,7 @@ async def test_a_look_costs_no_more_for_a_longer_line(house: House, tmp_path: Pa
         for one in jobs[1:]:
             await house.until(one.arn, lambda found: found.secondary is SecondaryStatus.PENDING)
         told = len(counting.read)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(counting.read) < told + 6:
                 await house.changes.watch().next(0.05)
     database.close()

@@ -193,7 +193,7 @@ def test_how_keeping_goes_can_be_seen_from_outside(shed: Shed) -> None:
 
     began = time.time()
     until(lambda: "Checkpoints: 1 file (5 B) kept at " in message(), message)
-    text = requests.get(f"{shed.server.url}/metrics", timeout=10).text
+    text = requests.get(f"{shed.server.url}/metrics", timeout=60).text
     assert f'trainshed_checkpoint_bytes{{host="algo-1",job="{name}"}} 5.0' in text
     assert f'trainshed_checkpoint_lag_seconds{{host="algo-1",job="{name}"}} 0.0' in text
     assert 'trainshed_training_jobs{status="InProgress"} 1.0' in text
@@ -208,7 +208,7 @@ def test_a_bucket_may_be_called_like_the_page_for_prometheus(shed: Shed) -> None
     shed.s3.put_object(Bucket="metrics", Key="x", Body=b"1")
     assert shed.s3.list_objects_v2(Bucket="metrics")["KeyCount"] == 1
     assert (
-        requests.get(f"{shed.server.url}/metrics", timeout=10)
+        requests.get(f"{shed.server.url}/metrics", timeout=60)
         .headers["content-type"]
         .startswith("text/plain; version=")
     )

@@ -237,7 +237,7 @@ def test_an_address_that_was_signed_for_an_hour_ends_with_it(shed: Shed, line: L
     sent=st.binary(max_size=80) | st.sampled_from([b"GET", b"POST / HTTP/9\r\n\r\n", b"\r\n" * 99])
 )
 def test_bytes_that_are_no_request(shed: Shed, sent: bytes) -> None:
-    with socket.create_connection(shed.server.address, timeout=10) as plug:
+    with socket.create_connection(shed.server.address, timeout=60) as plug:
         plug.sendall(sent)
         plug.shutdown(socket.SHUT_WR)
         plug.recv(1000)
@@ -246,7 +246,7 @@ def test_bytes_that_are_no_request(shed: Shed, sent: bytes) -> None:
 
 def test_headers_that_never_end(shed: Shed) -> None:
     with (
-        socket.create_connection(shed.server.address, timeout=10) as plug,
+        socket.create_connection(shed.server.address, timeout=60) as plug,
         pytest.raises(ConnectionError),
     ):
         plug.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")

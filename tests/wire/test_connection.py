@@ -27,7 +27,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     ids=["headers", "a name"],
 )
 def test_a_head_without_end_closes_the_connection(server: Server, endless: bytes) -> None:
-    with socket.create_connection(server.address, timeout=10) as plug:
+    with socket.create_connection(server.address, timeout=60) as plug:
         answer = b""
         with contextlib.suppress(ConnectionError):  # it may be reset before all is sent
             plug.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
@@ -39,7 +39,7 @@ def test_a_head_without_end_closes_the_connection(server: Server, endless: bytes
 
 
 def test_an_address_without_end_closes_the_connection(server: Server) -> None:
-    with socket.create_connection(server.address, timeout=10) as plug:
+    with socket.create_connection(server.address, timeout=60) as plug:
         answer = b""
         with contextlib.suppress(ConnectionError):
             plug.sendall(b"GET /")
@@ -54,7 +54,7 @@ def test_requests_sent_one_behind_the_other_are_answered_in_order(server: Server
     requests = [
         b"GET /b/%d HTTP/1.1\r\nHost: x\r\nx-pad: %b\r\n\r\n" % (n, padding) for n in range(9)
     ]
-    with socket.create_connection(server.address, timeout=10) as plug:
+    with socket.create_connection(server.address, timeout=60) as plug:
         plug.sendall(b"".join(requests))
         answers = b""
         while answers.count(b"</Error>") < len(requests):

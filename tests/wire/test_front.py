@@ -29,7 +29,7 @@ def post(
     """Send a signed request that no well-behaved client would make."""
     signer = Signer(access_key="AKIATOY", secret=KEYS["AKIATOY"], region="x", service=service)
     signed = signer.sign("POST", server.url + path, headers, body, datetime.now(UTC))
-    connection = http.client.HTTPConnection(*server.address, timeout=10)
+    connection = http.client.HTTPConnection(*server.address, timeout=60)
     try:
         connection.request("POST", path, body=body, headers=signed)
         answer = connection.getresponse()
@@ -154,7 +154,7 @@ def test_a_body_over_the_limit_is_refused_in_words(server: Server) -> None:
 def test_unsigned_requests_are_refused_in_the_words_of_the_service_they_seem_for(
     server: Server, headers: dict[str, str], code: str
 ) -> None:
-    connection = http.client.HTTPConnection(*server.address, timeout=10)
+    connection = http.client.HTTPConnection(*server.address, timeout=60)
     connection.request("POST", "/", body=b"{}", headers=headers)
     answer = connection.getresponse()
     assert 400 <= answer.status < 500
@@ -167,7 +167,7 @@ def test_a_tampered_body_is_noticed(server: Server) -> None:
     target = {"X-Amz-Target": "SageMaker.StopTrainingJob"}
     body = b'{"TrainingJobName":"a"}'
     signed = signer.sign("POST", server.url + "/", target, body, datetime.now(UTC))
-    connection = http.client.HTTPConnection(*server.address, timeout=10)
+    connection = http.client.HTTPConnection(*server.address, timeout=60)
     connection.request("POST", "/", body=body.replace(b"a", b"b"), headers=signed)
     assert json.loads(connection.getresponse().read())["__type"] == "InvalidSignatureException"
     connection.close()
@@ -200,7 +200,7 @@ def test_a_compressed_request_is_understood(server: Server) -> None:
 
 def test_a_connection_serves_one_request_after_another(server: Server) -> None:
     signer = Signer(access_key="AKIATOY", secret=KEYS["AKIATOY"], region="x", service="sagemaker")
-    connection = http.client.HTTPConnection(*server.address, timeout=10)
+    connection = http.client.HTTPConnection(*server.address, timeout=60)
     connection.connect()
     socket = connection.sock
     for _ in range(3):

@@ -34,7 +34,7 @@ def fetch(
     server: Server, method: str, url: str, body: bytes = b"", headers: dict[str, str] | None = None
 ) -> tuple[int, dict[str, str], bytes]:
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(*server.address, timeout=10)
+    connection = http.client.HTTPConnection(*server.address, timeout=60)
     try:
         connection.request(method, f"{parts.path}?{parts.query}", body=body, headers=headers or {})
         answer = connection.getresponse()

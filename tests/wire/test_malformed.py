@@ -47,7 +47,7 @@ class Answer:
 def ask(
     server: Server, method: str, target: str, headers: Mapping[str, str], body: bytes
 ) -> Answer:
-    connection = http.client.HTTPConnection(*server.address, timeout=10)
+    connection = http.client.HTTPConnection(*server.address, timeout=60)
     try:
         connection.request(method, target, body=body, headers=dict(headers))
         return Answer(connection.getresponse(), method)
@@ -204,7 +204,7 @@ def test_chunks_that_are_none(
 @UNTOUCHED_SERVER
 @given(sent=st.binary(max_size=60) | st.just(b"GET / HTTP/1.1\r\nContent-Length: 9\r\n\r\nx"))
 def test_bytes_that_are_no_http(server: Server, sent: bytes) -> None:
-    with socket.create_connection(server.address, timeout=10) as plug:
+    with socket.create_connection(server.address, timeout=60) as plug:
         plug.sendall(sent)
         plug.shutdown(socket.SHUT_WR)
         plug.recv(1000)
@@ -224,7 +224,7 @@ def test_a_client_that_leaves_in_the_middle_of_its_request_is_no_error(
     signer = Signer(access_key="AKIATOY", secret=KEYS["AKIATOY"], region="x", service="s3")
     headers = signer.sign("PUT", f"{server.url}/bkt/half", {}, b"abcdef", datetime.now(UTC))
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    with socket.create_connection(server.address, timeout=10) as plug:
+    with socket.create_connection(server.address, timeout=60) as plug:
         plug.sendall(f"PUT /bkt/half HTTP/1.1\r\n{lines}Content-Length: 6\r\n\r\nabc".encode())
     assert_alive(server)
     assert "bkt/half" not in server.toy.objects

@@ -61,7 +61,7 @@ class Shown:
         for feed in self._open:
             feed.close()
         for thread in self._threads:
-            thread.join(10)
+            thread.join(60)
             assert not thread.is_alive()
         assert mounting.mounted_below(str(self._folder)) == []
 
@@ -171,7 +171,7 @@ def test_a_program_that_waits_for_a_store_that_is_away_can_be_killed(
                   or "folio" in Path(f"/proc/{program.pid}/wchan").read_text()
                   or program.poll() is not None)  # fmt: skip
             program.send_signal(signal.SIGKILL)
-            assert program.wait(10) == -signal.SIGKILL
+            assert program.wait(60) == -signal.SIGKILL
     finally:
         server.start()
 

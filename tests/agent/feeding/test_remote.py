@@ -65,7 +65,7 @@ class Fed:
 
     def close(self) -> None:
         self.feed.close()
-        self.thread.join(10)
+        self.thread.join(60)
         assert not self.thread.is_alive()
         assert not list(self.tree.data.iterdir())
 
@@ -122,7 +122,7 @@ def test_an_object_that_was_replaced_is_trouble_and_no_end(feed: Feed, s3: Serve
     with fed.epoch(0) as file:
         fd = file.fileno()
         os.set_blocking(fd, False)
-        assert fed.over.wait(20)
+        assert fed.over.wait(60)
         read = b""
         while select.select([fd], [], [], 0)[0]:  # an end would be readable for ever
             piece = os.read(fd, 100)

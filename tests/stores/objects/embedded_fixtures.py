@@ -66,6 +66,6 @@ def copied(records: Path, bucket: str, original: str, keys: Iterable[str]) -> No
 
 async def until_files(folder: Path, count: int) -> None:
     """Wait until the store's folder holds ``count`` files (they are removed by other threads)."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while len(files(folder)) != count:
             await asyncio.sleep(0.01)

@@ -77,7 +77,7 @@ async def run(folder: Path) -> None:
     (folder / "junk").unlink()
     await store.put("bkt", "k", chunks(b"new"))
     assert await content(store, "bkt", "k") == b"new"
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not (folder / "objects.ballast").exists():
             await store.put("bkt", "k", chunks(b"newer"))
             await asyncio.sleep(0.01)
