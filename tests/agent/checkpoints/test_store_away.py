@@ -105,7 +105,7 @@ def test_a_fault_of_our_own_beside_the_container_is_said_and_ends_nothing_else(
     node.wait()
     store.server.start()
     assert any("NOT kept while the container runs, by a fault" in line for line in node.lines())
-    assert "InvalidURL" in (node.folder / "agent.log").read_text()
+    assert "ValueError: Port" in (node.folder / "agent.log").read_text()
     assert "the agent failed" not in node.ended()[1]
 
 
@@ -119,5 +119,5 @@ def test_a_fault_of_our_own_after_the_container_ends_the_node_and_keeps_what_it_
     store.server.start()
     outcome, reason = node.ended()
     assert outcome == "lost"
-    assert reason.startswith("InternalServerError: the agent failed: InvalidURL: ")
+    assert reason.startswith("InternalServerError: the agent failed: ValueError: Port")
     assert (tmp_path / "unsent/job-1/after.1.algo-1/model/w").read_text() == "7\n"
