@@ -58,7 +58,7 @@ def test_a_container_that_ignores_it_is_killed_after_its_grace(
 
 
 def test_a_container_that_is_out_of_time_is_stopped_and_keeps_its_model(shed: DockerShed) -> None:
-    name = shed.run("saves.py", StoppingCondition={"MaxRuntimeInSeconds": 2})
+    name = shed.run("saves.py", StoppingCondition={"MaxRuntimeInSeconds": 5})
     told = shed.over(name)
     assert told["TrainingJobStatus"] == "Stopped"
     assert told["SecondaryStatus"] == "MaxRuntimeExceeded"
