@@ -11,25 +11,36 @@ from tests.cli.inside import LOOP, Terminal, until_line
 PROGRAMS = ("echo", "sh", "bash", "ls", "cat", "touch", "tty", "pwd", "sleep", "nsenter")
 
 
-@pytest.fixture(params=["namespaces", "bare"])
-def running(shell: Shell, request: pytest.FixtureRequest) -> Iterator[Shell]:
-    """A shell whose server runs the job ``long``, which ends when the file ``gate`` is there."""
+@pytest.fixture(scope="module", params=["namespaces", "bare"])
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Shell]:
+    """A shell whose server runs jobs with, or without, namespaces."""
+    shell = Shell(tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("here"))
     if request.param == "bare":
-        programs = shell.folder.parent / "bin"
-        programs.mkdir()
+        programs = tmp_path_factory.mktemp("bin")
         for name in PROGRAMS:
             (programs / name).symlink_to(shutil.which(name) or f"/bin/{name}")
         shell.environment["PATH"] = str(programs)
     (shell.folder / "train.py").write_text(LOOP)
     shell("up", "--detach", "--port", "0")
-    gate = shell.folder / "gate"
-    words = ["--env", f"GATE={gate}", "--env", "CODE=3", "--env", "COLOUR=green"]
-    shell("run", "-d", "--name", "long", "train.py", *words)
-    until_line(shell, "long", "began")
     yield shell
-    gate.touch()
-    shell("wait", "long", code=3)
     shell("down")
+    shell.close()
+
+
+@pytest.fixture
+def running(server: Shell) -> Iterator[Shell]:
+    """A shell whose server runs the job ``long``, which ends when the file ``gate`` is there."""
+    gate = server.folder / "gate"
+    words = ["--env", f"GATE={gate}", "--env", "CODE=3", "--env", "COLOUR=green"]
+    server("run", "-d", "--name", "long", "train.py", *words)
+    until_line(server, "long", "began")
+    yield server
+    gate.touch()
+    server("wait", "long", code=3)
+    server("rm", "long")
+    gate.unlink()
 
 
 def test_a_command_runs_where_the_job_does_and_its_exit_code_is_passed_on(running: Shell) -> None:
