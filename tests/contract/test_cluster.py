@@ -1,6 +1,7 @@
 """Several hosts: names, addresses, how they reach each other, and what one's end does to all."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -80,10 +81,11 @@ def begin_the_second_once_the_first_is_over(shed: Any, name: str) -> None:
     nodes = shed.server.data / "nodes"
 
     def folder(host: str) -> Path | None:
-        plans = nodes.glob(f"*.{host}/plan.json")
-        return next(
-            (p.parent for p in plans if json.loads(p.read_text())["job_name"] == name), None
-        )
+        for plan in nodes.glob(f"*.{host}/plan.json"):
+            with suppress(FileNotFoundError):  # another job's node that is being removed
+                if json.loads(plan.read_text())["job_name"] == name:
+                    return plan.parent
+        return None
 
     def is_over() -> bool:
         first = folder("algo-1")
@@ -93,7 +95,9 @@ def begin_the_second_once_the_first_is_over(shed: Any, name: str) -> None:
     until(is_over, lambda: f"{shed.describe(name)}", timeout=60)
     second = folder("algo-2")
     assert second is not None
-    (second / "ml/model/begin").touch()
+    model = second / "ml/model"
+    until(model.is_dir, lambda: f"{shed.describe(name)}")  # its node may be later still
+    (model / "begin").touch()
 
 
 LATE = Job(
