@@ -8,6 +8,10 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+_LEFT_FREE: Final = 1 << 30
+_FILLED: Final = 32 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,20 @@ def run(command: Sequence[str | Path], env: Mapping[str, str] | None = None) -> 
         text = b"".join(said).decode(errors="replace")
         raise RuntimeError(f"{command[0]} ended with {process.returncode}: {text}")
     return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+def fill_memory(folder: Path) -> None:
+    """Have files take the memory that is free, until ``folder`` is removed.
+
+    Where a host lends a machine its memory piece by piece, a page that was never used takes longer
+    than all that is measured; and one that was freed is soon given back.
+    """
+    pages = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    path, buffer = folder / "holes", bytearray(1 << 20)
+    with path.open("w+b", buffering=0) as file:
+        file.truncate(min(max(pages - _LEFT_FREE, 0), _FILLED))
+        while file.readinto(buffer):
+            pass
 
 
 def own_cpu() -> float:

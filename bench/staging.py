@@ -16,7 +16,7 @@ from boto3.s3.transfer import TransferConfig
 
 from bench import servers
 from bench.load import Target
-from bench.measured import Cost, run
+from bench.measured import Cost, fill_memory, run
 
 ROUNDS: Final = 5
 MIB: Final = 1 << 20
@@ -31,6 +31,7 @@ def measure() -> dict[str, float]:
     """Return medians over rounds, in MiB/s and processor seconds, and the ratios with bounds."""
     found: dict[str, float] = {}
     with servers.trainshed(SETTINGS) as (target, _, _), _scratch() as scratch:
+        fill_memory(scratch)
         boto3.client("s3", **_keys(target)).create_bucket(Bucket=BUCKET)
         for label, (count, size) in SETS.items():
             source = scratch / f"source-{count}"
