@@ -85,14 +85,17 @@ class Space:
             self._take_ballast()
 
     def _take_ballast(self) -> None:
-        descriptor = os.open(self._ballast, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        # Under another name until it has its room: one that has none must not be taken for it.
+        new = _unready(self._ballast)
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             os.posix_fallocate(descriptor, 0, _BALLAST)
         except OSError:
-            self._ballast.unlink()
+            new.unlink()
             raise
         finally:
             os.close(descriptor)
+        new.rename(self._ballast)
 
     def drop_ballast(self) -> bool:
         """Give up the ballast; tell whether there was any."""
@@ -111,11 +114,17 @@ def make_room_to_start(folder: Path) -> None:
     with contextlib.suppress(OSError):
         disk = os.statvfs(folder.parent)
         if disk.f_bavail * disk.f_frsize < _BALLAST:
-            _ballast_of(folder).unlink()
+            ballast = _ballast_of(folder)
+            _unready(ballast).unlink(missing_ok=True)  # of a server that was killed
+            ballast.unlink()
 
 
 def _ballast_of(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.ballast")
+
+
+def _unready(ballast: Path) -> Path:
+    return ballast.with_name(f"{ballast.name}.new")
 
 
 class Room:
