@@ -8,7 +8,7 @@ may go on from where another was killed.
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -159,13 +159,16 @@ def send(how: Upload, source: Source, *, bucket: str, prefix: str) -> str:
         _One(how, (bucket, f"{prefix}/{name}"), path, None, sent).begin
         for name, path in source.files()
     )
-    try:
-        _run(how, tasks)
-    except BaseException:
+
+    def give_up() -> None:
         for key, upload in sent.begun.items():
             with suppress(ApiError, ServerUnreachable):
                 objects.abort_parts(how.api, bucket, key, upload)
-        raise
+
+    with ExitStack() as undo:
+        undo.callback(give_up)
+        _run(how, tasks)
+        undo.pop_all()
     return f"s3://{bucket}/{prefix}/"
 
 
@@ -192,12 +195,15 @@ def put(how: Upload, source: Source, *, bucket: str, key: str) -> Sent:
         _One(how, (bucket, name), path, entry, sent).begin
         for name, path, entry in beside(local, there)
     )
-    try:
-        _run(how, tasks)
-    except BaseException:
+
+    def tell() -> None:
         for begun, upload in sorted(sent.begun.items()):
             how.left(Unfinished(bucket=bucket, key=begun, upload=upload))
-        raise
+
+    with ExitStack() as undo:
+        undo.callback(tell)
+        _run(how, tasks)
+        undo.pop_all()
     return sent
 
 

@@ -179,11 +179,10 @@ class Files:
     @contextlib.asynccontextmanager
     async def discarded_on_error(self, staged: Staged) -> AsyncIterator[None]:
         """Remove ``staged`` when the block raises."""
-        try:
+        async with contextlib.AsyncExitStack() as undo:
+            undo.push_async_callback(self.discard, staged)
             yield
-        except BaseException:
-            await self.discard(staged)
-            raise
+            undo.pop_all()
 
     def remove_later(self, files: Collection[str]) -> None:
         """Remove files that no row names any more, after the linger time.

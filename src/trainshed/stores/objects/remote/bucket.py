@@ -80,11 +80,11 @@ class Bucket:
         if etag:
             headers["if-match"] = f'"{etag}"'
         answer = self._connections.ask("GET", (self._name, key), headers=headers)
-        try:
-            return self._begun(key, answer, offset, etag)
-        except BaseException:
-            answer.close()
-            raise
+        with contextlib.ExitStack() as undo:
+            undo.callback(answer.close)
+            begun = self._begun(key, answer, offset, etag)
+            undo.pop_all()
+        return begun
 
     def delete(self, key: str) -> None:
         """Delete an object; one that is gone is no error."""

@@ -1,5 +1,6 @@
 """Copies objects that lie on this machine: the server's own files, and ``file://``."""
 
+import contextlib
 import fcntl
 from collections.abc import Callable
 from pathlib import Path
@@ -27,15 +28,14 @@ class Copier:
             OSError: ``target`` could not be written.
         """
         path = partial(target)
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(path.unlink, missing_ok=True)
             with path.open("wb", buffering=0) as sink:
                 if not self._cloned(source, sink.fileno()):
                     while copied_some(source, sink.fileno()):
                         check()
             path.replace(target)
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
+            undo.pop_all()
 
     def _cloned(self, source: int, sink: int) -> bool:
         if not self._clones:

@@ -41,7 +41,8 @@ class Connection:
             OSError: there is no connection.
         """
         connected = socket.create_connection((host, port), silence_s)
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(connected.close)
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             for name, value in _PROBES:
@@ -50,9 +51,7 @@ class Connection:
             self._socket = (
                 context.wrap_socket(connected, server_hostname=host) if context else connected
             )
-        except BaseException:
-            connected.close()
-            raise
+            undo.pop_all()
         self._buffer = bytearray(_READ)
 
     def send(self, method: str, target: str, headers: Mapping[str, str], body: Body) -> None:
