@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from typing import Final, TypeVar
 
 from trainshed.client.api import Api
@@ -25,21 +26,19 @@ def run_all(cut: Callable[[], None], tasks: Iterable[Task], *, at_once: int) -> 
     """
     sources: list[Iterator[Task]] = [iter(tasks)]
     waiting: set[Future[Iterable[Task] | None]] = set()
-    with ThreadPoolExecutor(at_once, "transfer") as pool:
-        try:
-            while True:
-                task = _next(sources)
-                if task is not None:
-                    waiting.add(pool.submit(task))
-                elif not waiting:
-                    return
-                if task is None or len(waiting) >= 2 * at_once:
-                    done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                    sources += [iter(more) for one in done if (more := one.result()) is not None]
-        except BaseException:
-            cut()
-            pool.shutdown(cancel_futures=True)
-            raise
+    with ThreadPoolExecutor(at_once, "transfer") as pool, ExitStack() as undo:
+        undo.callback(pool.shutdown, cancel_futures=True)
+        undo.callback(cut)
+        while True:
+            task = _next(sources)
+            if task is not None:
+                waiting.add(pool.submit(task))
+            elif not waiting:
+                undo.pop_all()
+                return
+            if task is None or len(waiting) >= 2 * at_once:
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                sources += [iter(more) for one in done if (more := one.result()) is not None]
 
 
 def again_and_again(api: Api, work: Callable[[], T], sleep: Sleep) -> T:
