@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from trainshed.domain.errors import DriverError, NodeGone
+from trainshed.domain.errors import DriverError
 from trainshed.domain.facts import Kind
 from trainshed.domain.names import NODE_VARIABLE
 from trainshed.domain.plan import NodePlan
 from trainshed.drivers import registry
-from trainshed.drivers.base import Capabilities
+from trainshed.drivers.base import Capabilities, NodeState
 from trainshed.drivers.local.driver import LocalDriver
 from trainshed.drivers.local.spare import Child, Spare
 from trainshed.testing.driver_suite import RUNS_LONG, DriverSuite, Place, gone, said, told
@@ -104,8 +104,7 @@ async def test_a_plan_is_for_its_owner_only_because_it_holds_keys(place: Place) 
     handle = await place.driver.launch(place.plan(entrypoint=RUNS_LONG))
     assert (Path(handle.state) / "plan.json").stat().st_mode & 0o777 == 0o600
     await place.driver.remove(handle)
-    with pytest.raises(NodeGone):
-        await place.driver.observe(handle)
+    assert (await place.driver.observe([handle]))[handle] is NodeState.VANISHED
 
 
 async def test_results_that_no_store_takes_outlive_their_node(place: Place, tmp_path: Path) -> None:

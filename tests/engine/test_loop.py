@@ -1,7 +1,7 @@
 """The engine at work on a real records store, with nodes that tests can take away."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from trainshed.domain.errors import DriverError, NodeGone
+from trainshed.domain.errors import DriverError
 from trainshed.domain.facts import Fact, Kind, Outcome
 from trainshed.domain.training import SecondaryStatus, TrainingJob
-from trainshed.drivers.base import Capabilities, Handle
+from trainshed.drivers.base import Capabilities, Handle, NodeState
 from trainshed.engine.backends import Backends
 from trainshed.engine.loop import Engine
 from trainshed.engine.planning import Site
@@ -314,9 +314,10 @@ async def test_an_agent_that_tells_its_end_and_leaves_during_a_look_is_not_misse
     one = job()
 
     class Leaving(FakeDriver):
-        async def observe(self, handle: Handle) -> None:
-            await house.report(handle.state, *WHOLE_RUN)
-            raise NodeGone("it has just left")
+        async def observe(self, handles: Sequence[Handle]) -> Mapping[Handle, NodeState]:
+            for handle in handles:
+                await house.report(handle.state, *WHOLE_RUN)
+            return dict.fromkeys(handles, NodeState.VANISHED)
 
     async with house.engine():
         await house.records.add(one, {})

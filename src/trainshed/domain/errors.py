@@ -5,7 +5,7 @@ TrainshedError
     - NotFound        the thing asked for is not there
   x DriverError       the engine: wait, move elsewhere, or give up
     - NoCapacity      nothing was started; try later or elsewhere
-    - NodeGone        the platform took the node
+    - NodeTaken       the place took the node away, or it was removed: start another one
   x StoreError        whoever asked a store: the message says what and why
     - ObjectMissing   no object (or bucket) under that address
   x IllegalMove       us: a bug, caught nowhere below a process's outer loop
@@ -49,8 +49,8 @@ class NoCapacity(DriverError):
     """Nothing was started; the same launch may work later."""
 
 
-class NodeGone(DriverError):
-    """The handle points at nothing any more."""
+class NodeTaken(DriverError):
+    """The node was taken away or removed, and no launch brings it back."""
 
 
 class StoreError(TrainshedError):

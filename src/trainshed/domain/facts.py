@@ -17,7 +17,11 @@ downloading
 progress      ``files`` and ``bytes`` of its channels that the node has so far
 training      ``at`` is when the container started
 metrics       ``points``: list of [name, value, seconds since the epoch]
-stopping      ``reason``: "asked" or "max_runtime"
+restored      ``files`` and ``bytes`` of checkpoints that were brought back, each checked
+              against its manifest; ``newest`` when the newest of them was made (epoch), 0 for none
+notice        the node is to be taken away: ``deadline`` when (epoch), 0 for as soon as its
+              checkpoints are safe; ``reason``: why, for people
+stopping      ``reason``: "asked", "max_runtime" or "notice"
 exited        ``exit_code`` 0-255 (128 + n for death by signal n); ``oom`` bool; ``over`` when
               it was over (epoch); ``reason``: why it failed, FailureReason's wording, "" when it
               did not
@@ -48,6 +52,8 @@ class Kind(StrEnum):
     IMAGE = "image"
     DOWNLOADING = "downloading"
     PROGRESS = "progress"
+    RESTORED = "restored"
+    NOTICE = "notice"
     TRAINING = "training"
     METRICS = "metrics"
     STOPPING = "stopping"
@@ -67,6 +73,9 @@ class Outcome(StrEnum):
     """The container was asked to stop (by a user, by MaxRuntime, because a peer failed)."""
     LOST = "lost"
     """The platform lost the container; ``reason`` begins with InternalServerError."""
+    INTERRUPTED = "interrupted"
+    """The node is being taken away: the container was asked to stop, its checkpoints were kept,
+    its results were not; ``reason`` is the notice's."""
 
 
 @dataclass(frozen=True, slots=True)

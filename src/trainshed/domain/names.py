@@ -20,6 +20,15 @@ SHM_TAG: Final = "trainshed:shm-size"
 IMAGE_TAG: Final = "trainshed:image"
 """The tag that a job bears once its image is known: the digest it ran."""
 
+PROJECT_TAG: Final = "trainshed:project"
+"""The tag that says whose share and quota a job counts for."""
+PRIORITY_TAG: Final = "trainshed:priority"
+"""The tag that says who goes first: 0 to 99."""
+PREEMPTIBLE_TAG: Final = "trainshed:preemptible"
+"""The tag by which a job lets others have its nodes: ``true`` or ``false``."""
+INSTANCE_TYPES_TAG: Final = "trainshed:instance-types"
+"""The tag that names what else a job may run on, best first, with spaces between."""
+
 CONTAINER_ADDRESS: Final = "169.254.170.2"
 """Where containers find their machine's server: the address that AWS clients accept credentials
 from, besides loopback (Amazon ECS has its credential endpoint there)."""

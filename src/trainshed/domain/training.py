@@ -6,7 +6,7 @@ Words are the SageMaker API's own, so a user meets the same word in the CLI, in
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
@@ -37,6 +37,7 @@ class SecondaryStatus(StrEnum):
     FAILED = "Failed"
     STOPPED = "Stopped"
     MAX_RUNTIME_EXCEEDED = "MaxRuntimeExceeded"
+    MAX_WAIT_TIME_EXCEEDED = "MaxWaitTimeExceeded"
 
 
 _S = SecondaryStatus
@@ -49,11 +50,14 @@ MOVES: Final[Mapping[SecondaryStatus, frozenset[SecondaryStatus]]] = {
     _S.TRAINING: frozenset({_S.UPLOADING, _S.INTERRUPTED}) | _ENDS,
     _S.UPLOADING: frozenset({_S.COMPLETED, _S.INTERRUPTED}) | _ENDS,
     _S.INTERRUPTED: frozenset({_S.STARTING}) | _ENDS,
-    _S.STOPPING: frozenset({_S.STOPPED, _S.MAX_RUNTIME_EXCEEDED, _S.FAILED}),
+    _S.STOPPING: frozenset(
+        {_S.STOPPED, _S.MAX_RUNTIME_EXCEEDED, _S.MAX_WAIT_TIME_EXCEEDED, _S.FAILED}
+    ),
     _S.COMPLETED: frozenset(),
     _S.FAILED: frozenset(),
     _S.STOPPED: frozenset(),
     _S.MAX_RUNTIME_EXCEEDED: frozenset(),
+    _S.MAX_WAIT_TIME_EXCEEDED: frozenset(),
 }
 """Every lawful move. docs/lifecycles.md draws this table; a test compares the two."""
 
@@ -69,6 +73,7 @@ MESSAGES: Final[Mapping[SecondaryStatus, str]] = {
     _S.FAILED: "Training job failed",
     _S.STOPPED: "Training job stopped",
     _S.MAX_RUNTIME_EXCEEDED: "Training job runtime exceeded MaxRuntimeInSeconds provided",
+    _S.MAX_WAIT_TIME_EXCEEDED: "Training job wait time exceeded MaxWaitTimeInSeconds provided",
 }
 """The service's wording of each status, as published notebooks show it."""
 
@@ -84,7 +89,7 @@ def status_of(secondary: SecondaryStatus) -> TrainingJobStatus:
             return TrainingJobStatus.COMPLETED
         case _S.FAILED:
             return TrainingJobStatus.FAILED
-        case _S.STOPPED | _S.MAX_RUNTIME_EXCEEDED:
+        case _S.STOPPED | _S.MAX_RUNTIME_EXCEEDED | _S.MAX_WAIT_TIME_EXCEEDED:
             return TrainingJobStatus.STOPPED
         case _S.STOPPING:
             return TrainingJobStatus.STOPPING
@@ -116,6 +121,85 @@ class Attempt:
     """How often lost agents of this attempt were started again over their journal."""
     stops: Mapping[str, int] = field(default_factory=dict)
     """Host name to how its driver was told to stop it: 1 with its grace, 2 at once."""
+    instance_type: str = ""
+    """What it runs on, where the job named several; "" for what the request names."""
+    preempted_for: str = ""
+    """ARN of the job that gets its nodes, once its checkpoints are safe; "" while it keeps them."""
+    interrupted: tuple[str, ...] = ()
+    """Hosts whose driver was told to take them away: for another job, or for a drill."""
+    pool: str = ""
+    """ARN of the job whose warm pool it runs on; "" for nodes of its own."""
+
+
+class AttemptEnd(StrEnum):
+    """Why an attempt ended while its job goes on."""
+
+    INTERRUPTED = "Interrupted"
+    """The place took a node back: spot, a disruption, a drill."""
+    PREEMPTED = "Preempted"
+    """Another job was given the nodes."""
+    LOST = "Lost"
+    """The platform failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastAttempt:
+    """An attempt that ended before its job did."""
+
+    number: int
+    backend: str
+    instance_type: str = ""
+    """See ``Attempt.instance_type``."""
+    started: datetime
+    """Tells its log streams apart from those of the others."""
+    trained_from: datetime | None = None
+    """When its first container began; None when none did."""
+    ended: datetime
+    end: AttemptEnd
+    reason: str = ""
+    """Why, for people."""
+    kept_at: datetime | None = None
+    """When its checkpoints were last kept, as old as those of its slowest node; None for never."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drill:
+    """A wish to have a node taken away on purpose."""
+
+    wished: datetime
+    notice: float
+    """Seconds between the notice and the loss; 0 for a loss without any."""
+    attempt: int
+    """The attempt that it is meant for."""
+    host: str
+    told: bool = False
+    """Whether the driver has been told."""
+
+
+class WarmPoolStatus(StrEnum):
+    """What becomes of the nodes that a job kept warm (API model, WarmPoolResourceStatus)."""
+
+    AVAILABLE = "Available"
+    IN_USE = "InUse"
+    REUSED = "Reused"
+    TERMINATED = "Terminated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarmPool:
+    """The nodes of a job that is over, kept for the next one that matches."""
+
+    status: WarmPoolStatus
+    since: datetime
+    """When its job was over."""
+    until: datetime
+    """When they are let go, if nobody takes them."""
+    ended: datetime | None = None
+    """When they were let go or taken over; None while they are Available."""
+    chain_began: datetime
+    """When the first job of the chain got the nodes."""
+    reused_by: str = ""
+    """ARN of the job that took them over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,11 +222,26 @@ class TrainingJob:
     """Bytes of /dev/shm it asked for; 0 for the backend's own."""
     image_digest: str = ""
     """``sha256:…`` of the image it runs; "" until that is known, and where no image runs."""
+    project: str = ""
+    """Whose share and quota it counts for; "" for the default project."""
+    priority: int = 50
+    """0 to 99; the highest goes first."""
+    preemptible: bool = False
+    """Whether its nodes may be given to a job of higher priority."""
+    instance_types: tuple[str, ...] = ()
+    """What it may run on, best first; empty for what the request names."""
     secondary: SecondaryStatus = SecondaryStatus.STARTING
     transitions: tuple[Transition, ...] = ()
     stop_wish: datetime | None = None
     """When a user asked to stop it; the engine makes it true."""
+    drill: Drill | None = None
+    """The last wish to have a node taken away; the engine makes it true."""
     attempt: Attempt | None = None
+    """The present one; None while the job waits for its nodes."""
+    past: tuple[PastAttempt, ...] = ()
+    """Those before it, oldest first."""
+    pool: WarmPool | None = None
+    """What became of its nodes, when it asked to have them kept warm."""
     training_start: datetime | None = None
     """When the first node of the first attempt began to download or train."""
     training_end: datetime | None = None
@@ -159,6 +258,24 @@ class TrainingJob:
     def over(self) -> bool:
         """Whether nothing will change any more."""
         return not MOVES[self.secondary]
+
+    @property
+    def spot(self) -> bool:
+        """Whether it runs on nodes that may be taken back at any time."""
+        return bool(self.request.get("EnableManagedSpotTraining"))
+
+    @property
+    def retries(self) -> int:
+        """How many further attempts it may have after faults of the platform."""
+        strategy = self.request.get("RetryStrategy") or {}
+        return int(strategy.get("MaximumRetryAttempts") or 0)
+
+    @property
+    def wait_ends(self) -> datetime | None:
+        """When the job must be over (MaxWaitTimeInSeconds); None where nothing was said."""
+        limits = self.request.get("StoppingCondition") or {}
+        seconds = limits.get("MaxWaitTimeInSeconds")
+        return None if seconds is None else self.created + timedelta(seconds=float(seconds))
 
     @property
     def instance_count(self) -> int:

@@ -4,7 +4,9 @@ A driver starts one agent per node and can find it again. It knows nothing of jo
 inside a node is told by the agent's facts.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from trainshed.domain.instances import Instance
@@ -34,6 +36,26 @@ class Capabilities:
     """Seconds between SIGTERM and SIGKILL."""
     container_host: str = ""
     """The host by which containers reach the server; "" for the one that nodes use."""
+    capacity: tuple[tuple[str, int], ...] = ()
+    """(instance type pattern, nodes of it that may run at once), first match wins; a type that
+    none fits is limited by ``max_nodes`` alone. Patterns of several types share their number."""
+    max_launching: int = 0
+    """Nodes that may be starting at once, whatever may run; 0 for as many as run."""
+    prices: tuple[tuple[str, float], ...] = ()
+    """(instance type pattern, money per node and hour), first match wins; unknown where none."""
+    spot_prices: tuple[tuple[str, float], ...] = ()
+    """The same for managed spot training; where none fits, ``prices`` count."""
+
+
+class NodeState(StrEnum):
+    """What a driver sees of a node."""
+
+    LIVES = "lives"
+    """Its agent is there."""
+    VANISHED = "vanished"
+    """No agent is there, but the node's folder is: launching starts one over its journal."""
+    TAKEN = "taken"
+    """The place took the node away, and what was on it. It never comes back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +85,30 @@ class Driver(Protocol):
     async def launch(self, plan: NodePlan) -> Handle:
         """Start the plan's agent and return how to find it; return at once, do not wait for it.
 
-        The same ``plan.node_id`` again: if its agent lives, nothing is started; if it is gone,
+        The same ``plan.node_id`` again: if its agent lives, nothing is started; if it vanished,
         it is started over its own journal, and goes on where the journal ends.
 
         Raises:
+            NodeTaken: the node was taken away or removed; nothing was started, nor ever will be.
             NoCapacity: nothing was started.
             DriverError: nothing was started, and trying again will not help.
         """
         ...
 
-    async def observe(self, handle: Handle) -> None:
-        """Return if the node's agent lives.
+    async def observe(self, handles: Sequence[Handle]) -> Mapping[Handle, NodeState]:
+        """Return what is seen of nodes, all in one look; nothing of those that can't be seen now.
+
+        ``VANISHED`` and ``TAKEN`` are expected once the node's ``ended`` fact was taken.
 
         Raises:
-            NodeGone: no agent lives. Expected once its ``ended`` fact was taken, else a loss.
+            DriverError: the place can't be seen at all.
+        """
+        ...
+
+    async def changed(self) -> frozenset[Handle]:
+        """Wait until nodes may have changed, and return which. A hint, never the truth: observe.
+
+        A driver that can't tell waits for ever; then the next look finds out.
         """
         ...
 
@@ -88,8 +120,28 @@ class Driver(Protocol):
         """
         ...
 
+    async def interrupt(self, handle: Handle, *, notice: float | None, reason: str) -> None:
+        """Take the node away. Asking again changes nothing; what is gone is no error.
+
+        The agent hears of it (fact ``notice``), has its container stop, keeps the last checkpoints,
+        and ends with ``Outcome.INTERRUPTED``.
+
+        Args:
+            handle: which node.
+            notice: seconds until the node is gone (``TAKEN``), whatever its agent does then, also
+                when this server dies meanwhile; 0 for at once, without a word to the agent; None
+                to wait until its checkpoints are safe.
+            reason: why, for people.
+
+        Raises:
+            DriverError: it can't be; the same call may do it later.
+        """
+        ...
+
     async def remove(self, handle: Handle) -> None:
         """Kill what is left of the node and delete its scratch; what is gone is no error.
+
+        It is final: no launch brings a removed node back, however late it comes.
 
         Raises:
             DriverError: something is still there; the same call may do it later.

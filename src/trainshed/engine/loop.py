@@ -16,9 +16,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from trainshed.domain.errors import DriverError, NoCapacity, NodeGone, StoreError
+from trainshed.domain.errors import DriverError, NoCapacity, StoreError
 from trainshed.domain.training import Attempt, TrainingJob
-from trainshed.drivers.base import Handle
+from trainshed.drivers.base import Handle, NodeState
 from trainshed.engine.backends import Backends
 from trainshed.engine.line import Line
 from trainshed.engine.planning import Site, Unplannable, plan
@@ -211,16 +211,16 @@ class Engine:
         driver = self._drivers.get(attempt.backend)
         if driver is None:
             return frozenset(attempt.handles)  # and planning says why they can't be had back
-        gone = set()
-        for host, state in attempt.handles.items():
-            try:
-                await driver.observe(Handle(attempt.backend, state))
-            except NodeGone:
-                gone.add(host)
-            except DriverError as error:
-                # Knowing nothing changes nothing: the next look looks again.
-                log.warning("%s: cannot see %s: %s", job.name, host, error)
-        return frozenset(gone)
+        hosts = {Handle(attempt.backend, state): host for host, state in attempt.handles.items()}
+        try:
+            states = await driver.observe(list(hosts))
+        except DriverError as error:
+            # Knowing nothing changes nothing: the next look looks again.
+            log.warning("%s: its nodes cannot be seen: %s", job.name, error)
+            return frozenset()
+        return frozenset(
+            hosts[handle] for handle, state in states.items() if state is not NodeState.LIVES
+        )
 
     async def _act(self, job: TrainingJob, decision: Decision) -> tuple[bool, str]:
         """Carry a decision out; return whether to look again, and why launching is hopeless."""

@@ -1,10 +1,12 @@
 """A driver with memory instead of machines, for tests of what stands above drivers."""
 
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from trainshed.domain.errors import DriverError, NodeGone
+from trainshed.domain.errors import DriverError, NodeTaken
 from trainshed.domain.plan import NodePlan
-from trainshed.drivers.base import Capabilities, Handle
+from trainshed.drivers.base import Capabilities, Handle, NodeState
 
 
 @dataclass(kw_only=True)
@@ -19,9 +21,14 @@ class FakeDriver:
     stopped: list[str] = field(default_factory=list)
     hurried: list[str] = field(default_factory=list)
     """Those that were told to stop at once."""
+    interrupted: dict[str, float | None] = field(default_factory=dict)
+    """Notice by node id, of those that were told that they are taken away."""
+    taken: set[str] = field(default_factory=set)
     removed: list[str] = field(default_factory=list)
     refuse: DriverError | None = None
     """Raised by every launch while set."""
+    hints: "asyncio.Queue[Handle]" = field(default_factory=asyncio.Queue)
+    """What ``changed`` returns."""
 
     def get_ready(self) -> None:
         """Nothing makes launching quicker than it is."""
@@ -31,6 +38,8 @@ class FakeDriver:
 
     async def launch(self, plan: NodePlan) -> Handle:
         """Start the node unless it lives."""
+        if plan.node_id in self.taken or plan.node_id in self.removed:
+            raise NodeTaken(f"{plan.node_id} was taken away")
         if self.refuse is not None:
             raise self.refuse
         if plan.node_id not in self.living:
@@ -38,14 +47,27 @@ class FakeDriver:
             self.launched.append(plan.node_id)
         return Handle("fake", plan.node_id)
 
-    async def observe(self, handle: Handle) -> None:
-        """Raise ``NodeGone`` unless the node lives."""
-        if handle.state not in self.living:
-            raise NodeGone(f"{handle.state} was taken away")
+    async def observe(self, handles: Sequence[Handle]) -> Mapping[Handle, NodeState]:
+        """Return what there is of the nodes."""
+        return {handle: self._state(handle.state) for handle in handles}
+
+    async def changed(self) -> frozenset[Handle]:
+        """Wait for a node to be lost or taken."""
+        found = [await self.hints.get()]
+        while not self.hints.empty():
+            found.append(self.hints.get_nowait())
+        return frozenset(found)
 
     async def stop(self, handle: Handle, *, at_once: bool = False) -> None:
         """Note that the node was asked to stop."""
         (self.hurried if at_once else self.stopped).append(handle.state)
+
+    async def interrupt(self, handle: Handle, *, notice: float | None, reason: str) -> None:
+        """Note that the node is to be taken away; with no time left, take it."""
+        if handle.state in self.living:
+            self.interrupted.setdefault(handle.state, notice)
+            if notice == 0:
+                self.take(handle.state)
 
     async def remove(self, handle: Handle) -> None:
         """Forget the node."""
@@ -53,5 +75,17 @@ class FakeDriver:
         self.removed.append(handle.state)
 
     def lose(self, node_id: str) -> None:
-        """Take a node away, as a crash of its agent does."""
+        """Have a node's agent vanish, as a crash of it does."""
         del self.living[node_id]
+        self.hints.put_nowait(Handle("fake", node_id))
+
+    def take(self, node_id: str) -> None:
+        """Take a node away, as the place of a spot node does."""
+        self.living.pop(node_id, None)
+        self.taken.add(node_id)
+        self.hints.put_nowait(Handle("fake", node_id))
+
+    def _state(self, node_id: str) -> NodeState:
+        if node_id in self.living:
+            return NodeState.LIVES
+        return NodeState.TAKEN if node_id in self.taken else NodeState.VANISHED

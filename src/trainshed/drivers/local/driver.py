@@ -24,9 +24,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from trainshed.domain.errors import DriverError, NodeGone
+from trainshed.domain.errors import DriverError
 from trainshed.domain.plan import NodePlan
-from trainshed.drivers.base import Capabilities, Handle
+from trainshed.drivers.base import Capabilities, Handle, NodeState
 from trainshed.drivers.local.left_over import end_left_over, has_mounts
 from trainshed.drivers.local.spare import Child, Spare
 
@@ -100,11 +100,21 @@ class LocalDriver:
             raise DriverError(f"cannot start a node in {folder}: {error}") from error
         return Handle(self._name, str(folder))
 
-    async def observe(self, handle: Handle) -> None:
-        """Raise ``NodeGone`` unless the node's agent lives."""
-        folder = Path(handle.state)
-        if not self._lives(folder):
-            raise NodeGone(f"no agent holds {folder / 'agent.lock'}")
+    async def observe(self, handles: Sequence[Handle]) -> Mapping[Handle, NodeState]:
+        """Return whose agents live, and which are gone."""
+        return {
+            handle: NodeState.LIVES if self._lives(Path(handle.state)) else NodeState.VANISHED
+            for handle in handles
+        }
+
+    async def changed(self) -> frozenset[Handle]:
+        """Wait for a node's agent to end."""
+        never: asyncio.Future[frozenset[Handle]] = asyncio.get_running_loop().create_future()
+        return await never
+
+    async def interrupt(self, handle: Handle, *, notice: float | None, reason: str) -> None:
+        """Take the node away; see ``drivers.base``."""
+        raise DriverError(f"{handle.state} can't be taken away: {reason}")
 
     async def stop(self, handle: Handle, *, at_once: bool = False) -> None:
         """Write the wish down, then wake the agent by SIGTERM.
