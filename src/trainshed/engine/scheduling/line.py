@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from trainshed.drivers.base import Capabilities
+from trainshed.engine.scheduling.answers import Admission
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,17 +13,6 @@ class Request:
 
     arn: str
     nodes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """Whether a job may start."""
-
-    admitted: bool
-    reason: str = ""
-    """What it waits for; "" when it may start."""
-    hopeless: str = ""
-    """Why it will never start, as a FailureReason; "" when it may, now or later."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
