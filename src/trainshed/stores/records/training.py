@@ -6,7 +6,7 @@ compares bodies, so what is written is what was read, member for member.
 
 import math
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 from operator import itemgetter
@@ -57,6 +57,10 @@ _KEEP_METRIC: Final = (
 _SORT_COLUMNS: Final = {"Name": "name", "CreationTime": "created", "Status": "status"}
 
 
+Witness = Callable[[TrainingJob, TrainingJob], None]
+"""Is told of a job as it was and as it was written."""
+
+
 class Marker(Protocol):
     """Who is told of changes."""
 
@@ -68,10 +72,14 @@ class Marker(Protocol):
 class SqliteTrainingRecords:
     """``TrainingRecords`` in SQLite."""
 
-    def __init__(self, database: Database, changes: Marker) -> None:
-        """Keep jobs in ``database``; tell ``changes`` of each change once it is on disk."""
+    def __init__(self, database: Database, changes: Marker, witness: Witness | None = None) -> None:
+        """Keep jobs in ``database``; tell ``changes`` of each change once it is on disk.
+
+        ``witness`` is told of what each swap wrote, besides; it must be quick, and must not raise.
+        """
         self._database = database
         self._changes = changes
+        self._witness = witness
 
     async def add(self, job: TrainingJob, tags: Mapping[str, str]) -> bool:
         """Keep a new job and its tags; return False, changing nothing, if its ARN is taken."""
@@ -109,7 +117,13 @@ class SqliteTrainingRecords:
             connection.execute(_PUT, (*columns, old.arn))
             return True
 
-        return await self._write_and_mark(work, old.arn)
+        def after(swapped: bool) -> None:
+            if swapped:
+                self._changes.mark(old.arn)
+                if self._witness is not None:
+                    self._witness(old, new)
+
+        return await self._database.write(work, after)
 
     async def remove(self, job: TrainingJob) -> bool:
         """Forget the job, its tags, facts and metrics, if the row still equals ``job``."""
