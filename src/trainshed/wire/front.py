@@ -16,6 +16,7 @@ leaves nothing behind.
 
 import logging
 import os
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -55,10 +56,33 @@ class _Exchange:
     request_id: str
     service: str
     """botocore's name: what the request looks like, until its signature says what it is."""
+    operation: str = ""
+    """"" until it is known."""
+    access_key: str = ""
+    """The one that is claimed, and once ``operation`` is known, the one that signed."""
 
 
 _Taken = tuple[sigv4.Signed, str, HttpRequest]
 """Who asks, the operation, and its request."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """One request that was answered, for logs and metrics. Holds nothing secret."""
+
+    request_id: str
+    service: str
+    operation: str
+    """"" when it was refused before that was known."""
+    method: str
+    path: str
+    """Without the query, where signatures may be."""
+    status: int
+    """0 when the client was gone before an answer."""
+    seconds: float
+    """Until the last byte of the answer was handed over."""
+    access_key: str
+    """The id of the key that was claimed or signed with; "" for none."""
 
 
 class Front:
@@ -70,6 +94,7 @@ class Front:
         keys: Keys,
         clock: Callable[[], datetime],
         region: str,
+        observe: Callable[[Answered], None] | None = None,
     ) -> None:
         """Load the models of all services that are offered.
 
@@ -78,6 +103,7 @@ class Front:
             keys: who knows the access keys; who has one may do everything.
             clock: the time, aware.
             region: for requests that name none.
+            observe: is told of each request once it is answered; must not raise.
 
         Raises:
             LookupError: botocore has no such service, or not that operation of it.
@@ -89,6 +115,7 @@ class Front:
         self._keys = keys
         self._clock = clock
         self._region = region
+        self._observe = observe
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one HTTP request; always with an answer of the service that is asked."""
@@ -100,6 +127,17 @@ class Front:
             head=exchange.sent.method == "HEAD",
             send_file=scope.get("extensions", {}).get(FILES),
         )
+        if self._observe is None:
+            await self._serve(exchange, sender)
+            return
+        began = time.perf_counter()
+        try:
+            await self._serve(exchange, sender)
+        finally:
+            seconds = time.perf_counter() - began
+            self._observe(_answered(exchange, sender.status, seconds))
+
+    async def _serve(self, exchange: _Exchange, sender: Sender) -> None:
         try:
             await sender.send(await self._answer(exchange))
         except RequestRejected as refusal:
@@ -120,6 +158,7 @@ class Front:
     async def _answer(self, exchange: _Exchange) -> HttpResponse:
         claim = sigv4.read(exchange.sent, seeming=exchange.service)
         if claim is not None:
+            exchange.access_key = claim.access_key
             service = route.service_of(claim, exchange.sent.path)
             if service is None:
                 raise _unknown_service(claim)
@@ -164,6 +203,7 @@ class Front:
         self, exchange: _Exchange, signed: sigv4.Signed, operation: str, request: HttpRequest
     ) -> HttpResponse:
         model = load(exchange.service)
+        exchange.operation, exchange.access_key = operation, signed.access_key
         carry_out = self._operations[exchange.service, operation]
         call = Call(
             service=exchange.service,
@@ -303,6 +343,19 @@ def _internal(exchange: _Exchange, why: str) -> RequestRejected:
         "InternalError" if exchange.service == "s3" else "InternalFailure",
         f"{why} The server's log says more under {exchange.request_id}.",
         500,
+    )
+
+
+def _answered(exchange: _Exchange, status: int, seconds: float) -> Answered:
+    return Answered(
+        request_id=exchange.request_id,
+        service=exchange.service,
+        operation=exchange.operation,
+        method=exchange.sent.method,
+        path=exchange.sent.path,
+        status=status,
+        seconds=seconds,
+        access_key=exchange.access_key,
     )
 
 

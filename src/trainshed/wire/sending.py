@@ -56,6 +56,8 @@ class Sender:
         self._head = head
         self.started = False
         """Whether anything has been sent, so that no other answer can be."""
+        self.status = 0
+        """Of the answer; 0 while there is none."""
 
     async def send(self, response: HttpResponse) -> None:
         """Send ``response``; the length is added where it is known and not stated.
@@ -67,6 +69,7 @@ class Sender:
                 (which only the request can have put there) or the file to send is gone.
         """
         start = _start(response, close=not self._incoming.complete)
+        self.status = response.status
         body = response.body
         if self._head or response.status in _WITHOUT_BODY:
             body = b""
