@@ -19,8 +19,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 import trainshed
 from trainshed.app import clock, settings
-from trainshed.app.build import Parts, build, write_private
+from trainshed.app.build import Parts, build, credentials, write_private
 from trainshed.app.listening import listening
+from trainshed.app.logging import configure
 from trainshed.domain.errors import TrainshedError
 from trainshed.domain.names import CONTAINER_ADDRESS
 from trainshed.wire.connection import Connection
@@ -61,9 +62,13 @@ def run(
     _make(data_dir)
     if config is None and (data_dir / "trainshed.toml").exists():
         config = data_dir / "trainshed.toml"
-    chosen = settings.load(config)
+    environment = settings.inherited_environment()
+    chosen = settings.load(config, environment)
+    configure(chosen.log_format, chosen.log_level, chosen.secrets())
     with _held(data_dir), listening(data_dir, host, port) as listeners:
         url = f"http://{host}:{listeners.port}"
+        hidden = (*chosen.secrets(), *credentials(data_dir, chosen.region).secrets())
+        configure(chosen.log_format, chosen.log_level, hidden)
         parts = build(data_dir, chosen, url=listeners.near, clock=clock.now)
         for address in _addresses(parts):
             listeners.add(address)

@@ -6,6 +6,7 @@ region = "eu-central-1"
 file_roots = ["/data"]
 
 cache = "50g"
+log_format = "json"
 
 [objects]
 limit = "500g"
@@ -21,6 +22,12 @@ url = "https://example.com/models"
 
 [file_systems]
 "fs-0123456789abcdef0" = "/mnt/shared"
+
+[retention]
+logs_days = 90
+
+[telemetry]
+endpoint = "http://127.0.0.1:4318"
 
 [backends.local]
 max_nodes = 8
@@ -55,6 +62,8 @@ from trainshed.domain.names import CONTAINER_ADDRESS
 from trainshed.engine.webhooks import Webhook
 
 DEFAULT_PORT: Final = 7070
+_FROM_ENVIRONMENT: Final = ("log_format", "log_level")
+"""What the environment may say as well: the same settings in a container's terms."""
 
 
 class SettingsError(TrainshedError):
@@ -195,6 +204,29 @@ class WebhookTarget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Sent as ``Authorization: Bearer …``."""
 
 
+class Retention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long what nobody needs any more is kept; 0 days: for ever, the default of all of them.
+
+    The service forgets none of it by itself either, and what is gone is gone.
+    """
+
+    jobs_days: Annotated[int, msgspec.Meta(ge=0, le=36500)] = 0
+    """After the end of a job, until its record goes, and its logs with it."""
+    logs_days: Annotated[int, msgspec.Meta(ge=0, le=36500)] = 0
+    """After the last line of a log stream, until it goes. Those of open jobs stay."""
+    unsent_days: Annotated[int, msgspec.Meta(ge=0, le=36500)] = 0
+    """After a job's results found no store that took them, until they are given up."""
+
+
+class Telemetry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a trace of each job goes; needs the extra ``trainshed[otel]``."""
+
+    endpoint: Annotated[str, msgspec.Meta(pattern=r"^https?://[^/]+")]
+    """A collector's OTLP/HTTP address, such as ``http://127.0.0.1:4318``."""
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
+    """Sent with every request, such as a token."""
+
+
 class Backends(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Configured places, by name."""
 
@@ -225,6 +257,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     file_systems: dict[str, str] = msgspec.field(default_factory=dict)
     """What stands for the FileSystemId of an EFS or FSx file system: a folder of the machine where
     nodes run, or ``nfs://host/export``."""
+    log_format: Literal["text", "json"] = "text"
+    """How the server's log is written. TRAINSHED_LOG_FORMAT goes before it."""
+    log_level: Literal["debug", "info", "warning", "error"] = "warning"
+    """What is less is not logged. TRAINSHED_LOG_LEVEL goes before it."""
+    log_requests: bool = False
+    """Whether each request is logged, at whatever level."""
+    retention: Retention = Retention()
+    """How long things are kept."""
+    telemetry: Telemetry | None = None
+    """None: no traces."""
     backend: Literal["local", "docker"] = "local"
     """Where jobs go that name no backend themselves."""
     backends: Backends = Backends()
@@ -236,17 +278,44 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             for name, target in self.webhooks.items()
         }
 
+    def secrets(self) -> tuple[str, ...]:
+        """Return what stands in the settings and must never be logged."""
+        return (
+            *(store.secret_key for store in self.stores),
+            *(target.token for target in self.webhooks.values()),
+            *(self.telemetry.headers.values() if self.telemetry else ()),
+        )
+
     def cache_bytes(self) -> int:
         """Return ``cache`` in bytes; raise ``ValueError`` when it is no size."""
         return _bytes("cache", self.cache)
 
 
-def load(path: Path | None) -> Settings:
+def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Settings:
     """Return the settings in ``path``, or the defaults when it is None.
+
+    Args:
+        path: a TOML file.
+        environment: its TRAINSHED_LOG_* go before what the file says.
 
     Raises:
         SettingsError: the file can't be read, is no TOML, or holds what no setting is.
     """
+    return _told_by(environment or {}, _read(path))
+
+
+def _told_by(environment: Mapping[str, str], settings: Settings) -> Settings:
+    for name in _FROM_ENVIRONMENT:
+        if told := environment.get(f"TRAINSHED_{name.upper()}"):
+            members = {**msgspec.structs.asdict(settings), name: told.lower()}
+            try:
+                settings = msgspec.convert(members, Settings)
+            except msgspec.ValidationError as error:
+                raise SettingsError(f"TRAINSHED_{name.upper()}={told!r}: {error}") from error
+    return settings
+
+
+def _read(path: Path | None) -> Settings:
     if path is None:
         return Settings()
     try:

@@ -1,6 +1,5 @@
 """``trainshed up``, ``down`` and ``status``: the server."""
 
-import logging
 import sys
 import time
 from pathlib import Path
@@ -51,10 +50,6 @@ def up(
         return
     # Measured: the server's libraries take ten times as long to import as all other commands.
     from trainshed.app import serve  # noqa: PLC0415
-
-    logging.basicConfig(
-        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
 
     def ready(url: str) -> None:
         print(f"trainshed {__version__}  ready  {url}", flush=True)

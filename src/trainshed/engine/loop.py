@@ -17,11 +17,13 @@ from datetime import datetime
 from typing import Final
 
 from trainshed.domain.errors import DriverError, NoCapacity, StoreError
+from trainshed.domain.subject import subject
 from trainshed.domain.training import Attempt, TrainingJob
 from trainshed.drivers.base import Handle, NodeState
 from trainshed.engine.backends import Backends
 from trainshed.engine.line import Line
 from trainshed.engine.planning import Site, Unplannable, plan
+from trainshed.engine.pulse import Pulse
 from trainshed.engine.scheduling import Admission
 from trainshed.engine.training import Decision, Seen, decide
 from trainshed.stores.records.base import Changes, TrainingRecords
@@ -56,6 +58,8 @@ class Engine:
         self._site = site
         self._clock = clock
         self._look_seconds = look_seconds
+        self.pulse = Pulse(look_seconds)
+        """Whether it goes round."""
         self._line = Line(site.capabilities, backends.default)
         self._line_seen = 0
         """How far down the line the last look came."""
@@ -72,6 +76,7 @@ class Engine:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as group:
             await self._look_at_all(group)
+            self.pulse.beat(asyncio.get_running_loop().time())
             group.create_task(self._let_in(group))
             group.create_task(self._tell())
             group.create_task(self._look_when_due(group))
@@ -87,6 +92,7 @@ class Engine:
                         await self._look_at_all(group)
                     except StoreError:
                         log.exception("the open jobs could not be looked at this time")
+                    self.pulse.beat(loop.time())
 
     async def _look_when_due(self, group: asyncio.TaskGroup) -> None:
         while True:
@@ -183,6 +189,7 @@ class Engine:
         """Move one job as far as it goes."""
         refusal = ""
         while (job := await self._records.get(arn)) is not None and not job.cleaned:
+            subject.set(job)
             self._line.note(job)
             if job.attempt is None and not job.over and job.stop_wish is None:
                 return
