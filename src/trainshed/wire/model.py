@@ -1,4 +1,4 @@
-"""What an AWS service offers, read from the service models that botocore ships as data.
+"""What a service offers, read from its model: botocore's data for AWS, data of our own for ours.
 
 The model is the source for telling operations apart, for reading and checking requests, and for
 writing answers, so no request class is written by hand. botocore itself is never imported: only
@@ -31,6 +31,11 @@ SERVICES: Final = (
     "cloudwatch",
 )
 """Every service that SageMaker's clients touch, by botocore's name."""
+
+OWN: Final = "trainshed"
+"""The service of our own: what the AWS services have no operation for."""
+OWN_MODELS: Final = Path(__file__).with_name("models")
+"""Its model, laid out as botocore lays out its own: AWS_DATA_PATH may name this folder."""
 
 PROTOCOLS: Final = ("json", "rest-json", "rest-xml", "query")
 """What is spoken here, in the order in which boto3 and the AWS CLI choose among them."""
@@ -217,18 +222,22 @@ class ServiceModel:
 
 @cache
 def load(service: str) -> ServiceModel:
-    """Return the model of a service, by botocore's name, in its newest version.
+    """Return the model of a service, by botocore's name or ``OWN``, in its newest version.
 
     Raises:
         LookupError: the installed botocore has no such service, or one whose protocols are not
             spoken here.
     """
-    folder = _data() / service
+    folder = (OWN_MODELS if service == OWN else _data()) / service
     versions = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
     if not versions:
         raise LookupError(f"no service model for {service!r} in {folder.parent}")
-    packed = (folder / versions[-1] / "service-2.json.gz").read_bytes()
-    document = msgspec.json.decode(gzip.decompress(packed), type=Document)
+    newest = folder / versions[-1]
+    if service == OWN:
+        text = (newest / "service-2.json").read_bytes()
+    else:
+        text = gzip.decompress((newest / "service-2.json.gz").read_bytes())
+    document = msgspec.json.decode(text, type=Document)
     listed = document.metadata.protocols or (document.metadata.protocol,)
     for protocol in PROTOCOLS:
         if protocol in listed:

@@ -2,7 +2,7 @@
 
 The signature says so: its credential scope names the service. What is unsigned is refused anyway,
 but in the words of the service it seems to be for, so the rest of the request is asked as well.
-Known by signing name are the services that SageMaker's clients touch.
+Known by signing name are the services that SageMaker's clients touch, and our own.
 """
 
 import ipaddress
@@ -10,6 +10,7 @@ import re
 from typing import Final
 from urllib.parse import parse_qsl
 
+from trainshed.wire.model import OWN
 from trainshed.wire.sigv4 import Claim, Sent
 
 BY_SIGNING_NAME: Final = {
@@ -21,14 +22,16 @@ BY_SIGNING_NAME: Final = {
     "iam": "iam",
     "application-autoscaling": "application-autoscaling",
     "monitoring": "cloudwatch",
+    "trainshed": OWN,
 }
-"""botocore's service by the name in a credential scope."""
+"""The service by the name in a credential scope."""
 
 _BY_TARGET: Final = {
     "SageMaker": "sagemaker",
     "Logs_20140328": "logs",
     "AnyScaleFrontendService": "application-autoscaling",
     "GraniteServiceVersion20100801": "cloudwatch",
+    "Trainshed": OWN,
 }
 """The same by the part of ``X-Amz-Target`` before the dot."""
 

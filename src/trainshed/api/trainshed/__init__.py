@@ -1,0 +1,1 @@
+"""Operations of our own: what people ask of a trainer that no AWS service answers."""

@@ -1,0 +1,62 @@
+"""CollectGarbage: what is left of jobs that are over, told and removed."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from trainshed.api.operations import Table
+from trainshed.wire.message import Call
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something that nobody needs any more."""
+
+    kind: str
+    """Such as ``node``, ``folder``, ``container``, ``network``."""
+    name: str
+    backend: str = ""
+    """Where, for what a backend has."""
+    reason: str = ""
+    """Why it is not needed any more."""
+    size: int | None = None
+    """Bytes; None where that is not known."""
+    removed: bool = False
+    trouble: str = ""
+    """Why it could not be removed."""
+
+
+Collect = Callable[[bool], Awaitable[Sequence[Finding]]]
+"""Looks for what is left; asked with True it removes it too."""
+
+
+class CollectGarbage:
+    """Looks for what is left."""
+
+    def __init__(self, collect: Collect) -> None:
+        """``collect`` is what looks, and removes."""
+        self._collect = collect
+
+    def operations(self) -> Table:
+        """Return the operations this subject offers."""
+        return {("trainshed", "CollectGarbage"): self.collect_garbage}
+
+    async def collect_garbage(self, call: Call) -> dict[str, Any]:
+        """Return what was found; removed, unless it is a dry run."""
+        findings = await self._collect(not call.params.get("DryRun"))
+        return {"Findings": [_told(finding) for finding in findings]}
+
+
+def _told(finding: Finding) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "Kind": finding.kind,
+        "Name": finding.name,
+        "Removed": finding.removed,
+    }
+    further = {
+        "Backend": finding.backend or None,
+        "Reason": finding.reason or None,
+        "Bytes": finding.size,
+        "Trouble": finding.trouble or None,
+    }
+    return told | {name: value for name, value in further.items() if value is not None}

@@ -1,0 +1,38 @@
+"""What a node costs, as far as the settings say it."""
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+
+from trainshed.drivers.base import Capabilities
+
+_SECONDS_AN_HOUR = 3600
+
+
+class Prices:
+    """The prices of every backend."""
+
+    def __init__(self, backends: Mapping[str, Capabilities]) -> None:
+        """Take what each backend has, by its name."""
+        self._backends = backends
+
+    def cost(self, seconds: float, *, backend: str, instance_type: str, spot: bool) -> float | None:
+        """Return what one node costs in that time, in the settings' money; None when unknown.
+
+        A spot node whose spot price is not known counts with the usual one.
+        """
+        has = self._backends.get(backend)
+        if has is None:
+            return None
+        price = _first(has.spot_prices, instance_type) if spot else None
+        if price is None:
+            price = _first(has.prices, instance_type)
+        return None if price is None else price * seconds / _SECONDS_AN_HOUR
+
+
+def _first(prices: Sequence[tuple[str, float]], instance_type: str) -> float | None:
+    """Return the first price whose pattern fits; ``ml.`` before a type may be left out."""
+    names = (instance_type, instance_type.removeprefix("ml."))
+    for pattern, price in prices:
+        if any(fnmatchcase(name, pattern) for name in names):
+            return price
+    return None
