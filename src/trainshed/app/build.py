@@ -3,10 +3,11 @@
 import json
 import os
 import secrets
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 
 from trainshed.api.credentials import ContainerCredentials
 from trainshed.api.iam.roles import Roles
@@ -24,6 +25,7 @@ from trainshed.api.sagemaker.read import ReadTraining
 from trainshed.api.sagemaker.search import SearchTraining
 from trainshed.api.sagemaker.tags import ResourceTags
 from trainshed.api.sts.identity import Identity
+from trainshed.api.trainshed import operations as own
 from trainshed.app import backends
 from trainshed.app.settings import Settings
 from trainshed.domain.errors import TrainshedError
@@ -204,7 +206,7 @@ def operations(
     stores: Stores,
     settings: Settings,
     clock: Callable[[], datetime],
-    backends: Collection[str] = (),
+    drivers: Mapping[str, Driver] = MappingProxyType({}),
 ) -> dict[tuple[str, str], Operation]:
     """Return everything this server offers, by service and operation."""
     records, account = stores.records, settings.account
@@ -214,8 +216,9 @@ def operations(
         account=account,
         clock=clock,
         new_id=lambda: secrets.token_hex(6),
-        backends=backends,
+        backends=drivers,
     )
+    capabilities = {name: driver.capabilities for name, driver in drivers.items()}
     return offered(
         create.operations(),
         ReadTraining(records=records, account=account).operations(),
@@ -231,6 +234,9 @@ def operations(
         ),
         Identity(account=account, records=records).operations(),
         Roles(account=account).operations(),
+        own.operations(
+            records, account, clock, own.Places(backends=capabilities, default=settings.backend)
+        ),
     )
 
 
