@@ -10,10 +10,18 @@ from trainshed.cli.hints import hint
 from trainshed.cli.options import DataDir, Job, Output
 from trainshed.cli.output import Format
 from trainshed.client import references
-from trainshed.domain.names import BACKEND_TAG, IMAGE_TAG
+from trainshed.domain.names import (
+    BACKEND_TAG,
+    IMAGE_TAG,
+    PREEMPTIBLE_TAG,
+    PRIORITY_TAG,
+    PROJECT_TAG,
+)
 
-_OURS: Final = (BACKEND_TAG, IMAGE_TAG)
+_OURS: Final = (BACKEND_TAG, IMAGE_TAG, PREEMPTIBLE_TAG, PRIORITY_TAG, PROJECT_TAG)
 """Tags that have a line of their own."""
+_PRIORITY: Final = 50
+"""Of a job that says none."""
 
 
 def describe(job: Job, shown_as: Output = Format.TABLE, data_dir: DataDir = None) -> None:
@@ -65,6 +73,10 @@ def _facts(
         ("created", output.moment(float(job["CreationTime"]))),
         ("nodes", f"{live.nodes_of(job)} x {resources.get('InstanceType', 'mixed')}"),
         ("backend", tags.get(BACKEND_TAG, default_backend)),
+        ("project", tags.get(PROJECT_TAG, "")),
+        ("priority", _priority(tags)),
+        ("attempts", _attempts(job)),
+        ("spot", _spot(job)),
         ("image", job["AlgorithmSpecification"].get("TrainingImage", "")),
         ("digest", tags.get(IMAGE_TAG, "")),
         ("program", _program(job)),
@@ -78,6 +90,35 @@ def _facts(
     facts.append(("checkpoints", _checkpoints(job)))
     facts.append(("model", job["ModelArtifacts"]["S3ModelArtifacts"]))
     return facts
+
+
+def _priority(tags: Mapping[str, str]) -> str:
+    """Return how the job stands among others; "" when nothing was said of that."""
+    gives_way = tags.get(PREEMPTIBLE_TAG) == "true"
+    if PRIORITY_TAG not in tags and not gives_way:
+        return ""
+    return tags.get(PRIORITY_TAG, str(_PRIORITY)) + (", preemptible" if gives_way else "")
+
+
+def _attempts(job: Mapping[str, Any]) -> str:
+    """Return how many attempts there were; "" for one."""
+    entries = job.get("SecondaryStatusTransitions", ())
+    interrupted = sum(entry["Status"] == "Interrupted" for entry in entries)
+    if not interrupted:
+        return ""
+    times = output.plural(interrupted, "interruption")
+    return f"{interrupted + 1}  ({times}; trainshed explain {job['TrainingJobName']})"
+
+
+def _spot(job: Mapping[str, Any]) -> str:
+    """Return what spot nodes saved, as the service reckons it; "" for a job without them."""
+    if not job.get("EnableManagedSpotTraining"):
+        return ""
+    trained, billed = job.get("TrainingTimeInSeconds"), job.get("BillableTimeInSeconds")
+    if not trained or billed is None:
+        return "yes"
+    seconds = f"{output.span(billed)} of {output.span(trained)} billable"
+    return f"saved {1 - billed / trained:.0%}  ({seconds})"
 
 
 def _data(channel: Mapping[str, Any], job_mode: str) -> str:

@@ -30,12 +30,17 @@ COMMANDS: Final = {
     "run": Command("run", "run", "Train with a script or an image.", "the job was not started"),
     "ls": Command("ls", "ls", "List jobs, the newest first.", "jobs cannot be listed"),
     "describe": Command("describe", "describe", "Show one job.", "the job cannot be shown"),
+    "explain": Command(
+        "explain", "explain", "Tell why a job is where it is.", "the job cannot be explained"
+    ),
+    "queue": Command("queue", "queue", "Show who waits for nodes.", "the queue cannot be shown"),
     "logs": Command("logs", "logs", "Show what a job wrote.", "the log cannot be shown"),
     "attach": Command("inside", "attach", "Show what a container writes.", "nothing is attached"),
     "exec": Command("inside", "exec_", "Run a command in a container.", "nothing was run"),
     "shell": Command("shell", "shell", "Open a job's container again.", "no shell was opened"),
     "wait": Command("ending", "wait", "Wait until a job is over.", "the job cannot be waited for"),
     "stop": Command("ending", "stop", "Ask jobs to stop.", "not every job was asked to stop"),
+    "drill": Command("drill", "drill", "Interrupt a job on purpose.", "no node was taken away"),
     "pull": Command("pull", "pull", "Fetch models, once or always.", "the model was not fetched"),
     "artifacts": Command(
         "artifacts",
@@ -52,6 +57,7 @@ COMMANDS: Final = {
         parts=("put", "ls", "get"),
     ),
     "rm": Command("ending", "rm", "Delete jobs that are over.", "not every job was deleted"),
+    "gc": Command("gc", "gc", "Remove what is left of jobs.", "not everything was removed"),
     "up": Command("serving", "up", "Run the server.", "the server does not run"),
     "down": Command("serving", "down", "Stop the server.", "the server was not stopped"),
     "status": Command("serving", "status", "Show the server.", "the server cannot be shown"),
@@ -62,6 +68,9 @@ COMMANDS: Final = {
     "demo": Command("demo", "demo", "Train and score a small model.", "the demo did not finish"),
     "aws-env": Command(
         "aws_env", "aws_env", "Print the environment for AWS clients.", "nothing was printed"
+    ),
+    "aws-model": Command(
+        "aws_model", "aws_model", "Print where our own model is.", "nothing was printed"
     ),
 }
 """Every command, in the order of ``trainshed --help``."""

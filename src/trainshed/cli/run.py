@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +28,7 @@ from trainshed.client.order import (
 )
 from trainshed.client.references import describe
 from trainshed.client.server import Server
+from trainshed.client.standing import Standing
 from trainshed.client.submit import bucket_of, submit
 from trainshed.domain import sizes
 
@@ -85,7 +87,9 @@ class RunOptions:
     instance: Annotated[
         str,
         typer.Option(
-            "--instance", metavar="TYPE", help="Instance type of each node, such as g5.xlarge."
+            "--instance",
+            metavar="TYPE[,TYPE]",
+            help="Instance type of each node, such as g5.xlarge; further ones would do too.",
         ),
     ] = DEFAULT_INSTANCE
     shm: Annotated[
@@ -95,6 +99,41 @@ class RunOptions:
     max_time: Annotated[
         str, typer.Option("--max-time", metavar="TIME", help="Stop it after 90m, 2h, 1d, ….")
     ] = "1d"
+    spot: Annotated[
+        bool, typer.Option("--spot", help="On nodes that may be taken back at any time.")
+    ] = False
+    max_wait: Annotated[
+        str,
+        typer.Option(
+            "--max-wait",
+            metavar="TIME",
+            help="Spot: over after this, waiting included [default: twice --max-time].",
+        ),
+    ] = ""
+    retries: Annotated[
+        int,
+        typer.Option(
+            "--retries",
+            metavar="N",
+            min=0,
+            max=30,
+            help="Further attempts when the platform fails.",
+        ),
+    ] = 0
+    project: Annotated[
+        str, typer.Option("--project", metavar="NAME", help="Whose share and quota it counts for.")
+    ] = ""
+    priority: Annotated[
+        int | None,
+        typer.Option("--priority", metavar="N", min=0, max=99, help="99 goes first [default: 50]."),
+    ] = None
+    preemptible: Annotated[
+        bool, typer.Option("--preemptible", help="More important jobs may have its nodes.")
+    ] = False
+    keep_alive: Annotated[
+        str,
+        typer.Option("--keep-alive", metavar="TIME", help="Keep its nodes warm for the next job."),
+    ] = ""
     env: Annotated[
         list[str] | None, typer.Option("--env", metavar="K=V", help="A variable; repeat.")
     ] = None
@@ -188,6 +227,26 @@ def _order(options: RunOptions) -> Order:
         instance=options.instance,
         nodes=options.nodes,
         max_time=parsing.duration(options.max_time),
+        standing=_standing(options),
+    )
+
+
+def _standing(options: RunOptions) -> Standing:
+    """Return how the job stands among others.
+
+    Raises:
+        typer.BadParameter: --max-wait is said of a job that is not for spot nodes.
+    """
+    if options.max_wait and not options.spot:
+        raise typer.BadParameter("--max-wait is for jobs on spot nodes; say --spot too")
+    return Standing(
+        project=options.project,
+        priority=options.priority,
+        preemptible=options.preemptible,
+        spot=options.spot,
+        max_wait=parsing.duration(options.max_wait) if options.max_wait else None,
+        retries=options.retries,
+        keep_alive=parsing.duration(options.keep_alive) if options.keep_alive else timedelta(0),
     )
 
 

@@ -18,7 +18,7 @@ from xml.etree import ElementTree
 from trainshed.client.errors import ApiError, ClientError, ServerUnreachable
 from trainshed.wire.signer import Signer
 
-_TARGETS: Final = {"sagemaker": "SageMaker", "logs": "Logs_20140328"}
+_TARGETS: Final = {"sagemaker": "SageMaker", "logs": "Logs_20140328", "trainshed": "Trainshed"}
 """``X-Amz-Target`` prefixes, from the service models."""
 
 
@@ -92,7 +92,9 @@ class Api:
     def call(
         self, service: str, operation: str, params: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        """Carry out an operation of ``sagemaker`` or ``logs``; timestamps stay epoch seconds.
+        """Carry out an operation of ``sagemaker``, ``logs`` or ``trainshed``, our own service.
+
+        Timestamps stay epoch seconds.
 
         Raises:
             ApiError: the server refused it.

@@ -17,8 +17,9 @@ from typing import Any, Final
 
 from trainshed.client import upload
 from trainshed.client.errors import ClientError
+from trainshed.client.standing import Standing
 from trainshed.domain import instances
-from trainshed.domain.names import BACKEND_TAG, SHM_TAG
+from trainshed.domain.names import BACKEND_TAG, INSTANCE_TYPES_TAG, SHM_TAG
 
 DEFAULT_IMAGE: Final = "trainshed/python"
 DEFAULT_INSTANCE: Final = "ml.m5.large"
@@ -81,6 +82,7 @@ class Order:
     tags: Mapping[str, str] = field(default_factory=dict)
     image: str = DEFAULT_IMAGE
     instance: str = DEFAULT_INSTANCE
+    """An instance type, or several with commas between: what would do, best first."""
     nodes: int = 1
     max_time: timedelta = DEFAULT_MAX_TIME
     entrypoint: tuple[str, ...] = ()
@@ -91,6 +93,8 @@ class Order:
     """Where it is to run; "" for the server's default."""
     shm: str = ""
     """Size of /dev/shm, such as ``4g``; "" for the backend's own."""
+    standing: Standing = field(default_factory=Standing)
+    """How it stands among other jobs, and what becomes of it when nodes are lost."""
 
     def code(self) -> "Code | None":
         """Return what goes along with a script; None without one.
@@ -127,6 +131,7 @@ class Order:
             ClientError: the name, the script or the instance type will not do.
         """
         base = f"s3://{bucket}/{check_name(self.name)}"
+        types = instance_types(self.instance)
         request: dict[str, Any] = {
             "TrainingJobName": self.name,
             "AlgorithmSpecification": self._algorithm(),
@@ -134,7 +139,7 @@ class Order:
             "HyperParameters": self._hyperparameters(base, region),
             "OutputDataConfig": {"S3OutputPath": f"s3://{bucket}/"},
             "ResourceConfig": {
-                "InstanceType": instance_type(self.instance),
+                "InstanceType": types[0],
                 "InstanceCount": self.nodes,
                 "VolumeSizeInGB": 30,
             },
@@ -153,7 +158,13 @@ class Order:
             request["CheckpointConfig"] = {"S3Uri": self.checkpoints}
         if self.environment:
             request["Environment"] = dict(self.environment)
-        asked = {BACKEND_TAG: self.backend, SHM_TAG: self.shm}
+        self.standing.add_to(request, self.max_time)
+        asked = {
+            BACKEND_TAG: self.backend,
+            SHM_TAG: self.shm,
+            INSTANCE_TYPES_TAG: " ".join(types) if len(types) > 1 else "",
+            **self.standing.tags(),
+        }
         if tags := {**self.tags, **{key: text for key, text in asked.items() if text}}:
             request["Tags"] = [{"Key": key, "Value": value} for key, value in tags.items()]
         return request
@@ -195,6 +206,15 @@ class Code:
     folder: Path
     program: str
     """The script, relative to the folder."""
+
+
+def instance_types(text: str) -> tuple[str, ...]:
+    """Return the types of a text such as ``g5.xlarge,g4dn.xlarge``, as the API calls them.
+
+    Raises:
+        ClientError: there is no such type.
+    """
+    return tuple(dict.fromkeys(instance_type(each.strip()) for each in text.split(",")))
 
 
 def instance_type(text: str) -> str:
