@@ -13,9 +13,9 @@ from trainshed.app.settings import Settings
 from trainshed.stores.logs.segments import Logs
 from trainshed.stores.objects.embedded import EmbeddedObjects
 from trainshed.stores.records.changes import InProcessChanges
-from trainshed.stores.records.database import Database
-from trainshed.stores.records.tags import SqliteTags
-from trainshed.stores.records.training import SqliteTrainingRecords
+from trainshed.stores.records.sqlite import SqliteDatabase
+from trainshed.stores.records.tags import SqlTags
+from trainshed.stores.records.training import SqlTrainingRecords
 from trainshed.wire.model import load
 
 PAGE = Path(__file__).parents[1] / "docs" / "api-coverage.md"
@@ -32,11 +32,11 @@ that is not in this list answers with a typed error that names it (`NotImplement
 def offered() -> dict[str, list[str]]:
     """Return the offered operations by service, as botocore spells both."""
     with tempfile.TemporaryDirectory() as folder:
-        database = Database(Path(folder) / "trainshed.db")
+        database = SqliteDatabase(Path(folder) / "trainshed.db")
         objects = EmbeddedObjects(database, Path(folder) / "objects", clock.now)
         stores = Stores(
-            records=SqliteTrainingRecords(database, InProcessChanges()),
-            tags=SqliteTags(database),
+            records=SqlTrainingRecords(database, InProcessChanges()),
+            tags=SqlTags(database),
             logs=Logs(Path(folder) / "logs"),
             objects=objects,
         )

@@ -17,8 +17,8 @@ from trainshed.engine.backends import Backends
 from trainshed.engine.loop import Engine
 from trainshed.engine.planning import Site
 from trainshed.stores.records.changes import InProcessChanges
-from trainshed.stores.records.database import Database
-from trainshed.stores.records.training import SqliteTrainingRecords
+from trainshed.stores.records.sqlite import SqliteDatabase
+from trainshed.stores.records.training import SqlTrainingRecords
 from trainshed.testing.drivers import FakeDriver
 from trainshed.testing.jobs import NOON, job
 
@@ -29,7 +29,7 @@ WHOLE_RUN = (Kind.STARTED, Kind.TRAINING, Kind.EXITED, Kind.UPLOADING, Kind.ENDE
 class House:
     """One server's worth of records, driver and engine; the engine can be killed and started."""
 
-    records: SqliteTrainingRecords
+    records: SqlTrainingRecords
     changes: InProcessChanges
     driver: FakeDriver = field(default_factory=FakeDriver)
     seconds: int = 0
@@ -86,9 +86,9 @@ class House:
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    database = Database(tmp_path / "records.db")
+    database = SqliteDatabase(tmp_path / "records.db")
     changes = InProcessChanges()
-    yield House(SqliteTrainingRecords(database, changes), changes)
+    yield House(SqlTrainingRecords(database, changes), changes)
     database.close()
 
 
@@ -346,10 +346,10 @@ async def test_jobs_heard_of_together_start_in_the_order_they_were_created(house
 
 
 async def test_a_look_costs_no_more_for_a_longer_line(house: House, tmp_path: Path) -> None:
-    class Counting(SqliteTrainingRecords):
+    class Counting(SqlTrainingRecords):
         """Counts the jobs that are read between two looks."""
 
-        def __init__(self, database: Database) -> None:
+        def __init__(self, database: SqliteDatabase) -> None:
             super().__init__(database, house.changes)
             self.read = [0]
 
@@ -361,7 +361,7 @@ async def test_a_look_costs_no_more_for_a_longer_line(house: House, tmp_path: Pa
             self.read[-1] += 1
             return await super().get(arn)
 
-    database = Database(tmp_path / "counted.db")
+    database = SqliteDatabase(tmp_path / "counted.db")
     house.records = counting = Counting(database)
     house.driver.capabilities = Capabilities(max_nodes=1)
     jobs = [replace(job(f"job-{n}"), id=f"{n:012}") for n in range(500)]

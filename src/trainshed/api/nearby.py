@@ -35,11 +35,11 @@ _MOST_BYTES: Final = 4 << 20
 class Files(Protocol):
     """The slice of the embedded store that knows files."""
 
-    def below(self, bucket: str, prefix: str, after: str) -> tuple[list[Whereabouts], bool]:
+    async def below(self, bucket: str, prefix: str, after: str) -> tuple[list[Whereabouts], bool]:
         """Return a page of objects behind the key ``after``, and whether more follow."""
         ...
 
-    def named(self, bucket: str, keys: Sequence[str]) -> list[Whereabouts]:
+    async def named(self, bucket: str, keys: Sequence[str]) -> list[Whereabouts]:
         """Return those of the objects that are there."""
         ...
 
@@ -67,7 +67,7 @@ class NearbyObjects:
             body = await gathered(request.stream(), limit=_MOST_BYTES, refusal=too_large)
             await self._admit(node_id, request.headers.get("authorization", ""))
             # Keys are any text, half characters too, which only JSON's escapes can spell.
-            return Response(json.dumps(self._told(body)), media_type="application/json")
+            return Response(json.dumps(await self._told(body)), media_type="application/json")
         except RequestRejected as error:
             told = {"code": error.code, "message": error.message}
             return JSONResponse(told, status_code=error.status)
@@ -91,13 +91,13 @@ class NearbyObjects:
         if not key.opens(await self._records.by_id(key.job_id)):
             raise RequestRejected("AccessDeniedException", f"the job of {node_id} is over", 403)
 
-    def _told(self, body: bytes) -> Mapping[str, Any]:
+    async def _told(self, body: bytes) -> Mapping[str, Any]:
         bucket, prefix, after, wanted = _asked(body)
         try:
             if wanted is not None:
-                found, more = self._files.named(bucket, wanted), False
+                found, more = await self._files.named(bucket, wanted), False
             else:
-                found, more = self._files.below(bucket, prefix, after)
+                found, more = await self._files.below(bucket, prefix, after)
         except ObjectMissing:
             return {"missing": True}
         return {"objects": found, "more": more}

@@ -44,9 +44,9 @@ from trainshed.stores.objects.remote.store import RemoteObjects
 from trainshed.stores.objects.space import make_room_to_start
 from trainshed.stores.objects.whereabouts import StoredFiles
 from trainshed.stores.records.changes import InProcessChanges
-from trainshed.stores.records.database import Database
-from trainshed.stores.records.tags import SqliteTags
-from trainshed.stores.records.training import SqliteTrainingRecords
+from trainshed.stores.records.sqlite import SqliteDatabase
+from trainshed.stores.records.tags import SqlTags
+from trainshed.stores.records.training import SqlTrainingRecords
 from trainshed.wire.front import Front
 
 
@@ -81,8 +81,8 @@ class Parts:
     backend: str
     """The name of the one where jobs go that name none."""
     objects: EmbeddedObjects
-    records: SqliteTrainingRecords
-    database: Database
+    records: SqlTrainingRecords
+    database: SqliteDatabase
 
 
 def credentials(data: Path, region: str) -> Credentials:
@@ -113,8 +113,8 @@ def credentials(data: Path, region: str) -> Credentials:
 class Stores:
     """Where one server keeps everything."""
 
-    records: SqliteTrainingRecords
-    tags: SqliteTags
+    records: SqlTrainingRecords
+    tags: SqlTags
     logs: Logs
     objects: EmbeddedObjects
 
@@ -123,11 +123,11 @@ def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datet
     """Open the stores under ``data`` and wire a server that is reached at ``url``."""
     keys = credentials(data, settings.region)
     make_room_to_start(data / "objects")
-    database = Database(data / "trainshed.db")
+    database = SqliteDatabase(data / "trainshed.db")
     changes = InProcessChanges()
     stores = Stores(
-        records=SqliteTrainingRecords(database, changes),
-        tags=SqliteTags(database),
+        records=SqlTrainingRecords(database, changes),
+        tags=SqlTags(database),
         logs=Logs(data / "logs"),
         objects=EmbeddedObjects(
             database,

@@ -38,15 +38,15 @@ class Events(Protocol):
         """Return what is set whenever there may be new events."""
         ...
 
-    def due(self, webhook: str, now: datetime, limit: int) -> Sequence[Event]:
+    async def due(self, webhook: str, now: datetime, limit: int) -> Sequence[Event]:
         """Return the first events that a webhook may be told now, in order."""
         ...
 
-    def next_due(self, webhook: str) -> float | None:
+    async def next_due(self, webhook: str) -> float | None:
         """Return when the next event is due, in seconds since the epoch; None without events."""
         ...
 
-    def waiting(self) -> Mapping[str, int]:
+    async def waiting(self) -> Mapping[str, int]:
         """Return how many events wait, by webhook."""
         ...
 
@@ -112,7 +112,7 @@ class Notifier:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        for name, count in self._events.waiting().items():
+        for name, count in (await self._events.waiting()).items():
             if name not in self._webhooks:
                 log.warning(
                     "%d events wait for the webhook %r, which no setting names", count, name
@@ -153,7 +153,7 @@ class Notifier:
 
     async def _look(self, webhook: Webhook) -> timedelta:
         """Tell what is due; return how long the webhook is to be left alone."""
-        while found := self._events.due(webhook.name, self._clock(), _AT_ONCE):
+        while found := await self._events.due(webhook.name, self._clock(), _AT_ONCE):
             for event in found:
                 verdict = decide(event, await self._told(webhook, event), self._clock())
                 if verdict.fate is Fate.LATER and verdict.whole:
@@ -189,7 +189,7 @@ class Notifier:
 
     async def _await(self, news: asyncio.Event, webhook: Webhook) -> None:
         """Wait for a change of objects, or until an event that was put off is due."""
-        due = self._events.next_due(webhook.name)
+        due = await self._events.next_due(webhook.name)
         until = _LOOK_SECONDS if due is None else due - self._clock().timestamp()
         try:
             async with asyncio.timeout(min(max(until, 0.0), _LOOK_SECONDS)):

@@ -27,7 +27,7 @@ from trainshed.domain import names
 from trainshed.domain.errors import StoreError
 from trainshed.domain.training import TrainingJob
 from trainshed.stores.objects.embedded import EmbeddedObjects
-from trainshed.stores.records.database import Database
+from trainshed.stores.records.sqlite import SqliteDatabase
 from trainshed.wire.front import Front
 
 MINUTE = timedelta(minutes=1)
@@ -42,7 +42,7 @@ class Shed:
     def __init__(self, folder: Path) -> None:
         self.jobs = Jobs(JOB)
         self.ahead = timedelta()
-        self.database = Database(folder / "records.db")
+        self.database = SqliteDatabase(folder / "records.db")
         objects = EmbeddedObjects(self.database, folder / "objects", self.now)
         identity = Identity(account="123456789012", records=self.jobs)
         known = Keyring(own={"ROOT": "s"}, records=self.jobs, secret=SECRET, clock=self.now)

@@ -15,8 +15,8 @@ from trainshed.domain.facts import Fact, Kind
 from trainshed.domain.training import Attempt, TrainingJob
 from trainshed.stores.logs.segments import Logs
 from trainshed.stores.records.changes import InProcessChanges
-from trainshed.stores.records.database import Database
-from trainshed.stores.records.training import SqliteTrainingRecords
+from trainshed.stores.records.sqlite import SqliteDatabase
+from trainshed.stores.records.training import SqlTrainingRecords
 from trainshed.testing.jobs import NOON, facts, job
 
 SECRET = "server secret"
@@ -32,7 +32,7 @@ class Answer:
 class Agent:
     """Reports to the app as an agent's HTTP client would, in pieces of 64 KiB."""
 
-    def __init__(self, reports: Reports, records: SqliteTrainingRecords, logs: Logs) -> None:
+    def __init__(self, reports: Reports, records: SqlTrainingRecords, logs: Logs) -> None:
         self.reports = reports
         self.records = records
         self.logs = logs
@@ -87,8 +87,8 @@ class Agent:
 
 @pytest.fixture
 async def agent(tmp_path: Path) -> AsyncIterator[Agent]:
-    database = Database(tmp_path / "records.db")
-    records = SqliteTrainingRecords(database, InProcessChanges())
+    database = SqliteDatabase(tmp_path / "records.db")
+    records = SqlTrainingRecords(database, InProcessChanges())
     logs = Logs(tmp_path / "logs")
     made = Agent(Reports(records=records, logs=logs, secret=SECRET), records, logs)
     await records.add(made.job, {})

@@ -16,7 +16,7 @@ from botocore.config import Config
 
 from trainshed.api.s3.operations import operations
 from trainshed.stores.objects.embedded import EmbeddedObjects
-from trainshed.stores.records.database import Database
+from trainshed.stores.records.sqlite import SqliteDatabase
 from trainshed.testing.keys import FixedKeys
 from trainshed.wire.front import Front
 
@@ -55,7 +55,7 @@ class Served:
 @contextmanager
 def serving(folder: Path) -> Iterator[Served]:
     """Serve the store of a data folder on a free loopback port."""
-    database = Database(folder / "records.db")
+    database = SqliteDatabase(folder / "records.db")
     now = partial(datetime.now, UTC)
     store = EmbeddedObjects(database, folder / "objects", now)
     front = Front(operations(store, now), FixedKeys({ACCESS: SECRET}), now, "us-east-1")

@@ -18,9 +18,9 @@ from trainshed.api.sagemaker.tags import ResourceTags
 from trainshed.domain.errors import ObjectMissing
 from trainshed.domain.training import SecondaryStatus, TrainingJob
 from trainshed.stores.records.changes import InProcessChanges
-from trainshed.stores.records.database import Database
-from trainshed.stores.records.tags import SqliteTags
-from trainshed.stores.records.training import SqliteTrainingRecords
+from trainshed.stores.records.sqlite import SqliteDatabase
+from trainshed.stores.records.tags import SqlTags
+from trainshed.stores.records.training import SqlTrainingRecords
 from trainshed.wire.message import Call, Reply
 from trainshed.wire.model import load
 from trainshed.wire.protocols.base import HttpRequest
@@ -71,9 +71,9 @@ class Shed:
 
     def __init__(self, folder: Path) -> None:
         self.now = NOON
-        self.database = Database(folder / "records.db")
-        self.records = SqliteTrainingRecords(self.database, InProcessChanges())
-        self.tags = SqliteTags(self.database)
+        self.database = SqliteDatabase(folder / "records.db")
+        self.records = SqlTrainingRecords(self.database, InProcessChanges())
+        self.tags = SqlTags(self.database)
         self.objects = FakeObjects({"in": ["train/a.csv", "train/b.csv"], "out": []})
         ids = count(1)
         self.operations = offered(

@@ -10,7 +10,7 @@ from trainshed.api.sagemaker.change import ChangeTraining
 from trainshed.domain.errors import RequestRejected
 from trainshed.domain.facts import Fact, Kind
 from trainshed.domain.training import MOVES, SecondaryStatus, TrainingJob, TrainingJobStatus
-from trainshed.stores.records.training import SqliteTrainingRecords
+from trainshed.stores.records.training import SqlTrainingRecords
 from trainshed.wire.message import Call
 
 S = SecondaryStatus
@@ -155,7 +155,7 @@ async def test_an_update_that_nothing_would_act_on_is_refused(
 class Raced:
     """Records in which the engine is quicker: each first write finds the row changed."""
 
-    def __init__(self, records: SqliteTrainingRecords) -> None:
+    def __init__(self, records: SqlTrainingRecords) -> None:
         self.records = records
         self.races = 1
 

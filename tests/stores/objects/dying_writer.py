@@ -18,7 +18,7 @@ from tests.stores.objects.embedded_fixtures import TickingClock, chunks
 
 from trainshed.stores.objects.embedded import EmbeddedObjects
 from trainshed.stores.objects.info import Attributes
-from trainshed.stores.records.database import Database
+from trainshed.stores.records.sqlite import SqliteDatabase
 
 armed = ""
 
@@ -32,7 +32,7 @@ def watch(event: str, _: object) -> None:
         die()
 
 
-class DyingDatabase(Database):
+class DyingDatabase(SqliteDatabase):
     """Dies on its way to a commit."""
 
     async def write(self, work: Callable[[sqlite3.Connection], Any]) -> Any:

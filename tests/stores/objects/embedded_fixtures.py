@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from trainshed.stores.objects.embedded import EmbeddedObjects
-from trainshed.stores.records.database import Database
+from trainshed.stores.records.sqlite import SqliteDatabase
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -27,7 +27,7 @@ class TickingClock:
 @contextmanager
 def opened(folder: Path, *, linger: float = 0.0) -> Iterator[EmbeddedObjects]:
     """Open the store of a data folder, and close it."""
-    database = Database(folder / "records.db")
+    database = SqliteDatabase(folder / "records.db")
     store = EmbeddedObjects(database, folder / "objects", TickingClock(), linger=linger)
     try:
         yield store

@@ -14,7 +14,7 @@ from tests.stores.objects.embedded_fixtures import TickingClock, chunks, content
 from trainshed.stores.objects.embedded import EmbeddedObjects
 from trainshed.stores.objects.info import NoSpace
 from trainshed.stores.objects.space import make_room_to_start
-from trainshed.stores.records.database import Database
+from trainshed.stores.records.sqlite import SqliteDatabase
 
 MIB = 1 << 20
 
@@ -47,7 +47,7 @@ async def refuses(store: EmbeddedObjects, data: AsyncIterator[bytes], length: in
 
 
 async def run(folder: Path) -> None:
-    database = Database(folder / "records.db")
+    database = SqliteDatabase(folder / "records.db")
     store = EmbeddedObjects(database, folder / "objects", TickingClock(), linger=0.0)
     await store.create_bucket("bkt", "us-east-1")
     names = [f"{number}-{'x' * 900}" for number in range(400)]
@@ -89,7 +89,7 @@ async def run(folder: Path) -> None:
     fill(folder)
     make_room_to_start(folder / "objects")
     assert not list(folder.glob("objects.ballast*"))
-    Database(folder / "records.db").close()
+    SqliteDatabase(folder / "records.db").close()
     print("well")
 
 

@@ -27,9 +27,9 @@ async def test_what_nobody_can_be_told_any_more_goes_and_the_rest_stays(
     ]
     await store.events.configure("bkt", {}, asked, NOON)
     await store.put("bkt", "k", chunks(b"x"))
-    assert store.events.waiting() == {"here": 2, "gone": 2}
+    assert await store.events.waiting() == {"here": 2, "gone": 2}
     assert await store.events.drop(NOON - timedelta(days=1), ["here"]) == 0
     assert await store.events.drop(NOON + timedelta(days=1), ["here"]) == 2
-    assert store.events.waiting() == {"here": 2}
-    told = store.events.due("here", NOON + timedelta(days=1), 10)
+    assert await store.events.waiting() == {"here": 2}
+    told = await store.events.due("here", NOON + timedelta(days=1), 10)
     assert [event.name for event in told] == [TEST, "ObjectCreated:Put"]

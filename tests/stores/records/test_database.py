@@ -11,42 +11,43 @@ from pathlib import Path
 import pytest
 
 from trainshed.domain.errors import StoreError
-from trainshed.stores.records.database import Database
+from trainshed.stores.records.base import Connection
+from trainshed.stores.records.sqlite import SqliteDatabase
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(tmp_path / "records.db")
+def database(tmp_path: Path) -> Iterator[SqliteDatabase]:
+    database = SqliteDatabase(tmp_path / "records.db")
     yield database
     database.close()
 
 
-def put(key: str) -> Callable[[sqlite3.Connection], str]:
-    def work(connection: sqlite3.Connection) -> str:
-        connection.execute("INSERT INTO tags VALUES ('arn', ?, '')", (key,))
+def put(key: str) -> Callable[[Connection], str]:
+    def work(connection: Connection) -> str:
+        connection.execute("INSERT INTO tags (arn, key, value) VALUES ('arn', ?, '')", (key,))
         return key
 
     return work
 
 
-def keys(database: Database) -> list[str]:
-    return [key for (key,) in database.read("SELECT key FROM tags ORDER BY key")]
+async def keys(database: SqliteDatabase) -> list[str]:
+    return [key for (key,) in await database.read("SELECT key FROM tags ORDER BY key")]
 
 
 async def test_writes_that_wait_together_are_all_answered_with_their_own_result(
-    database: Database,
+    database: SqliteDatabase,
 ) -> None:
     wanted = [f"{n:04}" for n in range(1200)]  # more than one batch
     assert await asyncio.gather(*(database.write(put(key)) for key in wanted)) == wanted
-    assert keys(database) == wanted
+    assert await keys(database) == wanted
 
 
-async def test_an_error_in_one_work_undoes_that_work_alone(database: Database) -> None:
-    def fail(connection: sqlite3.Connection) -> None:
+async def test_an_error_in_one_work_undoes_that_work_alone(database: SqliteDatabase) -> None:
+    def fail(connection: Connection) -> None:
         put("half")(connection)
         raise ValueError("changed my mind")
 
-    def clash(connection: sqlite3.Connection) -> None:
+    def clash(connection: Connection) -> None:
         put("clash")(connection)
         put("a")(connection)
 
@@ -60,11 +61,11 @@ async def test_an_error_in_one_work_undoes_that_work_alone(database: Database) -
     assert (first, last) == ("a", "b")
     assert isinstance(second, ValueError)
     assert isinstance(third, StoreError)
-    assert keys(database) == ["a", "b"]
+    assert await keys(database) == ["a", "b"]
 
 
 async def test_a_write_that_was_answered_can_be_read_by_another_process(
-    database: Database, tmp_path: Path
+    database: SqliteDatabase, tmp_path: Path
 ) -> None:
     with closing(sqlite3.connect(tmp_path / "records.db")) as other:
         for key in "abc":
@@ -72,7 +73,9 @@ async def test_a_write_that_was_answered_can_be_read_by_another_process(
             assert other.execute("SELECT max(key) FROM tags").fetchone() == (key,)
 
 
-async def test_nothing_is_answered_before_the_commit(database: Database, tmp_path: Path) -> None:
+async def test_nothing_is_answered_before_the_commit(
+    database: SqliteDatabase, tmp_path: Path
+) -> None:
     path, held = tmp_path / "records.db", asyncio.Event()
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")  # the writer cannot begin, so cannot commit
@@ -80,14 +83,14 @@ async def test_nothing_is_answered_before_the_commit(database: Database, tmp_pat
         done, _ = await asyncio.wait([writing], timeout=0.05)
         assert not done
         assert not held.is_set()
-        assert keys(database) == []
+        assert await keys(database) == []
         other.execute("ROLLBACK")
     assert await writing == "a"
     assert held.is_set()
 
 
 async def test_what_follows_a_write_happens_though_its_caller_has_gone(
-    database: Database, tmp_path: Path
+    database: SqliteDatabase, tmp_path: Path
 ) -> None:
     told: asyncio.Queue[str] = asyncio.Queue()
     with closing(sqlite3.connect(tmp_path / "records.db", isolation_level=None)) as other:
@@ -99,29 +102,31 @@ async def test_what_follows_a_write_happens_though_its_caller_has_gone(
             await writing
         other.execute("ROLLBACK")
     assert await told.get() == "a"
-    assert keys(database) == ["a"]
+    assert await keys(database) == ["a"]
 
 
 async def test_when_the_disk_refuses_everyone_in_the_batch_is_told(tmp_path: Path) -> None:
-    database = Database(tmp_path / "records.db")
+    database = SqliteDatabase(tmp_path / "records.db")
 
-    def fill(connection: sqlite3.Connection) -> None:
+    def fill(connection: Connection) -> None:
         connection.execute("PRAGMA max_page_count = 1")
-        connection.execute("INSERT INTO tags VALUES ('arn', 'big', ?)", ("x" * 10**6,))
+        connection.execute(
+            "INSERT INTO tags (arn, key, value) VALUES ('arn', 'big', ?)", ("x" * 10**6,)
+        )
 
     answers = await asyncio.gather(
         database.write(put("a")), database.write(fill), return_exceptions=True
     )
     written = [answer for answer in answers if not isinstance(answer, StoreError)]
     assert isinstance(answers[1], StoreError)
-    assert keys(database) == written
+    assert await keys(database) == written
     database.close()
 
 
 async def test_after_closing_a_write_is_refused_and_what_was_asked_before_stands(
     tmp_path: Path,
 ) -> None:
-    database = Database(tmp_path / "records.db")
+    database = SqliteDatabase(tmp_path / "records.db")
     writing = asyncio.create_task(database.write(put("a")))
     await asyncio.sleep(0)
     database.close()
@@ -133,11 +138,11 @@ async def test_after_closing_a_write_is_refused_and_what_was_asked_before_stands
 
 async def test_the_file_opens_again_with_everything_in_it(tmp_path: Path) -> None:
     for key in "ab":
-        database = Database(tmp_path / "deep" / "down" / "records.db")
+        database = SqliteDatabase(tmp_path / "deep" / "down" / "records.db")
         await database.write(put(key))
         database.close()
-    again = Database(tmp_path / "deep" / "down" / "records.db")
-    assert keys(again) == ["a", "b"]
+    again = SqliteDatabase(tmp_path / "deep" / "down" / "records.db")
+    assert await keys(again) == ["a", "b"]
     again.close()
 
 
@@ -146,7 +151,7 @@ def test_a_file_of_a_newer_program_is_refused_and_left_alone(tmp_path: Path) -> 
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA user_version = 999")
     with pytest.raises(StoreError, match="version 999"):
-        Database(path)
+        SqliteDatabase(path)
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
 
@@ -156,13 +161,13 @@ def test_what_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
     path.write_bytes(b"not a database, but long enough to be looked at" * 100)
     before = path.read_bytes()
     with pytest.raises(StoreError, match="cannot be used as the records file"):
-        Database(path)
+        SqliteDatabase(path)
     assert path.read_bytes() == before
 
 
-def test_two_programs_that_open_a_new_file_at_once_both_can(tmp_path: Path) -> None:
-    first, second = Database(tmp_path / "records.db"), Database(tmp_path / "records.db")
-    assert keys(first) == keys(second) == []
+async def test_two_programs_that_open_a_new_file_at_once_both_can(tmp_path: Path) -> None:
+    first, second = SqliteDatabase(tmp_path / "records.db"), SqliteDatabase(tmp_path / "records.db")
+    assert await keys(first) == await keys(second) == []
     first.close()
     second.close()
 
@@ -170,15 +175,17 @@ def test_two_programs_that_open_a_new_file_at_once_both_can(tmp_path: Path) -> N
 _ENDLESS_WRITER = """
 import asyncio, sys
 from pathlib import Path
-from trainshed.stores.records.database import Database
+from trainshed.stores.records.sqlite import SqliteDatabase
 
 async def write_for_ever():
-    database = Database(Path(sys.argv[1]))
+    database = SqliteDatabase(Path(sys.argv[1]))
     async def put(n):
         while True:
             key = f"{n:09}"
             await database.write(
-                lambda c: c.execute("INSERT INTO tags VALUES ('arn', ?, '')", (key,)).rowcount
+                lambda c: c.execute(
+                    "INSERT INTO tags (arn, key, value) VALUES ('arn', ?, '')", (key,)
+                ).rowcount
             )
             print(key, flush=True)
             n += 10
@@ -200,7 +207,7 @@ def test_a_killed_writer_loses_no_write_that_it_answered(tmp_path: Path) -> None
             process.kill()
             # The last line may be torn.
             answered += [line.strip() for line in process.stdout if len(line) == 10]
-        database = Database(path)
-        assert set(answered) <= set(keys(database))
-        assert database.read("PRAGMA integrity_check") == [("ok",)]
+        database = SqliteDatabase(path)
+        assert set(answered) <= set(asyncio.run(keys(database)))
+        assert asyncio.run(database.read("PRAGMA integrity_check")) == [("ok",)]
         database.close()

@@ -14,9 +14,9 @@ from trainshed.domain.training import (
 )
 from trainshed.stores.figures import Histogram
 from trainshed.stores.records.changes import InProcessChanges
-from trainshed.stores.records.database import Database
+from trainshed.stores.records.sqlite import SqliteDatabase
 from trainshed.stores.records.tally import JobTally
-from trainshed.stores.records.training import SqliteTrainingRecords
+from trainshed.stores.records.training import SqlTrainingRecords
 from trainshed.testing.jobs import NOON, job
 
 _S = SecondaryStatus
@@ -85,8 +85,8 @@ def test_a_job_that_never_had_nodes_has_no_attempt_to_count() -> None:
 
 async def test_only_what_was_written_is_counted(tmp_path: Path) -> None:
     tally = JobTally()
-    database = Database(tmp_path / "records.db")
-    records = SqliteTrainingRecords(database, InProcessChanges(), tally.note)
+    database = SqliteDatabase(tmp_path / "records.db")
+    records = SqlTrainingRecords(database, InProcessChanges(), tally.note)
     old = running()
     await records.add(old, {})
     failed = old.moved_to(_S.FAILED, at=NOON + timedelta(seconds=9))

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from trainshed.domain.training import SecondaryStatus, TrainingJob, TrainingJobStatus, Transition
 from trainshed.stores.records.base import JobQuery
 from trainshed.stores.records.changes import InProcessChanges
-from trainshed.stores.records.database import Database
-from trainshed.stores.records.training import _OPEN, SqliteTrainingRecords, _page
+from trainshed.stores.records.sqlite import SqliteDatabase
+from trainshed.stores.records.training import _OPEN, SqlTrainingRecords, _page
 from trainshed.testing.records_suite import a_job
 
 MOMENTS = st.datetimes(
@@ -57,20 +57,22 @@ def jobs(draw: st.DrawFn) -> TrainingJob:
 
 
 @pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    database = Database(tmp_path_factory.mktemp("rows") / "records.db")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteDatabase]:
+    database = SqliteDatabase(tmp_path_factory.mktemp("rows") / "records.db")
     yield database
     database.close()
 
 
-async def emptied(database: Database) -> SqliteTrainingRecords:
+async def emptied(database: SqliteDatabase) -> SqlTrainingRecords:
     await database.write(lambda connection: connection.execute("DELETE FROM training_jobs"))
-    return SqliteTrainingRecords(database, InProcessChanges())
+    return SqlTrainingRecords(database, InProcessChanges())
 
 
 @settings(deadline=None)
 @given(job=jobs())
-async def test_any_job_comes_back_and_can_be_swapped(database: Database, job: TrainingJob) -> None:
+async def test_any_job_comes_back_and_can_be_swapped(
+    database: SqliteDatabase, job: TrainingJob
+) -> None:
     records = await emptied(database)
     assert await records.add(job, {})
     found = await records.get(job.arn)
@@ -89,7 +91,7 @@ async def test_any_job_comes_back_and_can_be_swapped(database: Database, job: Tr
     part=st.sampled_from([None, "a", "0", "-"]),
 )
 async def test_pages_equal_sorting_in_python(
-    database: Database,
+    database: SqliteDatabase,
     kept: list[TrainingJob],
     coarse: bool,
     sort_by: str,
@@ -125,7 +127,7 @@ async def test_pages_equal_sorting_in_python(
     assert found == sorted(wanted, key=key, reverse=descending)
 
 
-async def test_a_row_of_an_older_program_can_be_swapped(database: Database) -> None:
+async def test_a_row_of_an_older_program_can_be_swapped(database: SqliteDatabase) -> None:
     records, job = await emptied(database), a_job("old")
     await records.add(job, {})
     body = msgspec.json.decode(msgspec.json.encode(job))
@@ -159,23 +161,23 @@ DAY = datetime(2026, 1, 1, tzinfo=UTC)
         ("CreationTime", "_by_created", {"status": TrainingJobStatus.FAILED}),
     ],
 )
-def test_an_index_alone_tells_in_order_which_jobs_are_on_a_page(
-    database: Database, sort_by: str, index: str, filters: dict[str, Any], descending: bool
+async def test_an_index_alone_tells_in_order_which_jobs_are_on_a_page(
+    database: SqliteDatabase, sort_by: str, index: str, filters: dict[str, Any], descending: bool
 ) -> None:
     query = JobQuery(
         region="r", sort_by=sort_by, descending=descending, after=AFTER[sort_by], **filters
     )
-    plan = plan_of(database, *_page(query))
+    plan = await plan_of(database, *_page(query))
     assert f"USING COVERING INDEX training_jobs{index}" in plan
     assert "USING PRIMARY KEY (arn=?)" in plan
     assert plan.count("TEMP B-TREE") <= 1  # the bodies of the page are put in order, no others
 
 
-def test_open_jobs_are_read_from_their_own_index(database: Database) -> None:
-    plan = plan_of(database, _OPEN, [])
+async def test_open_jobs_are_read_from_their_own_index(database: SqliteDatabase) -> None:
+    plan = await plan_of(database, _OPEN, [])
     assert "COVERING INDEX training_jobs_open" in plan
     assert "TEMP B-TREE" not in plan
 
 
-def plan_of(database: Database, sql: str, parameters: list[Any]) -> str:
-    return " ".join(row[-1] for row in database.read("EXPLAIN QUERY PLAN " + sql, parameters))
+async def plan_of(database: SqliteDatabase, sql: str, parameters: list[Any]) -> str:
+    return " ".join(row[-1] for row in await database.read("EXPLAIN QUERY PLAN " + sql, parameters))

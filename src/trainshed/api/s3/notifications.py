@@ -73,7 +73,7 @@ class NotificationOperations:
         """Return a bucket's configuration as it was put; nothing when none was."""
         bucket: str = call.params["Bucket"]
         await self._store.bucket(bucket)
-        return self._store.events.configuration(bucket)
+        return await self._store.events.configuration(bucket)
 
     def _subscriptions(self, asked: Mapping[str, Any], *, skip: bool) -> Iterator[Subscription]:
         if asked.get("EventBridgeConfiguration") is not None:

@@ -5,17 +5,16 @@ would know whether the row was committed, and so whether its file may be removed
 """
 
 import asyncio
-import sqlite3
 from collections.abc import Callable, Mapping
 
-from trainshed.domain.errors import StoreError, TrainshedError
+from trainshed.domain.errors import TrainshedError
 from trainshed.stores.objects import index
 from trainshed.stores.objects.files import Files
 from trainshed.stores.objects.info import NoSpace, Staged
 from trainshed.stores.objects.space import Space
-from trainshed.stores.records.database import Database
+from trainshed.stores.records.base import Connection, Database, DatabaseFull, MaybeWritten
 
-_Work = Callable[[sqlite3.Connection], Mapping[str, int]]
+_Work = Callable[[Connection], Mapping[str, int]]
 """Returns the files that nothing names any more, and their bytes."""
 
 
@@ -46,7 +45,7 @@ class Commits:
         await asyncio.shield(self._change(work, staged))
 
     async def _change(self, work: _Work, staged: Staged | None) -> None:
-        def counted(connection: sqlite3.Connection) -> Mapping[str, int]:
+        def counted(connection: Connection) -> Mapping[str, int]:
             released = work(connection)
             more = 0 if staged is None else staged.size
             index.count_bytes(connection, more - sum(released.values()))
@@ -55,16 +54,19 @@ class Commits:
         try:
             try:
                 released = await self._database.write(counted)
-            except StoreError as error:
-                if not _full(error):
-                    raise
+            except DatabaseFull as error:
                 if staged is not None or not self._space.drop_ballast():
                     raise NoSpace(
                         "The disk of the store's records is full; nothing was changed. Make room "
                         "on it."
                     ) from error
                 released = await self._database.write(counted)
-        except (TrainshedError, sqlite3.Error):
+        except MaybeWritten:
+            # A row may name the file, and rows may name what it replaced: a sweep can tell.
+            if staged is not None:
+                self._files.claim(staged)
+            raise
+        except TrainshedError:
             if staged is not None:
                 await self._files.discard(staged)
             raise
@@ -72,11 +74,3 @@ class Commits:
             self._files.claim(staged)
         self._files.remove_later(released)
         self._ring()
-
-
-def _full(error: StoreError) -> bool:
-    """Tell whether a write of records failed because the disk is full."""
-    cause = error.__cause__
-    return isinstance(cause, sqlite3.Error) and (
-        getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
-    )

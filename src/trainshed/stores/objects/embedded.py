@@ -5,7 +5,6 @@ that names them is committed, and the old bytes go only after that. Copies share
 any text; they never become paths.
 """
 
-import sqlite3
 from collections.abc import AsyncIterable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -30,7 +29,7 @@ from trainshed.stores.objects.info import (
 from trainshed.stores.objects.names import list_names
 from trainshed.stores.objects.space import Space
 from trainshed.stores.objects.uploads import Uploads
-from trainshed.stores.records.database import Database
+from trainshed.stores.records.base import Connection, Database
 
 
 class EmbeddedObjects:
@@ -82,7 +81,7 @@ class EmbeddedObjects:
 
     async def buckets(self) -> list[Bucket]:
         """Return all buckets, ordered by name."""
-        return index.find_buckets(self._database)
+        return await index.find_buckets(self._database)
 
     async def bucket(self, name: str) -> Bucket:
         """Return a bucket.
@@ -90,7 +89,7 @@ class EmbeddedObjects:
         Raises:
             BucketMissing: there is none of that name.
         """
-        return index.find_bucket(self._database, name)
+        return await index.find_bucket(self._database, name)
 
     async def create_bucket(self, name: str, region: str) -> Bucket:
         """Make a bucket. The caller has checked its name.
@@ -101,9 +100,11 @@ class EmbeddedObjects:
         bucket = Bucket(name=name, region=region, created=self._clock())
         row = (name, region, bucket.created.timestamp())
 
-        def insert(connection: sqlite3.Connection) -> int:
+        def insert(connection: Connection) -> int:
             return connection.execute(
-                "INSERT OR IGNORE INTO buckets VALUES (?, ?, ?)", row
+                "INSERT INTO buckets (name, region, created) VALUES (?, ?, ?) "
+                "ON CONFLICT (name) DO NOTHING",
+                row,
             ).rowcount
 
         if not await self._database.write(insert):
@@ -129,7 +130,7 @@ class EmbeddedObjects:
             BucketNotEmpty: it holds objects.
         """
 
-        def work(connection: sqlite3.Connection) -> dict[str, int]:
+        def work(connection: Connection) -> dict[str, int]:
             index.need_bucket(connection, name)
             objects = connection.execute("SELECT 1 FROM objects WHERE bucket = ? LIMIT 1", (name,))
             if objects.fetchone() is not None:
@@ -170,7 +171,7 @@ class EmbeddedObjects:
             StoreError: the disk refused; nothing was written.
         """
         await self.bucket(bucket)
-        with self._space.room(length) as room:
+        async with self._space.room(length) as room:
             staged = await self._files.stage(chunks, room, algorithms)
             async with self._files.discarded_on_error(staged):
                 carried = attributes(staged) if callable(attributes) else attributes
@@ -213,7 +214,7 @@ class EmbeddedObjects:
         modified = self._clock()
         copies: list[ObjectInfo] = []
 
-        def work(connection: sqlite3.Connection) -> dict[str, int]:
+        def work(connection: Connection) -> dict[str, int]:
             original = index.get_object(connection, *source)
             carried = attributes(original) if attributes else original.attributes
             copies.append(
@@ -240,7 +241,7 @@ class EmbeddedObjects:
         """
         now = self._clock()
 
-        def work(connection: sqlite3.Connection) -> dict[str, int]:
+        def work(connection: Connection) -> dict[str, int]:
             info = index.get_object(connection, bucket, key)
             tagged = replace(info, attributes=replace(info.attributes, tags=tags))
             event = events.TAGGED if tags else events.UNTAGGED
@@ -266,7 +267,7 @@ class EmbeddedObjects:
         """
         now = self._clock()
 
-        def work(connection: sqlite3.Connection) -> dict[str, int]:
+        def work(connection: Connection) -> dict[str, int]:
             index.need_bucket(connection, bucket)
             released: dict[str, int] = {}
             for key in keys:
@@ -281,7 +282,7 @@ class EmbeddedObjects:
         Raises:
             BucketMissing, ObjectMissing: there is none.
         """
-        return index.find_object(self._database, bucket, key)
+        return await index.find_object(self._database, bucket, key)
 
     async def open(self, bucket: str, key: str) -> tuple[ObjectInfo, Path]:
         """Return an object and the file with its bytes, to be opened now and only read.

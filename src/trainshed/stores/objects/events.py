@@ -6,14 +6,13 @@ the other, whatever dies. It goes once its webhook has taken it.
 
 import asyncio
 import json
-import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 from trainshed.stores.objects.info import BucketMissing
-from trainshed.stores.records.database import Database
+from trainshed.stores.records.base import Connection, Database
 
 PUT = "ObjectCreated:Put"
 POST = "ObjectCreated:Post"
@@ -86,9 +85,9 @@ class EventLog:
         for watcher in self._watchers:
             watcher.set()
 
-    def configuration(self, bucket: str) -> dict[str, Any]:
+    async def configuration(self, bucket: str) -> dict[str, Any]:
         """Return a bucket's configuration as it was put; {} when none was."""
-        rows = self._database.read(
+        rows = await self._database.read(
             "SELECT configuration FROM notifications WHERE bucket = ?", (bucket,)
         )
         found: dict[str, Any] = json.loads(rows[0][0]) if rows else {}
@@ -108,7 +107,7 @@ class EventLog:
         """
         kept = json.dumps([asdict(each) for each in subscriptions]).encode()
 
-        def work(connection: sqlite3.Connection) -> None:
+        def work(connection: Connection) -> None:
             row = connection.execute(
                 "SELECT region FROM buckets WHERE name = ?", (bucket,)
             ).fetchone()
@@ -117,7 +116,8 @@ class EventLog:
             connection.execute("DELETE FROM notifications WHERE bucket = ?", (bucket,))
             if subscriptions:
                 connection.execute(
-                    "INSERT INTO notifications VALUES (?, ?, ?)",
+                    "INSERT INTO notifications (bucket, subscriptions, configuration) "
+                    "VALUES (?, ?, ?)",
                     (bucket, kept, json.dumps(configuration).encode()),
                 )
             for webhook in sorted({each.webhook for each in subscriptions}):
@@ -127,24 +127,27 @@ class EventLog:
         await self._database.write(work)
         self.ring()
 
-    def due(self, webhook: str, now: datetime, limit: int) -> list[Event]:
+    async def due(self, webhook: str, now: datetime, limit: int) -> list[Event]:
         """Return the first events that a webhook may be told now, in order."""
-        rows = self._database.read(
+        rows = await self._database.read(
             "SELECT n, webhook, tries, body FROM events WHERE webhook = ? AND due <= ? "
             "ORDER BY n LIMIT ?",
             (webhook, now.timestamp(), limit),
         )
         return [_event(*row) for row in rows]
 
-    def next_due(self, webhook: str) -> float | None:
+    async def next_due(self, webhook: str) -> float | None:
         """Return when the next event is due, in seconds since the epoch; None without events."""
-        rows = self._database.read("SELECT min(due) FROM events WHERE webhook = ?", (webhook,))
+        rows = await self._database.read(
+            "SELECT min(due) FROM events WHERE webhook = ?", (webhook,)
+        )
         due: float | None = rows[0][0]
         return due
 
-    def waiting(self) -> dict[str, int]:
+    async def waiting(self) -> dict[str, int]:
         """Return how many events wait, by webhook."""
-        return dict(self._database.read("SELECT webhook, count(*) FROM events GROUP BY webhook"))
+        rows = await self._database.read("SELECT webhook, count(*) FROM events GROUP BY webhook")
+        return dict(rows)
 
     async def forget(self, event: Event) -> None:
         """Remove an event: it was told, or is given up."""
@@ -159,8 +162,8 @@ class EventLog:
             How many.
         """
         named = list(besides)
-        marks = ", ".join("?" * len(named))
-        change = f"DELETE FROM events WHERE due < ? AND webhook NOT IN ({marks})"  # noqa: S608
+        unnamed = " AND webhook <> ?" * len(named)
+        change = f"DELETE FROM events WHERE due < ?{unnamed}"  # noqa: S608 - marks only
         values = (before.timestamp(), *named)
         return await self._database.write(lambda c: c.execute(change, values).rowcount)
 
@@ -185,7 +188,7 @@ class Change:
     etag: str = ""
 
 
-def note(connection: sqlite3.Connection, change: Change) -> None:
+def note(connection: Connection, change: Change) -> None:
     """Write what happened for all who asked, within the change's own transaction."""
     row = connection.execute(
         "SELECT subscriptions, region FROM notifications JOIN buckets ON bucket = name "
@@ -211,9 +214,7 @@ def note(connection: sqlite3.Connection, change: Change) -> None:
             _insert(connection, subscription.webhook, at, body)
 
 
-def _insert(
-    connection: sqlite3.Connection, webhook: str, due: float, body: Mapping[str, Any]
-) -> None:
+def _insert(connection: Connection, webhook: str, due: float, body: Mapping[str, Any]) -> None:
     connection.execute(
         "INSERT INTO events (webhook, due, tries, body) VALUES (?, ?, 0, ?)",
         (webhook, due, json.dumps(body).encode()),

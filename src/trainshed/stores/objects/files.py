@@ -11,7 +11,7 @@ import errno
 import os
 import secrets
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -97,7 +97,7 @@ class Files:
                 batch = min(_BATCH, max(_HELD // self._stages, _LEAST_BATCH))
                 if gathered.size >= batch:
                     size += gathered.size
-                    room.come(size)
+                    await room.come(size)
                     waiting.extend(writing.put(gathered.taken()))
                 ahead = min(_AHEAD, max(_HELD // self._stages // batch, 1))
                 if len(waiting) > 2 * ahead:
@@ -107,7 +107,7 @@ class Files:
                         await self._written(job)
                     for _ in older:
                         waiting.popleft()
-            room.come(size + gathered.size)
+            await room.come(size + gathered.size)
             if size:  # long enough for the disk to work while the rest is hashed
                 waiting.extend(writing.put(gathered.taken()))
                 waiting.append(writing.flush())
@@ -193,7 +193,7 @@ class Files:
             self._leaving.update(files)
             asyncio.get_running_loop().call_later(self._linger, self._remove, tuple(files))
 
-    async def sweep(self, named: Callable[[str], Collection[str]]) -> int:
+    async def sweep(self, named: Callable[[str], Awaitable[Collection[str]]]) -> int:
         """Remove files that no row names; return how many. Safe beside running transfers.
 
         ``named(first two letters)`` returns the files that rows name.
@@ -201,7 +201,7 @@ class Files:
         removed = 0
         for folder in await self._run(_subfolders, self._folder):
             found = await self._run(os.listdir, folder)
-            rows = set() if folder == self._incoming else set(named(folder.name))
+            rows = set() if folder == self._incoming else set(await named(folder.name))
             kept = rows | self._unclaimed | self._leaving
             orphans = [folder / name for name in found if name not in kept]
             removed += await self._run(unlink, orphans)

@@ -4,7 +4,6 @@ Functions that take a connection run on the records writer's thread, inside a tr
 """
 
 import json
-import sqlite3
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -23,96 +22,104 @@ from trainshed.stores.objects.info import (
     Upload,
     UploadMissing,
 )
-from trainshed.stores.records.database import Database
+from trainshed.stores.records.base import Connection, Database
 
 _OBJECT = "bucket, key, file, size, etag, modified, attributes"
 _UPLOAD = "id, bucket, key, started, checksum, attributes"
 _PART = "number, file, size, etag, modified, checksums"
+_PUT_OBJECT = """
+    INSERT INTO objects (bucket, key, file, size, etag, modified, storage_class, attributes)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (bucket, key) DO UPDATE SET
+        file = excluded.file, size = excluded.size, etag = excluded.etag,
+        modified = excluded.modified, storage_class = excluded.storage_class,
+        attributes = excluded.attributes
+"""
 
 
-def find_bucket(database: Database, name: str) -> Bucket:
+async def find_bucket(database: Database, name: str) -> Bucket:
     """Return a bucket.
 
     Raises:
         BucketMissing: there is none of that name.
     """
-    rows = database.read("SELECT name, region, created FROM buckets WHERE name = ?", (name,))
+    rows = await database.read("SELECT name, region, created FROM buckets WHERE name = ?", (name,))
     if not rows:
         raise BucketMissing(f"no bucket {name!r}")
     return _bucket(rows[0])
 
 
-def find_buckets(database: Database) -> list[Bucket]:
+async def find_buckets(database: Database) -> list[Bucket]:
     """Return all buckets, ordered by name."""
-    rows = database.read("SELECT name, region, created FROM buckets ORDER BY name")
+    rows = await database.read("SELECT name, region, created FROM buckets ORDER BY name")
     return [_bucket(row) for row in rows]
 
 
-def find_object(database: Database, bucket: str, key: str) -> ObjectInfo:
+async def find_object(database: Database, bucket: str, key: str) -> ObjectInfo:
     """Return an object.
 
     Raises:
         ObjectMissing: there is none under that key.
         BucketMissing: there is not even the bucket.
     """
-    rows = database.read(
+    rows = await database.read(
         f"SELECT {_OBJECT} FROM objects WHERE bucket = ? AND key = ?",  # noqa: S608 - constants
         (bucket, stored(key)),
     )
     if rows:
         return _object(rows[0])
-    find_bucket(database, bucket)
+    await find_bucket(database, bucket)
     raise ObjectMissing(f"no object {key!r} in bucket {bucket!r}")
 
 
-def find_upload(database: Database, bucket: str, key: str, upload_id: str) -> Upload:
+async def find_upload(database: Database, bucket: str, key: str, upload_id: str) -> Upload:
     """Return an unfinished upload.
 
     Raises:
         UploadMissing: that key has no such upload.
         BucketMissing: there is not even the bucket.
     """
-    rows = database.read(
+    rows = await database.read(
         f"SELECT {_UPLOAD} FROM uploads WHERE id = ? AND bucket = ? AND key = ?",  # noqa: S608
         (upload_id, bucket, stored(key)),
     )
     if rows:
         return upload_of(rows[0])
-    find_bucket(database, bucket)
+    await find_bucket(database, bucket)
     raise UploadMissing(f"no unfinished upload {upload_id!r} of {key!r} in bucket {bucket!r}")
 
 
-def find_uploads(database: Database, bucket: str) -> list[Upload]:
+async def find_uploads(database: Database, bucket: str) -> list[Upload]:
     """Return a bucket's unfinished uploads, ordered by key, then by id."""
-    rows = database.read(
+    rows = await database.read(
         f"SELECT {_UPLOAD} FROM uploads WHERE bucket = ? ORDER BY key, id",  # noqa: S608
         (bucket,),
     )
     return [upload_of(row) for row in rows]
 
 
-def find_uploads_before(database: Database, moment: float) -> list[Upload]:
+async def find_uploads_before(database: Database, moment: float) -> list[Upload]:
     """Return the unfinished uploads of all buckets that began before so many seconds."""
-    rows = database.read(
+    rows = await database.read(
         f"SELECT {_UPLOAD} FROM uploads WHERE started < ? ORDER BY started, id",  # noqa: S608
         (moment,),
     )
     return [upload_of(row) for row in rows]
 
 
-def find_parts(database: Database, upload_id: str) -> list[Part]:
+async def find_parts(database: Database, upload_id: str) -> list[Part]:
     """Return an upload's parts, ordered by number."""
-    rows = database.read(
+    rows = await database.read(
         f"SELECT {_PART} FROM parts WHERE upload = ? ORDER BY number",  # noqa: S608
         (upload_id,),
     )
     return [part_of(row) for row in rows]
 
 
-def named_files(database: Database, start: str) -> set[str]:
+async def named_files(database: Database, start: str) -> set[str]:
     """Return the files that rows name, of those whose name begins with two letters ``start``."""
     bounds = (start, start + "g", start, start + "g")  # names are hex: nothing sorts after "f…"
-    rows = database.read(
+    rows = await database.read(
         "SELECT file FROM objects WHERE file >= ? AND file < ? "
         "UNION SELECT file FROM parts WHERE file >= ? AND file < ?",
         bounds,
@@ -120,7 +127,7 @@ def named_files(database: Database, start: str) -> set[str]:
     return {file for (file,) in rows}
 
 
-def get_object(connection: sqlite3.Connection, bucket: str, key: str) -> ObjectInfo:
+def get_object(connection: Connection, bucket: str, key: str) -> ObjectInfo:
     """Return an object, as the running transaction sees it.
 
     Raises:
@@ -137,7 +144,7 @@ def get_object(connection: sqlite3.Connection, bucket: str, key: str) -> ObjectI
 
 
 def put_object(
-    connection: sqlite3.Connection,
+    connection: Connection,
     info: ObjectInfo,
     condition: Condition,
     *,
@@ -158,7 +165,7 @@ def put_object(
     """
     old = _checked(connection, info.bucket, info.key, condition)
     connection.execute(
-        "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        _PUT_OBJECT,
         (
             info.bucket,
             stored(info.key),
@@ -183,7 +190,7 @@ def put_object(
 
 
 def delete_object(
-    connection: sqlite3.Connection, bucket: str, key: str, condition: Condition, at: datetime
+    connection: Connection, bucket: str, key: str, condition: Condition, at: datetime
 ) -> dict[str, int]:
     """Remove an object's row, if there is one; return the files that nothing names any more.
 
@@ -198,7 +205,7 @@ def delete_object(
     return unnamed(connection, old)
 
 
-def delete_uploads(connection: sqlite3.Connection, bucket: str) -> dict[str, int]:
+def delete_uploads(connection: Connection, bucket: str) -> dict[str, int]:
     """Remove a bucket's unfinished uploads; return the files that nothing names any more."""
     files = connection.execute(
         "SELECT file, size FROM parts JOIN uploads ON upload = id WHERE bucket = ?", (bucket,)
@@ -207,7 +214,7 @@ def delete_uploads(connection: sqlite3.Connection, bucket: str) -> dict[str, int
     return unnamed(connection, files)
 
 
-def unnamed(connection: sqlite3.Connection, files: Iterable[tuple[str, int]]) -> dict[str, int]:
+def unnamed(connection: Connection, files: Iterable[tuple[str, int]]) -> dict[str, int]:
     """Return those of ``files`` that no row names, and their bytes."""
     question = "SELECT 1 FROM objects WHERE file = ? UNION ALL SELECT 1 FROM parts WHERE file = ?"
     return {
@@ -217,25 +224,26 @@ def unnamed(connection: sqlite3.Connection, files: Iterable[tuple[str, int]]) ->
     }
 
 
-def bytes_held(database: Database) -> int:
+async def bytes_held(database: Database) -> int:
     """Return the bytes of all files that rows name; those that several name count once."""
-    return int(database.read("SELECT bytes FROM object_space")[0][0])
+    rows = await database.read("SELECT bytes FROM object_space")
+    return int(rows[0][0])
 
 
-def count_bytes(connection: sqlite3.Connection, more: int) -> None:
+def count_bytes(connection: Connection, more: int) -> None:
     """Note that the files which rows name have so many more bytes."""
     if more:
         connection.execute("UPDATE object_space SET bytes = bytes + ?", (more,))
 
 
-def need_bucket(connection: sqlite3.Connection, name: str) -> None:
+def need_bucket(connection: Connection, name: str) -> None:
     """Raise ``BucketMissing`` unless there is a bucket of that name."""
     if connection.execute("SELECT 1 FROM buckets WHERE name = ?", (name,)).fetchone() is None:
         raise BucketMissing(f"no bucket {name!r}")
 
 
 def _checked(
-    connection: sqlite3.Connection, bucket: str, key: str, condition: Condition
+    connection: Connection, bucket: str, key: str, condition: Condition
 ) -> Collection[tuple[str, int]]:
     """Return the file (or none) that the key names now, if the condition allows a change."""
     need_bucket(connection, bucket)

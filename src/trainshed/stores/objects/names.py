@@ -10,7 +10,7 @@ from typing import Final
 
 from trainshed.stores.objects.index import key_of, moment, stored
 from trainshed.stores.objects.info import Listed, Page
-from trainshed.stores.records.database import Database, Row
+from trainshed.stores.records.base import Database, Row
 
 _ROWS: Final = 1000
 """Rows fetched at once when every row is a name."""
@@ -27,7 +27,7 @@ async def list_names(
     search = _Search(stored(prefix), stored(delimiter), stored(after))
     looks = 0
     while len(search.names) <= limit and (bounds := search.bounds()) is not None:
-        rows = _rows(database, bucket, bounds, search.rows_wanted(limit))
+        rows = await _rows(database, bucket, bounds, search.rows_wanted(limit))
         search.take(rows, limit + 1)
         if len(rows) < search.rows_wanted(limit):
             search.end()
@@ -113,17 +113,17 @@ def successor(prefix: bytes) -> bytes | None:
     return stem[:-1] + bytes([stem[-1] + 1]) if stem else None
 
 
-def _rows(
+async def _rows(
     database: Database, bucket: str, bounds: tuple[bytes, bytes | None], count: int
 ) -> list[Row]:
     start, end = bounds
     columns = "SELECT key, size, etag, modified, storage_class FROM objects WHERE bucket = ?"
     if end is None:
-        return database.read(
+        return await database.read(
             f"{columns} AND key >= ? ORDER BY key LIMIT ?",
             (bucket, start, count),
         )
-    return database.read(
+    return await database.read(
         f"{columns} AND key >= ? AND key < ? ORDER BY key LIMIT ?",
         (bucket, start, end, count),
     )

@@ -7,14 +7,14 @@ only what is on its way.
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
 from trainshed.domain.sizes import in_binary
 from trainshed.stores.objects import index
 from trainshed.stores.objects.info import NoSpace
-from trainshed.stores.records.database import Database
+from trainshed.stores.records.base import Database
 
 _BALLAST: Final = 16 * 1024 * 1024
 """Bytes kept to be given up when even the row of a deletion finds no room; the records file's log
@@ -33,8 +33,8 @@ class Space:
         self._rooms: set[Room] = set()
         self._ballast = _ballast_of(folder)
 
-    @contextlib.contextmanager
-    def room(self, expected: int | None, *, counted: bool = False) -> Iterator["Room"]:
+    @contextlib.asynccontextmanager
+    async def room(self, expected: int | None, *, counted: bool = False) -> AsyncIterator["Room"]:
         """Keep room for bytes that come until the block is left.
 
         Args:
@@ -47,27 +47,17 @@ class Space:
         room = Room(self, counted=counted)
         self._rooms.add(room)
         try:
-            room.widen(expected or 0)
+            await room.widen(expected or 0)
             yield room
         finally:
             self._rooms.discard(room)
 
-    def check(self, more: int, *, counted: bool) -> None:
-        """Refuse when ``more`` bytes than have been granted find no room.
+    def check_disk(self, more: int) -> None:
+        """Refuse when the disk has no room for ``more`` bytes than have been granted.
 
         Raises:
             NoSpace: the message says what was asked, what is there and what to do.
         """
-        if self._limit and not counted:
-            held = index.bytes_held(self._database)
-            held += sum(room.granted for room in self._rooms if not room.counted)
-            if held + more > self._limit:
-                raise NoSpace(
-                    f"There is no room for {in_binary(more)} more: the store holds "
-                    f"{in_binary(held)} of the {in_binary(self._limit)} that it may (objects.limit "
-                    "in its settings). Delete objects or unfinished uploads, or have the limit "
-                    "raised."
-                )
         disk = os.statvfs(self._folder)
         free = disk.f_bavail * disk.f_frsize - sum(room.awaited for room in self._rooms)
         if free - more < self._reserve:
@@ -75,6 +65,25 @@ class Space:
                 f"There is no room for {in_binary(more)} more: the store's disk has "
                 f"{in_binary(free)} left, of which {in_binary(self._reserve)} are kept free "
                 "(objects.reserve in its settings). Delete objects, or make room on the disk."
+            )
+
+    async def check_limit(self, more: int) -> None:
+        """Refuse when the ``more`` bytes that were granted last are beyond what the store may hold.
+
+        Raises:
+            NoSpace: the message says what was asked, what is there and what to do.
+            StoreError: the records could not be read.
+        """
+        if not self._limit:
+            return
+        held = await index.bytes_held(self._database)
+        held += sum(room.granted for room in self._rooms if not room.counted) - more
+        if held + more > self._limit:
+            raise NoSpace(
+                f"There is no room for {in_binary(more)} more: the store holds "
+                f"{in_binary(held)} of the {in_binary(self._limit)} that it may (objects.limit "
+                "in its settings). Delete objects or unfinished uploads, or have the limit "
+                "raised."
             )
 
     def keep_ballast(self) -> None:
@@ -142,13 +151,17 @@ class Room:
         """Bytes that were granted and have not come yet, so the disk does not show them."""
         return max(0, self.granted - self._come)
 
-    def widen(self, total: int) -> None:
-        """Have room for ``total`` bytes; raise ``NoSpace`` when there is none."""
+    async def widen(self, total: int) -> None:
+        """Have room for ``total`` bytes; raise ``NoSpace`` when there is none: the room is over."""
         if total > self.granted:
-            self._space.check(total - self.granted, counted=self.counted)
+            more = total - self.granted
+            self._space.check_disk(more)
+            # Before it is checked: whoever asks meanwhile must not be granted the same room.
             self.granted = total
+            if not self.counted:
+                await self._space.check_limit(more)
 
-    def come(self, total: int) -> None:
+    async def come(self, total: int) -> None:
         """Note that so many bytes have come; raise ``NoSpace`` when they find no room."""
         self._come = total
-        self.widen(total)
+        await self.widen(total)

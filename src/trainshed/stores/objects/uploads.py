@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import json
 import secrets
-import sqlite3
 from collections.abc import AsyncIterable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -29,7 +28,15 @@ from trainshed.stores.objects.info import (
     UploadMissing,
 )
 from trainshed.stores.objects.space import Space
-from trainshed.stores.records.database import Database
+from trainshed.stores.records.base import Connection, Database
+
+_PUT_PART = """
+    INSERT INTO parts (upload, number, file, size, etag, modified, checksums)
+    VALUES (?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (upload, number) DO UPDATE SET
+        file = excluded.file, size = excluded.size, etag = excluded.etag,
+        modified = excluded.modified, checksums = excluded.checksums
+"""
 
 
 class Uploads:
@@ -68,10 +75,11 @@ class Uploads:
             attributes=attributes,
         )
 
-        def work(connection: sqlite3.Connection) -> dict[str, int]:
+        def work(connection: Connection) -> dict[str, int]:
             index.need_bucket(connection, bucket)
             connection.execute(
-                "INSERT INTO uploads VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO uploads (id, bucket, key, started, checksum, attributes) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
                 (
                     upload.id,
                     bucket,
@@ -92,11 +100,11 @@ class Uploads:
         Raises:
             BucketMissing, UploadMissing: there is none.
         """
-        return index.find_upload(self._database, bucket, key, upload_id)
+        return await index.find_upload(self._database, bucket, key, upload_id)
 
     async def parts(self, upload: Upload) -> list[Part]:
         """Return an upload's parts, ordered by number."""
-        return index.find_parts(self._database, upload.id)
+        return await index.find_parts(self._database, upload.id)
 
     async def put_part(
         self,
@@ -123,7 +131,7 @@ class Uploads:
             NoSpace: there is no room for it; nothing was written.
             StoreError: the disk refused; nothing was written.
         """
-        with self._space.room(length) as room:
+        async with self._space.room(length) as room:
             staged = await self._files.stage(chunks, room, algorithms)
             async with self._files.discarded_on_error(staged):
                 carried = checksums(staged)
@@ -199,7 +207,7 @@ class Uploads:
         self, upload: Upload, parts: Sequence[Part], attributes: Attributes, condition: Condition
     ) -> ObjectInfo:
         size = sum(part.size for part in parts)
-        with self._space.room(0 if len(parts) == 1 else size, counted=True):
+        async with self._space.room(0 if len(parts) == 1 else size, counted=True):
             staged = None if len(parts) == 1 else await self._files.join([p.file for p in parts])
         info = ObjectInfo(
             bucket=upload.bucket,
@@ -213,7 +221,7 @@ class Uploads:
             file=parts[0].file if staged is None else staged.file,
         )
 
-        def work(connection: sqlite3.Connection) -> dict[str, int]:
+        def work(connection: Connection) -> dict[str, int]:
             held = _parts(connection, upload)
             if any(held.get(part.number) != (part.file, part.size) for part in parts):
                 raise PartsChanged(f"a part of the upload {upload.id} was replaced")
@@ -231,7 +239,7 @@ class Uploads:
             UploadMissing: it was finished or aborted meanwhile.
         """
 
-        def work(connection: sqlite3.Connection) -> dict[str, int]:
+        def work(connection: Connection) -> dict[str, int]:
             held = _parts(connection, upload)
             connection.execute("DELETE FROM uploads WHERE id = ?", (upload.id,))
             return index.unnamed(connection, held.values())
@@ -247,7 +255,7 @@ class Uploads:
             StoreError: the disk refused; those after the first that it refused are still there.
         """
         dropped = []
-        for upload in index.find_uploads_before(self._database, moment.timestamp()):
+        for upload in await index.find_uploads_before(self._database, moment.timestamp()):
             if upload.id in self._completing:
                 continue
             with contextlib.suppress(UploadMissing):
@@ -261,8 +269,8 @@ class Uploads:
         Raises:
             BucketMissing: there is no such bucket.
         """
-        index.find_bucket(self._database, bucket)
-        return index.find_uploads(self._database, bucket)
+        await index.find_bucket(self._database, bucket)
+        return await index.find_uploads(self._database, bucket)
 
 
 def joint_etag(etags: Sequence[str]) -> str:
@@ -271,14 +279,14 @@ def joint_etag(etags: Sequence[str]) -> str:
     return f"{digests.digest('MD5', every).hex()}-{len(etags)}"
 
 
-def _parts(connection: sqlite3.Connection, upload: Upload) -> dict[int, tuple[str, int]]:
+def _parts(connection: Connection, upload: Upload) -> dict[int, tuple[str, int]]:
     """Return the file of each part and its bytes, by number."""
     _need_upload(connection, upload)
     rows = connection.execute("SELECT number, file, size FROM parts WHERE upload = ?", (upload.id,))
     return {number: (file, size) for number, file, size in rows}
 
 
-def _put_part(connection: sqlite3.Connection, upload: Upload, part: Part) -> dict[str, int]:
+def _put_part(connection: Connection, upload: Upload, part: Part) -> dict[str, int]:
     _need_upload(connection, upload)
     place = (upload.id, part.number)
     question = "SELECT file, size FROM parts WHERE upload = ? AND number = ?"
@@ -290,11 +298,11 @@ def _put_part(connection: sqlite3.Connection, upload: Upload, part: Part) -> dic
         part.modified.timestamp(),
         json.dumps(dict(part.checksums)).encode(),
     )
-    connection.execute("INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?, ?)", (*place, *row))
+    connection.execute(_PUT_PART, (*place, *row))
     return index.unnamed(connection, files)
 
 
-def _need_upload(connection: sqlite3.Connection, upload: Upload) -> None:
+def _need_upload(connection: Connection, upload: Upload) -> None:
     row = connection.execute("SELECT 1 FROM uploads WHERE id = ?", (upload.id,)).fetchone()
     if row is None:
         raise UploadMissing(f"no unfinished upload {upload.id!r} of {upload.key!r}")

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from trainshed.stores.objects.index import find_bucket, key_of, stored
 from trainshed.stores.objects.names import successor
-from trainshed.stores.records.database import Database, Row
+from trainshed.stores.records.base import Database, Row
 
 PAGE: Final = 2000
 """Objects told at once."""
@@ -26,37 +26,37 @@ class Whereabouts(NamedTuple):
 
 
 class StoredFiles:
-    """Tells of the embedded store's files. Used on the thread that made ``database``."""
+    """Tells of the embedded store's files."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def below(self, bucket: str, prefix: str, after: str) -> tuple[list[Whereabouts], bool]:
+    async def below(self, bucket: str, prefix: str, after: str) -> tuple[list[Whereabouts], bool]:
         """Return a page of objects behind the key ``after``, and whether more follow.
 
         Raises:
             BucketMissing: there is no such bucket.
         """
-        find_bucket(self._database, bucket)
+        await find_bucket(self._database, bucket)
         start = max(stored(prefix), stored(after) + b"\0" if after else b"")
         values: list[str | bytes] = [bucket, start]
         question = f"{_COLUMNS} AND key >= ?"
         if (end := successor(stored(prefix))) is not None:
             question += " AND key < ?"
             values.append(end)
-        rows = self._database.read(f"{question} ORDER BY key LIMIT {PAGE + 1}", values)
+        rows = await self._database.read(f"{question} ORDER BY key LIMIT {PAGE + 1}", values)
         return [_told(row) for row in rows[:PAGE]], len(rows) > PAGE
 
-    def named(self, bucket: str, keys: Sequence[str]) -> list[Whereabouts]:
+    async def named(self, bucket: str, keys: Sequence[str]) -> list[Whereabouts]:
         """Return those of up to ``PAGE`` objects that are there.
 
         Raises:
             BucketMissing: there is no such bucket.
         """
-        find_bucket(self._database, bucket)
+        await find_bucket(self._database, bucket)
         marks = ", ".join("?" * len(keys))
         values = (bucket, *map(stored, keys))
-        rows = self._database.read(f"{_COLUMNS} AND key IN ({marks}) ORDER BY key", values)
+        rows = await self._database.read(f"{_COLUMNS} AND key IN ({marks}) ORDER BY key", values)
         return [_told(row) for row in rows]
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol, TypeVar
 from trainshed.domain.errors import StoreError
 from trainshed.domain.facts import Fact
 from trainshed.domain.training import TrainingJob, TrainingJobStatus
+from trainshed.stores.figures import WriteTally
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
@@ -83,6 +84,9 @@ class Database(Protocol):
     schema: int
     """The number of the last migration that this program knows."""
 
+    writes: WriteTally
+    """How its writes went so far."""
+
     async def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Return all rows of one query.
 
@@ -105,6 +109,14 @@ class Database(Protocol):
         Raises:
             MaybeWritten: it may have been written, or not.
             StoreError: nothing was written.
+        """
+        ...
+
+    def check_schema(self, connection: Connection) -> None:
+        """See that the schema is not too new for this program.
+
+        Raises:
+            StoreError: servers of this program can't go on.
         """
         ...
 

@@ -1,10 +1,9 @@
-"""Tags in the records file."""
+"""Tags in the records database."""
 
-import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from trainshed.stores.records.database import Database
+from trainshed.stores.records.base import Connection, Database
 
 PUT_TAG: Final = (
     "INSERT INTO tags (arn, key, value) VALUES (?, ?, ?) "
@@ -13,8 +12,8 @@ PUT_TAG: Final = (
 DROP_TAGS: Final = "DELETE FROM tags WHERE arn = ?"
 
 
-class SqliteTags:
-    """``TagRecords`` in SQLite."""
+class SqlTags:
+    """``TagRecords`` in a database."""
 
     def __init__(self, database: Database) -> None:
         """Keep tags in ``database``, beside the rows of the things they are on."""
@@ -22,14 +21,13 @@ class SqliteTags:
 
     async def tags(self, arn: str) -> dict[str, str]:
         """Return the tags of one resource, ordered by key."""
-        return dict(
-            self._database.read("SELECT key, value FROM tags WHERE arn = ? ORDER BY key", (arn,))
-        )
+        question = "SELECT key, value FROM tags WHERE arn = ? ORDER BY key"
+        return dict(await self._database.read(question, (arn,)))
 
     async def set_tags(self, arn: str, tags: Mapping[str, str], limit: int) -> bool:
         """Add or overwrite tags; return False, changing nothing, if more than ``limit`` result."""
 
-        def work(connection: sqlite3.Connection) -> bool:
+        def work(connection: Connection) -> bool:
             kept = connection.execute("SELECT key FROM tags WHERE arn = ?", (arn,))
             if len({key for (key,) in kept} | tags.keys()) > limit:
                 return False
@@ -41,7 +39,7 @@ class SqliteTags:
     async def remove_tags(self, arn: str, keys: Sequence[str]) -> None:
         """Remove tags; keys that are not there are no error."""
 
-        def work(connection: sqlite3.Connection) -> None:
+        def work(connection: Connection) -> None:
             connection.executemany(
                 "DELETE FROM tags WHERE arn = ? AND key = ?", [(arn, key) for key in keys]
             )

@@ -1,12 +1,13 @@
-"""Training jobs in the records file.
+"""Training jobs in the records database.
 
 The whole job is one JSON body; the columns beside it are copies to search and sort by. A swap
-compares bodies, so what is written is what was read, member for member.
+compares bodies, so what is written is what was read, member for member. Members that a newer
+server wrote, and this one does not know, stay in the body.
 """
 
 import math
-import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from datetime import UTC, datetime
 from itertools import groupby
 from operator import itemgetter
@@ -16,21 +17,27 @@ import msgspec
 
 from trainshed.domain.facts import Fact, Kind
 from trainshed.domain.training import TrainingJob, TrainingJobStatus
-from trainshed.stores.records.base import JobQuery, MetricValue
-from trainshed.stores.records.database import Database
+from trainshed.stores.records.base import Connection, Database, JobQuery, MetricValue
 from trainshed.stores.records.tags import DROP_TAGS, PUT_TAG
 
 _ENCODER: Final = msgspec.json.Encoder()
 _JOB: Final = msgspec.json.Decoder(TrainingJob)
 _DETAIL: Final = msgspec.json.Decoder(dict[str, Any])
+_RAW: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_KNOWN_MEMBERS: Final = frozenset(field.name for field in fields(TrainingJob))
 
 _GET: Final = "SELECT body FROM training_jobs WHERE arn = ?"
+_GET_OWNED: Final = "SELECT body, owner FROM training_jobs WHERE arn = ?"
 _GET_BY_ID: Final = "SELECT body FROM training_jobs WHERE id = ?"
 _ADD: Final = (
-    "INSERT INTO training_jobs (arn, id, region, name, created, modified, status, open, body) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (arn) DO NOTHING"
+    "INSERT INTO training_jobs (arn, id, region, name, created, owner, "
+    "modified, status, open, backend, project, body) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (arn) DO NOTHING"
 )
-_PUT: Final = "UPDATE training_jobs SET modified = ?, status = ?, open = ?, body = ? WHERE arn = ?"
+_PUT: Final = (
+    "UPDATE training_jobs SET modified = ?, status = ?, open = ?, backend = ?, project = ?, "
+    "body = ? WHERE arn = ?"
+)
 _OPEN: Final = "SELECT arn FROM training_jobs WHERE open = 1 ORDER BY created, name"
 _TAKEN: Final = "SELECT n FROM taken WHERE job_id = ? AND attempt = ? AND host = ?"
 _TAKE: Final = (
@@ -46,13 +53,13 @@ _DROP_FORMER: Final = "DELETE FROM facts WHERE job_id = ? AND attempt = ? AND ho
 _COUNTS: Final = "SELECT status, count(*) FROM training_jobs GROUP BY status"
 _CHECKPOINTS: Final = """
     SELECT j.body, f.attempt, f.host, f.n, f.at, f.kind, f.detail
-    FROM training_jobs AS j CROSS JOIN facts AS f ON f.job_id = j.id
+    FROM training_jobs AS j JOIN facts AS f ON f.job_id = j.id
     WHERE j.open = 1 AND f.kind = 'checkpoint' ORDER BY j.name, f.host
 """
 _KEEP_METRIC: Final = (
     "INSERT INTO final_metrics (job_id, name, value, at) VALUES (?, ?, ?, ?) "
     "ON CONFLICT (job_id, name) DO UPDATE SET value = excluded.value, at = excluded.at "
-    "WHERE excluded.at >= at"
+    "WHERE excluded.at >= final_metrics.at"
 )
 _SORT_COLUMNS: Final = {"Name": "name", "CreationTime": "created", "Status": "status"}
 
@@ -69,8 +76,8 @@ class Marker(Protocol):
         ...
 
 
-class SqliteTrainingRecords:
-    """``TrainingRecords`` in SQLite."""
+class SqlTrainingRecords:
+    """``TrainingRecords`` in a database."""
 
     def __init__(self, database: Database, changes: Marker, witness: Witness | None = None) -> None:
         """Keep jobs in ``database``; tell ``changes`` of each change once it is on disk.
@@ -81,40 +88,53 @@ class SqliteTrainingRecords:
         self._changes = changes
         self._witness = witness
 
-    async def add(self, job: TrainingJob, tags: Mapping[str, str]) -> bool:
+    async def add(self, job: TrainingJob, tags: Mapping[str, str], owner: str = "") -> bool:
         """Keep a new job and its tags; return False, changing nothing, if its ARN is taken."""
         row = (
-            *(job.arn, job.id, job.region, job.name, job.created.timestamp()),
+            *(job.arn, job.id, job.region, job.name, job.created.timestamp(), owner),
             *_moving_columns(job),
+            _ENCODER.encode(job),
         )
 
-        def work(connection: sqlite3.Connection) -> bool:
+        def work(connection: Connection) -> bool:
             if not connection.execute(_ADD, row).rowcount:
                 return False
             connection.execute(DROP_TAGS, (job.arn,))
             connection.executemany(PUT_TAG, [(job.arn, key, tags[key]) for key in tags])
+            connection.tell(job.arn)
             return True
 
         return await self._write_and_mark(work, job.arn)
 
     async def get(self, arn: str) -> TrainingJob | None:
         """Return the job, or None."""
-        rows = self._database.read(_GET, (arn,))
+        rows = await self._database.read(_GET, (arn,))
         return _JOB.decode(rows[0][0]) if rows else None
 
     async def by_id(self, job_id: str) -> TrainingJob | None:
         """Return the job whose ``id`` that is, or None."""
-        rows = self._database.read(_GET_BY_ID, (job_id,))
+        rows = await self._database.read(_GET_BY_ID, (job_id,))
         return _JOB.decode(rows[0][0]) if rows else None
 
-    async def swap(self, old: TrainingJob, new: TrainingJob) -> bool:
-        """Write ``new`` only if the row still equals ``old``; tell whether it did."""
-        expected, columns = _ENCODER.encode(old), _moving_columns(new)
+    async def swap(self, old: TrainingJob, new: TrainingJob, owner: str | None = None) -> bool:
+        """Write ``new`` only if the row still equals ``old`` (and is ``owner``'s, if one is given).
 
-        def work(connection: sqlite3.Connection) -> bool:
-            if not _stands(connection, old, expected):
+        Returns:
+            Whether it was written.
+        """
+        expected, columns, body = _ENCODER.encode(old), _moving_columns(new), _ENCODER.encode(new)
+
+        def work(connection: Connection) -> bool:
+            row = connection.execute(_GET_OWNED, (old.arn,)).fetchone()
+            if row is None or (owner is not None and row[1] != owner):
                 return False
-            connection.execute(_PUT, (*columns, old.arn))
+            written = body
+            if row[0] != expected:
+                if not _same(row[0], old):
+                    return False
+                written = _with_unknown_members(body, row[0])
+            connection.execute(_PUT, (*columns, written, old.arn))
+            connection.tell(old.arn)
             return True
 
         def after(swapped: bool) -> None:
@@ -129,26 +149,28 @@ class SqliteTrainingRecords:
         """Forget the job, its tags, facts and metrics, if the row still equals ``job``."""
         expected = _ENCODER.encode(job)
 
-        def work(connection: sqlite3.Connection) -> bool:
-            if not _stands(connection, job, expected):
+        def work(connection: Connection) -> bool:
+            row = connection.execute(_GET, (job.arn,)).fetchone()
+            if row is None or not (row[0] == expected or _same(row[0], job)):
                 return False
             connection.execute("DELETE FROM training_jobs WHERE arn = ?", (job.arn,))
             connection.execute(DROP_TAGS, (job.arn,))
             connection.execute("DELETE FROM facts WHERE job_id = ?", (job.id,))
             connection.execute("DELETE FROM taken WHERE job_id = ?", (job.id,))
             connection.execute("DELETE FROM final_metrics WHERE job_id = ?", (job.id,))
+            connection.tell(job.arn)
             return True
 
         return await self._write_and_mark(work, job.arn)
 
     async def find(self, query: JobQuery) -> list[TrainingJob]:
         """Return one page of jobs."""
-        rows = self._database.read(*_page(query))
+        rows = await self._database.read(*_page(query))
         return [_JOB.decode(body) for (body,) in rows]
 
     async def open_jobs(self) -> list[str]:
         """Return the ARNs of all jobs that are not over or not cleaned, oldest first."""
-        return [arn for (arn,) in self._database.read(_OPEN)]
+        return [arn for (arn,) in await self._database.read(_OPEN)]
 
     async def take(self, job_id: str, attempt: int, host: str, facts: Sequence[Fact]) -> int | None:
         """Take the facts whose turn it is, each number once; return the last one taken.
@@ -158,7 +180,7 @@ class SqliteTrainingRecords:
         passed over, because neither the API nor the file can hold them.
         """
 
-        def work(connection: sqlite3.Connection) -> tuple[str, int, bool] | None:
+        def work(connection: Connection) -> tuple[str, int, bool] | None:
             owner = connection.execute("SELECT arn FROM training_jobs WHERE id = ?", (job_id,))
             if (row := owner.fetchone()) is None:
                 return None
@@ -180,6 +202,7 @@ class SqliteTrainingRecords:
             points = [(job_id, *point) for fact in fresh for point in _points(fact)]
             connection.executemany(_KEEP_METRIC, points)
             connection.execute(_TAKE, (job_id, attempt, host, fresh[-1].n))
+            connection.tell(row[0])
             return row[0], fresh[-1].n, True
 
         def after(taken: tuple[str, int, bool] | None) -> None:
@@ -191,7 +214,7 @@ class SqliteTrainingRecords:
 
     async def facts(self, job_id: str, attempt: int) -> Mapping[str, tuple[Fact, ...]]:
         """Return what each node of an attempt reported (without metrics), in order, by host."""
-        rows = self._database.read(
+        rows = await self._database.read(
             "SELECT host, n, at, kind, detail FROM facts WHERE job_id = ? AND attempt = ? "
             "ORDER BY host, n",
             (job_id, attempt),
@@ -203,11 +226,12 @@ class SqliteTrainingRecords:
 
     async def counts(self) -> Mapping[TrainingJobStatus, int]:
         """Return how many jobs have each status; none of a status that no job has."""
-        return {TrainingJobStatus(status): n for status, n in self._database.read(_COUNTS)}
+        rows = await self._database.read(_COUNTS)
+        return {TrainingJobStatus(status): n for status, n in rows}
 
     async def checkpoints(self) -> list[tuple[TrainingJob, str, Fact]]:
         """Return each open job's last ``checkpoint`` of each node: (job, host, fact)."""
-        rows = self._database.read(_CHECKPOINTS)
+        rows = await self._database.read(_CHECKPOINTS)
         found = []
         for body, attempt, host, n, at, kind, detail in rows:
             job = _JOB.decode(body)
@@ -217,7 +241,7 @@ class SqliteTrainingRecords:
 
     async def final_metrics(self, job_id: str) -> list[MetricValue]:
         """Return the last value of each metric, ordered by name."""
-        rows = self._database.read(
+        rows = await self._database.read(
             "SELECT name, value, at FROM final_metrics WHERE job_id = ? ORDER BY name", (job_id,)
         )
         return [
@@ -233,22 +257,31 @@ class SqliteTrainingRecords:
 
 
 class _Work(Protocol):
-    def __call__(self, connection: sqlite3.Connection, /) -> bool: ...
+    def __call__(self, connection: Connection, /) -> bool: ...
 
 
-def _moving_columns(job: TrainingJob) -> tuple[float, str, int, bytes]:
+def _moving_columns(job: TrainingJob) -> tuple[float, str, int, str, str]:
     """Return the values of the columns that change while a job goes on, in ``_PUT``'s order."""
     still_open = not (job.over and job.cleaned)
-    return job.modified.timestamp(), job.status.value, int(still_open), _ENCODER.encode(job)
+    backend = job.backend if job.attempt is None else job.attempt.backend
+    return job.modified.timestamp(), job.status.value, int(still_open), backend, job.project
 
 
-def _stands(connection: sqlite3.Connection, job: TrainingJob, expected: bytes) -> bool:
-    """Tell whether the row equals ``job``, whose encoding is ``expected``."""
-    row = connection.execute(_GET, (job.arn,)).fetchone()
-    if row is None:
-        return False
-    # A body written before a member was added differs in bytes from the same job encoded today.
-    return bool(row[0] == expected or _JOB.decode(row[0]) == job)
+def _same(body: bytes, job: TrainingJob) -> bool:
+    """Tell whether a body is that of ``job``.
+
+    One that was written before a member was added, or after one was that this program does not
+    know yet, differs in bytes from the same job encoded by this program.
+    """
+    return _JOB.decode(body) == job
+
+
+def _with_unknown_members(body: bytes, former: bytes) -> bytes:
+    """Return ``body`` with those members of the one before it that this program does not know."""
+    unknown = {
+        name: value for name, value in _RAW.decode(former).items() if name not in _KNOWN_MEMBERS
+    }
+    return _ENCODER.encode({**_RAW.decode(body), **unknown}) if unknown else body
 
 
 def _page(query: JobQuery) -> tuple[str, list[Any]]:
@@ -261,7 +294,8 @@ def _page(query: JobQuery) -> tuple[str, list[Any]]:
     # Name alone is unique in a region; a second column would keep the index from serving.
     keys = ("name",) if column == "name" else (column, "name")
     filters: list[tuple[str, Any]] = [
-        ("instr(name, ?) > 0", query.name_contains),
+        # What all databases have, and what minds the case in each of them.
+        ("replace(name, ?, '') <> name", query.name_contains or None),
         ("created > ?", _seconds(query.created_after)),
         ("created < ?", _seconds(query.created_before)),
         ("modified > ?", _seconds(query.modified_after)),
