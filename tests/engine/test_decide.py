@@ -209,8 +209,11 @@ def test_a_lost_node_is_tried_again_as_often_as_the_retry_strategy_allows() -> N
     lost = facts(Kind.TRAINING, ended(Outcome.LOST, "InternalServerError: gone"))
     patient = running(RetryStrategy={"MaximumRetryAttempts": 1})
     decision = decide(patient, seen(lost))
-    assert statuses(decision) == [S.STARTING, S.TRAINING, S.INTERRUPTED, S.STARTING]
+    assert statuses(decision) == [S.STARTING, S.TRAINING, S.INTERRUPTED]
     assert decision.retire == patient.attempt
+    assert decision.job.attempt is None
+    admission = Admission(admitted=True)
+    decision = decide(decision.job, replace(seen(), admission=admission))
     assert decision.launch
     assert decision.job.attempt is not None
     assert decision.job.attempt.number == 2

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 
+import trainshed
+from trainshed.api.answered import RequestTally
 from trainshed.api.credentials import ContainerCredentials
 from trainshed.api.iam.roles import Roles
 from trainshed.api.keys import Keyring
@@ -35,7 +38,10 @@ from trainshed.engine.backends import Backends
 from trainshed.engine.expiry import Expiry
 from trainshed.engine.loop import Engine
 from trainshed.engine.notifying import Notifier
+from trainshed.engine.ownership import Ownership, new_id
 from trainshed.engine.planning import Site
+from trainshed.engine.queue import Queue
+from trainshed.stores.figures import QUICK, Histogram
 from trainshed.stores.logs.segments import Logs
 from trainshed.stores.objects.embedded import EmbeddedObjects
 from trainshed.stores.objects.remote.access import Access
@@ -43,9 +49,12 @@ from trainshed.stores.objects.remote.patience import Patience
 from trainshed.stores.objects.remote.store import RemoteObjects
 from trainshed.stores.objects.space import make_room_to_start
 from trainshed.stores.objects.whereabouts import StoredFiles
+from trainshed.stores.records.base import Server
 from trainshed.stores.records.changes import InProcessChanges
+from trainshed.stores.records.leases import SqlLeases
 from trainshed.stores.records.sqlite import SqliteDatabase
 from trainshed.stores.records.tags import SqlTags
+from trainshed.stores.records.tally import JobTally
 from trainshed.stores.records.training import SqlTrainingRecords
 from trainshed.wire.front import Front
 
@@ -64,6 +73,10 @@ class Credentials:
     """What agents' report tokens and the keys of jobs are derived from; never leaves this
     machine."""
 
+    def secrets(self) -> tuple[str, ...]:
+        """Return what must never be logged."""
+        return self.secret_key, self.report_secret
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -76,6 +89,9 @@ class Parts:
     engine: Engine
     notifier: Notifier
     expiry: Expiry
+    requests: RequestTally
+    jobs: JobTally
+    report_lag: Histogram
     drivers: Mapping[str, Driver]
     """By backend name."""
     backend: str
@@ -125,8 +141,10 @@ def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datet
     make_room_to_start(data / "objects")
     database = SqliteDatabase(data / "trainshed.db")
     changes = InProcessChanges()
+    requests, jobs = RequestTally(logged=settings.log_requests), JobTally()
+    lag = Histogram(QUICK)
     stores = Stores(
-        records=SqlTrainingRecords(database, changes),
+        records=SqlTrainingRecords(database, changes, jobs.note),
         tags=SqlTags(database),
         logs=Logs(data / "logs"),
         objects=EmbeddedObjects(
@@ -149,17 +167,31 @@ def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datet
         ),
         clock=clock,
         region=settings.region,
+        observe=requests.note,
     )
+    ownership = Ownership(SqlLeases(database, alone=True), this_server(url, drivers), alone=True)
     engine = Engine(
         records=stores.records,
         changes=changes,
         backends=Backends(drivers=drivers, default=settings.backend),
         site=site,
         clock=clock,
+        ownership=ownership,
+        queue=Queue(
+            records=stores.records,
+            capabilities=site.capabilities,
+            default=settings.backend,
+            clock=clock,
+        ),
     )
     return Parts(
         front=front,
-        reports=Reports(records=stores.records, logs=stores.logs, secret=keys.report_secret),
+        reports=Reports(
+            records=stores.records,
+            logs=stores.logs,
+            secret=keys.report_secret,
+            heard=lambda at: lag.note(max(0.0, clock().timestamp() - at)),
+        ),
         credentials=ContainerCredentials(
             records=stores.records, secret=keys.report_secret, clock=clock
         ),
@@ -173,11 +205,26 @@ def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datet
             clock,
             timedelta(days=settings.objects.abort_incomplete_uploads_after),
         ),
+        requests=requests,
+        jobs=jobs,
+        report_lag=lag,
         drivers=drivers,
         backend=settings.backend,
         objects=stores.objects,
         records=stores.records,
         database=database,
+    )
+
+
+def this_server(url: str, drivers: Mapping[str, Driver]) -> Server:
+    """Return what the other servers of the records are told of this one."""
+    return Server(
+        id=new_id(),
+        url=url,
+        machine=platform.node(),
+        version=trainshed.__version__,
+        reaches=tuple(drivers),
+        bound=tuple(drivers),
     )
 
 

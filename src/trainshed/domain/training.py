@@ -129,6 +129,8 @@ class Attempt:
     """Hosts whose driver was told to take them away: for another job, or for a drill."""
     pool: str = ""
     """ARN of the job whose warm pool it runs on; "" for nodes of its own."""
+    pool_began: datetime | None = None
+    """When the first job of that chain of warm pools got the nodes."""
 
 
 class AttemptEnd(StrEnum):
@@ -240,6 +242,8 @@ class TrainingJob:
     """The present one; None while the job waits for its nodes."""
     past: tuple[PastAttempt, ...] = ()
     """Those before it, oldest first."""
+    attempts: int = 0
+    """How often it was let in, also where nothing could be launched: no number is used twice."""
     pool: WarmPool | None = None
     """What became of its nodes, when it asked to have them kept warm."""
     training_start: datetime | None = None
@@ -258,6 +262,18 @@ class TrainingJob:
     def over(self) -> bool:
         """Whether nothing will change any more."""
         return not MOVES[self.secondary]
+
+    @property
+    def settled(self) -> bool:
+        """Whether there is nothing left to be done for it: over, cleaned, no nodes kept warm."""
+        kept = self.pool is not None and self.pool.status is WarmPoolStatus.AVAILABLE
+        return self.over and self.cleaned and not kept
+
+    @property
+    def keep_alive(self) -> float:
+        """Seconds for which its nodes are to be kept warm for the next job; 0 for not at all."""
+        resources = self.request.get("ResourceConfig") or {}
+        return float(resources.get("KeepAlivePeriodInSeconds") or 0)
 
     @property
     def spot(self) -> bool:

@@ -1,41 +1,70 @@
 """The engine: looks at jobs that changed, decides, acts. One job in sequence, jobs in parallel.
 
-    look   the job, its facts, and (now and then) whether its nodes still live
+    look   the job, its facts, and (when something hints at it) whether its nodes still live
     decide ``training.decide``, pure
     act    one compare-and-set write, then what the driver has to do
 
-Jobs without an attempt stand in line; one task lets them in, so that no node is given away twice.
-Nothing is remembered only here: the line and the nodes in use are copies, read from the store at
-start.
+Stepped are the jobs that ``ownership`` says are this server's; jobs without an attempt are let in
+by ``queue``. Nothing is remembered only here.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
+from itertools import islice
+from typing import Final, Protocol
 
-from trainshed.domain.errors import DriverError, NoCapacity, StoreError
+from trainshed.domain.errors import DriverError, StoreError
 from trainshed.domain.subject import subject
-from trainshed.domain.training import Attempt, TrainingJob
-from trainshed.drivers.base import Handle, NodeState
+from trainshed.domain.training import TrainingJob
+from trainshed.drivers.base import Driver, Handle, NodeState
 from trainshed.engine.backends import Backends
-from trainshed.engine.line import Line
+from trainshed.engine.decision import Decision, Seen
+from trainshed.engine.nodes import Absent, Nodes, handles_of
+from trainshed.engine.ownership import Ownership
 from trainshed.engine.planning import Site, Unplannable, plan
 from trainshed.engine.pulse import Pulse
-from trainshed.engine.scheduling import Admission
-from trainshed.engine.training import Decision, Seen, decide
+from trainshed.engine.training import decide
 from trainshed.stores.records.base import Changes, TrainingRecords
 
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 5.0
-"""How often open jobs are looked at although nothing told of a change: the safety net."""
-_LINE_AT_ONCE: Final = 200
-"""How many that only stand in line are looked at each time: a long line must not hold others up."""
-_TELL_SECONDS: Final = 0.1
-"""How long a job may stand in line before it is told what it waits for."""
+"""How often nodes are looked at although nothing told of a change: the safety net."""
+_STEPS_PER_LOOK: Final = 200
+"""How many jobs are stepped at each look though nothing is known to have happened to them: should a
+change ever be missed, it is found in turn, and ten thousand jobs cost no more than a hundred."""
+_DRILL: Final = "a drill that somebody asked for"
+
+
+class Waiting(Protocol):
+    """Who lets jobs in; see ``queue.Queue``."""
+
+    def note(self, job: TrainingJob) -> None:
+        """Keep the line as the job now is."""
+        ...
+
+    def forget(self, arn: str) -> None:
+        """Let go of a job; the nodes that it held are free."""
+        ...
+
+    def no_capacity(self, backend: str, instance_type: str) -> None:
+        """Note that a launch was refused: nobody is let in there for a while."""
+        ...
+
+    def lead(self, leads: bool) -> None:
+        """Begin or cease to let jobs in."""
+        ...
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        ...
+
+
+class NotOurs(Exception):
+    """Others may have this server's work by now."""
 
 
 class Engine:
@@ -49,260 +78,287 @@ class Engine:
         backends: Backends,
         site: Site,
         clock: Callable[[], datetime],
+        ownership: Ownership,
+        queue: Waiting,
         look_seconds: float = LOOK_SECONDS,
     ) -> None:
         """``site.capabilities`` has the backends' by their names."""
         self._records = records
         self._changes = changes
-        self._drivers = backends.drivers
+        self._backends = backends
+        self._nodes = Nodes(backends.drivers)
         self._site = site
         self._clock = clock
+        self._ownership = ownership
+        self._queue = queue
         self._look_seconds = look_seconds
         self.pulse = Pulse(look_seconds)
         """Whether it goes round."""
-        self._line = Line(site.capabilities, backends.default)
-        self._line_seen = 0
-        """How far down the line the last look came."""
-        self._waits = asyncio.Event()
-        """Set when somebody in line has not been told."""
+        self._seen_of: dict[Handle, str] = {}
+        """The ARN of each job's every node: what to look at."""
+        self._handles: dict[str, tuple[Handle, ...]] = {}
+        """The same by ARN."""
+        self._looked = 0
+        """How far the last look came in the jobs of this server."""
+        self._failed: set[str] = set()
+        """Jobs whose last step failed: to be stepped again at the next look."""
         self._again: dict[str, bool] = {}
         """ARNs with a running step; True asks for one more."""
-        self._due: set[str] = set()
-        """ARNs to look at because time alone may decide something."""
-        self._rung = asyncio.Event()
-        """Set when ``_due`` has one."""
+        self._observe: set[str] = set()
+        """Those whose nodes the next step is to look at."""
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        """When to look at jobs of which time alone may decide something."""
 
     async def run(self) -> None:
         """Work until cancelled."""
+        self._ownership.on_lead = self._queue.lead
+        await self._ownership.begin()
         async with asyncio.TaskGroup() as group:
-            await self._look_at_all(group)
-            self.pulse.beat(asyncio.get_running_loop().time())
-            group.create_task(self._let_in(group))
-            group.create_task(self._tell())
-            group.create_task(self._look_when_due(group))
+            group.create_task(self._ownership.run())
+            group.create_task(self._queue.run())
+            group.create_task(self._take_over(group))
+            for name, driver in self._backends.drivers.items():
+                group.create_task(self._watch(name, driver, group))
             loop = asyncio.get_running_loop()
-            due = loop.time() + self._look_seconds
+            due = loop.time()
             while True:
                 changed = await self._changes.next(max(0.0, due - loop.time()))
-                self._start(group, changed, observe=False)
+                await self._hear(group, changed)
                 # Some jobs change every second; that must not hide another whose agent is gone.
                 if loop.time() >= due:
-                    due = loop.time() + self._look_seconds
-                    try:
-                        await self._look_at_all(group)
-                    except StoreError:
-                        log.exception("the open jobs could not be looked at this time")
                     self.pulse.beat(loop.time())
+                    due = loop.time() + self._look_seconds
+                    await self._look_round(group)
 
-    async def _look_when_due(self, group: asyncio.TaskGroup) -> None:
+    async def _take_over(self, group: asyncio.TaskGroup) -> None:
+        """Step what this server comes to own, its nodes looked at first."""
         while True:
-            await self._rung.wait()
-            self._rung.clear()
-            due, self._due = self._due, set()
-            self._start(group, due, observe=False)
+            self._start(group, await self._ownership.next_claimed(), observe=True)
 
-    def _ring(self, arn: str) -> None:
-        self._due.add(arn)
-        self._rung.set()
+    async def _hear(self, group: asyncio.TaskGroup, changed: Iterable[str]) -> None:
+        for arn in changed:
+            try:
+                ours = await self._ownership.owns(arn)
+                if not ours and self._ownership.leads:
+                    await self._note(arn)
+            except StoreError:
+                log.exception("a change could not be looked at this time: %s", arn)
+                self._failed.add(arn)
+                continue
+            if ours:
+                self._start(group, [arn])
 
-    async def _look_at_all(self, group: asyncio.TaskGroup) -> None:
-        arns = await self._records.open_jobs()
+    async def _note(self, arn: str) -> None:
+        """Have the queue know of a job that another server steps."""
+        if (job := await self._records.get(arn)) is None or job.settled:
+            self._queue.forget(arn)
+        else:
+            self._queue.note(job)
+
+    async def _watch(self, name: str, driver: Driver, group: asyncio.TaskGroup) -> None:
+        """Look at the nodes that a driver says may have changed."""
+        while True:
+            hints = await driver.changed()
+            arns = {self._seen_of.get(Handle(name, hint.state)) for hint in hints}
+            self._start(group, (arn for arn in arns if arn is not None), observe=True)
+
+    async def _look_round(self, group: asyncio.TaskGroup) -> None:
+        """Look at all nodes at once, and step the next few jobs whatever is known of them."""
+        absent: set[str] = set()
+        for name, driver in self._backends.drivers.items():
+            handles = [handle for handle in self._seen_of if handle.driver == name]
+            try:
+                states = await driver.observe(handles) if handles else {}
+            except DriverError as error:
+                log.warning("the nodes of the backend '%s' cannot be seen: %s", name, error)
+                continue
+            for handle, state in states.items():
+                if state is not NodeState.LIVES and handle in self._seen_of:
+                    absent.add(self._seen_of[handle])
+        self._start(group, absent, observe=True)
+        failed, self._failed = self._failed, set()
+        self._start(group, failed, observe=True)
+        mine = self._ownership.mine
+        if self._looked >= len(mine):
+            self._looked = 0
+        few = list(islice(mine, self._looked, self._looked + _STEPS_PER_LOOK))
+        self._looked += len(few)
+        self._start(group, few)
+
+    def _start(
+        self, group: asyncio.TaskGroup, arns: Iterable[str], *, observe: bool = False
+    ) -> None:
         for arn in arns:
-            # Every node in use must be known before one more is given away.
-            if arn not in self._line:
-                job = await self._records.get(arn)
-                if job is not None:
-                    self._line.note(job)
-        self._line.turn.set()
-        self._start(group, self._worth_a_look(arns), observe=True)
-
-    def _worth_a_look(self, arns: list[str]) -> list[str]:
-        """Return those that may have to move, and the next few of those that only wait."""
-        moving: list[str] = []
-        waiting: list[str] = []
-        for arn in arns:
-            standing = self._line.waiting.get(arn)
-            (moving if standing is None or standing.stop_wish else waiting).append(arn)
-        if self._line_seen >= len(waiting):
-            self._line_seen = 0
-        few = waiting[self._line_seen : self._line_seen + _LINE_AT_ONCE]
-        self._line_seen += len(few)
-        return moving + few
-
-    def _start(self, group: asyncio.TaskGroup, arns: Iterable[str], *, observe: bool) -> None:
-        for arn in arns:
+            if observe:
+                self._observe.add(arn)
             if arn in self._again:
                 self._again[arn] = True
             else:
                 self._again[arn] = False
-                group.create_task(self._step_until_quiet(arn, observe=observe))
+                group.create_task(self._step_until_quiet(group, arn))
 
-    async def _let_in(self, group: asyncio.TaskGroup) -> None:
-        """Answer the heads of the lines, each time a job joined one or nodes became free."""
-        while True:
-            await self._line.turn.wait()
-            self._line.turn.clear()
-            answers = self._line.answers()
-            await self._answer_all(answers)
-            self._start(group, answers, observe=False)
-            if self._line.untold:
-                self._waits.set()
-
-    async def _tell(self) -> None:
-        """Tell those who must wait what for; together, a moment later, for one flush to disk."""
-        while True:
-            await self._waits.wait()
-            await asyncio.sleep(_TELL_SECONDS)
-            self._waits.clear()
-            await self._answer_all(self._line.reasons())
-
-    async def _answer_all(self, answers: Mapping[str, Admission]) -> None:
-        async with asyncio.TaskGroup() as answering:
-            for arn, answer in answers.items():
-                answering.create_task(self._answer(self._line.waiting[arn], answer))
-
-    async def _answer(self, job: TrainingJob, admission: Admission) -> None:
-        """Write what became of a job in line; if its row moved meanwhile, its own step looks."""
-        backend = self._line.backend_of(job)
-        seen = Seen(now=self._clock(), backend=backend, admission=admission)
-        try:
-            await self._write(job, decide(job, seen).job)
-        except StoreError:
-            log.exception("a job in line could not be answered: %s", job.arn)
-        else:
-            self._line.untold.discard(job.arn)
-
-    async def _step_until_quiet(self, arn: str, *, observe: bool) -> None:
+    async def _step_until_quiet(self, group: asyncio.TaskGroup, arn: str) -> None:
         """Step a job until it has nothing more to do and nobody asked again meanwhile."""
         asked = True
         while asked:
             self._again[arn] = False
+            observe = arn in self._observe
+            self._observe.discard(arn)
             try:
-                await self._step(arn, observe=observe)
+                await self._step(group, arn, observe=observe)
+            except NotOurs:
+                log.warning("a step is left to whoever has the job by now: %s", arn)
             except Exception:
                 # The outermost loop of one job: a fault in its step must not stop the others.
                 log.exception("a step failed; the job stands as it is until the next look: %s", arn)
+                self._failed.add(arn)
             asked = self._again[arn]
         del self._again[arn]
 
-    async def _step(self, arn: str, *, observe: bool) -> None:
+    async def _step(self, group: asyncio.TaskGroup, arn: str, *, observe: bool) -> None:
         """Move one job as far as it goes."""
-        refusal = ""
-        while (job := await self._records.get(arn)) is not None and not job.cleaned:
+        refused: Seen | None = None
+        if not await self._ownership.owns(arn):
+            self._drop(arn)
+            return
+        while (job := await self._records.get(arn)) is not None and not job.settled:
             subject.set(job)
-            self._line.note(job)
-            if job.attempt is None and not job.over and job.stop_wish is None:
-                return
-            seen = await self._look(job, refusal, observe=observe)
+            self._keep(job)
+            seen = await self._look(job, refused, observe=observe)
             decision = decide(job, seen)
-            if decision.look_at is not None:
-                seconds = (decision.look_at - seen.now).total_seconds()
-                asyncio.get_running_loop().call_later(seconds, self._ring, arn)
-            moved, refusal = await self._act(job, decision)
-            if not moved and not refusal:
+            self._remind(group, arn, decision.look_at, seen.now)
+            moved, refused = await self._act(job, decision)
+            if not moved:
                 return
             observe = False
-        self._line.forget(arn)
+        self._drop(arn)
 
-    async def _look(self, job: TrainingJob, refusal: str, *, observe: bool) -> Seen:
+    async def _look(self, job: TrainingJob, refused: Seen | None, *, observe: bool) -> Seen:
+        """Return what is seen of a job, with what a launch has just been ``refused`` for."""
         attempt = job.attempt
-        backend = self._line.backend_of(job)
+        seen = refused or Seen(now=self._clock(), backend=job.backend or self._backends.default)
         if attempt is None:
-            return Seen(now=self._clock(), backend=backend, refusal=refusal)
+            return seen
         # In this order: what an agent told before it left must be among the facts.
-        gone = await self._gone(job, attempt) if observe and not job.over else frozenset()
+        looks = observe and not job.over
+        absent = await self._nodes.absent(job, attempt) if looks else Absent()
         facts = await self._records.facts(job.id, attempt.number)
-        return Seen(now=self._clock(), backend=backend, facts=facts, gone=gone, refusal=refusal)
+        return replace(seen, facts=facts, gone=absent.gone, taken=absent.taken)
 
-    async def _gone(self, job: TrainingJob, attempt: Attempt) -> frozenset[str]:
-        driver = self._drivers.get(attempt.backend)
-        if driver is None:
-            return frozenset(attempt.handles)  # and planning says why they can't be had back
-        hosts = {Handle(attempt.backend, state): host for host, state in attempt.handles.items()}
-        try:
-            states = await driver.observe(list(hosts))
-        except DriverError as error:
-            # Knowing nothing changes nothing: the next look looks again.
-            log.warning("%s: its nodes cannot be seen: %s", job.name, error)
-            return frozenset()
-        return frozenset(
-            hosts[handle] for handle, state in states.items() if state is not NodeState.LIVES
-        )
-
-    async def _act(self, job: TrainingJob, decision: Decision) -> tuple[bool, str]:
-        """Carry a decision out; return whether to look again, and why launching is hopeless."""
+    async def _act(self, job: TrainingJob, decision: Decision) -> tuple[bool, Seen | None]:
+        """Carry a decision out; return whether to look again, and what a launch was refused for."""
         if decision.retire is not None:
-            await self._remove(decision.retire)
+            self._be_sure()
+            await self._nodes.remove(decision.retire)
         moved = decision.job != job
         if not await self._write(job, decision.job):
-            return True, ""
+            return True, None
         job = decision.job
-        if decision.launch and job.attempt is not None:
-            if job.attempt.relaunches:
-                log.warning("%s: agents vanished, started over their journals", job.name)
-            return await self._launch(job, job.attempt)
+        if decision.launch:
+            return await self._launch(job)
         if decision.clean:
+            self._be_sure()
             if job.attempt is not None:
-                await self._remove(job.attempt)
+                await self._nodes.remove(job.attempt)
             await self._write(job, replace(job, cleaned=True))
-            return True, ""
-        if decision.stop:
-            stopped = await self._stop(job, decision.stop)
-            moved = moved or stopped != job
-            await self._write(job, stopped)
-        return moved, ""
+            return True, None
+        told = await self._tell(job, decision)
+        moved = moved or told != job
+        await self._write(job, told)
+        return moved, None
 
     async def _write(self, old: TrainingJob, new: TrainingJob) -> bool:
         """Write a job if it changed; False if the row moved meanwhile, and nothing was written."""
-        if new != old and not await self._records.swap(old, new):
+        if new == old:
+            return True
+        owner = self._ownership.id
+        if not await self._records.swap(old, new, owner=owner):
+            if not await self._ownership.owns(old.arn):
+                raise NotOurs
             return False
-        self._line.note(new)
+        self._keep(new)
         return True
 
-    async def _launch(self, job: TrainingJob, attempt: Attempt) -> tuple[bool, str]:
-        launch = plan(job, attempt, self._site)
-        if isinstance(launch, Unplannable):
-            return False, launch.reason
-        driver = self._drivers[attempt.backend]
-        handles: dict[str, str] = {}
-        try:
-            for node in launch.nodes:
-                handles[node.host] = (await driver.launch(node)).state
-        except NoCapacity as error:
-            log.warning("%s: not launched yet: %s", job.name, error)
-            return False, ""
-        except DriverError as error:
-            await self._remove(replace(attempt, handles=handles))
-            return False, f"InternalServerError: the nodes could not be started: {error}"
-        launched = replace(job, attempt=replace(attempt, handles=handles))
-        await self._write(job, launched)
-        return True, ""
-
-    async def _stop(self, job: TrainingJob, wanted: Mapping[str, int]) -> TrainingJob:
+    async def _launch(self, job: TrainingJob) -> tuple[bool, Seen | None]:
         attempt = job.attempt
         if attempt is None:
-            return job
-        driver = self._drivers.get(attempt.backend)
-        if driver is None:
-            return job
-        stops = dict(attempt.stops)
-        for host, times in wanted.items():
-            if stops.get(host, 0) < times:
-                handle = Handle(attempt.backend, attempt.handles[host])
-                await driver.stop(handle, at_once=times > 1)
-                stops[host] = times
-        return replace(job, attempt=replace(attempt, stops=stops))
+            return False, None
+        seen = Seen(now=self._clock(), backend=attempt.backend)
+        launch = plan(job, attempt, self._site)
+        if isinstance(launch, Unplannable):
+            return True, replace(seen, refusal=launch.reason)
+        if attempt.relaunches:
+            log.warning("%s: agents vanished, started over their journals", job.name)
+        self._be_sure()
+        launched = await self._nodes.launch(launch, attempt)
+        if launched.refusal:
+            return True, replace(seen, refusal=launched.refusal)
+        if launched.no_room:
+            log.warning("%s: not launched yet: %s", job.name, launched.no_room)
+            self._queue.no_capacity(attempt.backend, attempt.instance_type)
+            return True, replace(seen, no_room=launched.no_room)
+        running = replace(job, attempt=replace(attempt, handles=launched.handles))
+        await self._write(job, running)
+        return True, None
 
-    async def _remove(self, attempt: Attempt) -> None:
-        driver = self._drivers.get(attempt.backend)
-        if driver is None:
-            if attempt.handles:
-                log.error(
-                    "the backend %r is not configured any more, so what it still has of these "
-                    "nodes is left: %s",
-                    attempt.backend,
-                    ", ".join(attempt.handles.values()),
-                )
-            return
-        for state in attempt.handles.values():
-            await driver.remove(Handle(attempt.backend, state))
+    async def _tell(self, job: TrainingJob, decision: Decision) -> TrainingJob:
+        """Tell nodes what they are to be told; return the job with that noted."""
+        attempt = job.attempt
+        if attempt is None or not (decision.stop or decision.interrupt):
+            return job
+        self._be_sure()
+        if decision.stop:
+            attempt = await self._nodes.stop(attempt, decision.stop)
+        drill = job.drill
+        for host, notice in decision.interrupt.items():
+            drilled = drill is not None and not drill.told and drill.host == host
+            why = _why_taken(job) if not drilled else _DRILL
+            attempt = await self._nodes.interrupt(attempt, {host: notice}, why)
+            if drill is not None and drilled:
+                drill = replace(drill, told=True)
+        return replace(job, attempt=attempt, drill=drill)
+
+    def _be_sure(self) -> None:
+        """Raise ``NotOurs`` when others may act for this server's jobs by now."""
+        if not self._ownership.sure:
+            raise NotOurs
+
+    def _keep(self, job: TrainingJob) -> None:
+        """Keep the copies as a job now is."""
+        self._queue.note(job)
+        handles = () if job.attempt is None or job.over else tuple(handles_of(job.attempt))
+        if handles != self._handles.get(job.arn, ()):
+            self._unsee(job.arn)
+            self._seen_of |= dict.fromkeys(handles, job.arn)
+            self._handles[job.arn] = handles
+
+    def _drop(self, arn: str) -> None:
+        """Forget a job of which nothing is left to be done."""
+        self._queue.forget(arn)
+        self._unsee(arn)
+        self._ownership.mine.discard(arn)
+        if (timer := self._timers.pop(arn, None)) is not None:
+            timer.cancel()
+
+    def _unsee(self, arn: str) -> None:
+        for handle in self._handles.pop(arn, ()):
+            self._seen_of.pop(handle, None)
+
+    def _remind(
+        self, group: asyncio.TaskGroup, arn: str, at: datetime | None, now: datetime
+    ) -> None:
+        """Have a job stepped again at a time; at none, if it is None."""
+        if (timer := self._timers.pop(arn, None)) is not None:
+            timer.cancel()
+        if at is not None:
+            seconds = max(0.0, (at - now).total_seconds())
+            loop = asyncio.get_running_loop()
+            self._timers[arn] = loop.call_later(seconds, self._start, group, [arn])
+
+
+def _why_taken(job: TrainingJob) -> str:
+    """Return for whom, or after whom, nodes of a job are given up."""
+    if job.attempt is not None and job.attempt.preempted_for:
+        name = job.attempt.preempted_for.rpartition("/")[2]
+        return f"the nodes are given to the job {name}, which goes before this one"
+    return "another node of the job is being taken away"

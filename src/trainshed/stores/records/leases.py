@@ -102,7 +102,8 @@ class SqlLeases:
             found: list[Row] = []
             for owner in _owners(connection):
                 if owner not in living:
-                    found += _claimable(connection, owner, json.loads(row[0]), limit)
+                    reached = None if self._alone else json.loads(row[0])
+                    found += _claimable(connection, owner, reached, limit)
             found = sorted(found, key=lambda job: job[:2])[:limit]
             connection.executemany(
                 "UPDATE training_jobs SET owner = ? WHERE arn = ?", [(id, job[2]) for job in found]
@@ -206,14 +207,22 @@ def _owners(connection: Connection) -> Iterator[str]:
         ).fetchone()
 
 
-def _claimable(connection: Connection, owner: str, backends: list[str], limit: int) -> list[Row]:
-    """Return (created, name, arn) of the first open jobs of an owner on any of ``backends``."""
-    marks = ", ".join("?" for _ in ("", *backends))
-    question = (
-        "SELECT created, name, arn FROM training_jobs WHERE open = 1 AND owner = ? "  # noqa: S608
-        f"AND backend IN ({marks}) ORDER BY created, name LIMIT ?"  # marks only
-    )
-    return connection.execute(question, (owner, "", *backends, limit)).fetchall()
+def _claimable(
+    connection: Connection, owner: str, backends: list[str] | None, limit: int
+) -> list[Row]:
+    """Return (created, name, arn) of the first open jobs of an owner on any of ``backends``.
+
+    On any at all when that is None: where there is one server, it has to end those as well whose
+    backend nobody configures any more.
+    """
+    question = "SELECT created, name, arn FROM training_jobs WHERE open = 1 AND owner = ?"
+    parameters: list[str | int] = [owner]
+    if backends is not None:
+        marks = ", ".join("?" for _ in ("", *backends))
+        question += f" AND backend IN ({marks})"  # marks only
+        parameters += ["", *backends]
+    question += " ORDER BY created, name LIMIT ?"
+    return connection.execute(question, (*parameters, limit)).fetchall()
 
 
 def _listed(names: frozenset[str]) -> bytes:

@@ -1,0 +1,154 @@
+"""What it means for a job that the nodes of an attempt have ended. Pure.
+
+A node that was lost or taken away pulls its peers down: their programs fail as well. So what failed
+only after the last sign of life of such a node is not held against the user's program.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from trainshed.domain.facts import Fact, Kind, Outcome
+from trainshed.domain.training import Attempt, AttemptEnd, PastAttempt, TrainingJob
+from trainshed.engine.following import Facts, last_of
+
+REASON_LENGTH: Final = 1024
+"""FailureReason's longest text (API model)."""
+_TROUBLE: Final = (Outcome.LOST, Outcome.INTERRUPTED)
+_UNSAID: Final = "InternalServerError: no reason was reported"
+_FOR_GOOD: Final = (
+    "; a job goes on after that when it has EnableManagedSpotTraining, or attempts left in "
+    "RetryStrategy"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """Why an attempt can't end well although no program of the user's is to blame."""
+
+    end: AttemptEnd
+    reason: str
+    """Of the first node that was lost or taken, as a FailureReason."""
+    goes_on: bool
+    """Whether the job gets another attempt."""
+
+
+def outcome(ended: Fact) -> Outcome:
+    """Return how a node ended."""
+    return Outcome(ended.detail["outcome"])
+
+
+def trouble(
+    job: TrainingJob, attempt: Attempt, ended: Mapping[str, Fact], facts: Facts
+) -> Trouble | None:
+    """Return what the platform did to an attempt; None while it did nothing.
+
+    Args:
+        job: as it stands.
+        attempt: its present one.
+        ended: the last fact of each node that has ended, or was found lost or taken.
+        facts: all that the nodes told, by host.
+    """
+    bad = {
+        host: last_sign(facts.get(host, ())) for host in ended if outcome(ended[host]) in _TROUBLE
+    }
+    if not bad:
+        return None
+    since = min(bad.values())
+    blamed = [
+        host for host in failures(ended) if _failed_at(facts.get(host, ()), ended[host]) < since
+    ]
+    if blamed:
+        return None
+    first = min(bad, key=lambda host: (bad[host], host))
+    lost = any(outcome(ended[host]) is Outcome.LOST for host in bad)
+    if attempt.preempted_for and not lost:
+        end = AttemptEnd.PREEMPTED
+    else:
+        end = AttemptEnd.LOST if lost else AttemptEnd.INTERRUPTED
+    reason = str(ended[first].detail.get("reason") or _UNSAID)
+    return Trouble(end=end, reason=reason, goes_on=_goes_on(job, end))
+
+
+def failures(ended: Mapping[str, Fact]) -> list[str]:
+    """Return the hosts whose programs failed."""
+    return [host for host, fact in ended.items() if outcome(fact) is Outcome.FAILED]
+
+
+def failure_reason(hosts: list[str], ended: Mapping[str, Fact], facts: Facts) -> str:
+    """Return the reason of the node that failed first; of several nodes, with its name."""
+    first = min(hosts, key=lambda host: _failed_at(facts.get(host, ()), ended[host]))
+    reason = str(ended[first].detail.get("reason") or _UNSAID)
+    if len(ended) == 1:
+        return reason[:REASON_LENGTH]
+    suffix = f" ({first})"
+    return reason[: REASON_LENGTH - len(suffix)] + suffix
+
+
+def final_reason(what: Trouble) -> str:
+    """Return the FailureReason of a job that gets no other attempt."""
+    if what.end is AttemptEnd.LOST:
+        return what.reason
+    return f"InternalServerError: a node was taken away: {what.reason}{_FOR_GOOD}"
+
+
+def past(attempt: Attempt, what: Trouble, facts: Facts, at: datetime) -> PastAttempt:
+    """Return what is remembered of an attempt that ended at ``at``."""
+    trained = [fact.at for each in facts.values() for fact in each if fact.kind is Kind.TRAINING]
+    kept = [_kept_at(each) for each in facts.values()]
+    oldest = min(kept, default=0.0)
+    return PastAttempt(
+        number=attempt.number,
+        backend=attempt.backend,
+        instance_type=attempt.instance_type,
+        started=attempt.started,
+        trained_from=datetime.fromtimestamp(min(trained), UTC) if trained else None,
+        ended=at,
+        end=what.end,
+        reason=what.reason[:REASON_LENGTH],
+        kept_at=datetime.fromtimestamp(oldest, UTC) if oldest else None,
+    )
+
+
+def lost(host: str, now: datetime, reason: str) -> Fact:
+    """Return the end of a node that can't tell it any more."""
+    return _end_of(Outcome.LOST, now, f"InternalServerError: the agent on {host} {reason}")
+
+
+def taken(host: str, facts: tuple[Fact, ...], now: datetime) -> Fact:
+    """Return the end of a node that its place took away."""
+    notice = last_of(facts, Kind.NOTICE)
+    why = str(notice.detail.get("reason", "")) if notice else "without notice"
+    return _end_of(Outcome.INTERRUPTED, now, f"{host} was taken away: {why}")
+
+
+def last_sign(facts: tuple[Fact, ...]) -> float:
+    """Return when the node was last known to be well, in seconds since the epoch; 0 for never.
+
+    What it told of its own end, and of a notice, is no sign of that.
+    """
+    signs = [fact.at for fact in facts if fact.kind not in {Kind.ENDED, Kind.NOTICE}]
+    notices = [fact.at for fact in facts if fact.kind is Kind.NOTICE]
+    return min([max(signs, default=0.0), *notices])
+
+
+def _end_of(how: Outcome, now: datetime, reason: str) -> Fact:
+    return Fact(1, now.timestamp(), Kind.ENDED, {"outcome": how.value, "reason": reason})
+
+
+def _failed_at(facts: tuple[Fact, ...], ended: Fact) -> float:
+    exited = last_of(facts, Kind.EXITED)
+    return exited.at if exited else ended.at
+
+
+def _kept_at(facts: tuple[Fact, ...]) -> float:
+    last = last_of(facts, Kind.CHECKPOINT)
+    return float(last.detail.get("kept_at", 0.0)) if last else 0.0
+
+
+def _goes_on(job: TrainingJob, end: AttemptEnd) -> bool:
+    if end is AttemptEnd.PREEMPTED or job.spot:
+        return True
+    used = sum(each.end is not AttemptEnd.PREEMPTED for each in job.past)
+    return used < job.retries

@@ -1,0 +1,149 @@
+"""The nodes of an attempt, as the engine has drivers launch, look at, stop and remove them.
+
+Every act may be repeated after a crash at any line: drivers promise that, see ``drivers.base``.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from trainshed.domain.errors import DriverError, NoCapacity, NodeTaken
+from trainshed.domain.plan import LaunchPlan
+from trainshed.domain.training import Attempt, TrainingJob
+from trainshed.drivers.base import Driver, Handle, NodeState
+
+log = logging.getLogger(__name__)
+
+NEVER_LAUNCHED = ""
+"""Stands for the handle of a node that was taken away before anybody knew its handle."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launched:
+    """What became of a launch."""
+
+    handles: Mapping[str, str] = field(default_factory=dict)
+    """By host; empty when nothing runs."""
+    refusal: str = ""
+    """Why it is hopeless, as a FailureReason."""
+    no_room: str = ""
+    """Why it is not, but nothing was started: the place has no room."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Absent:
+    """Whose agents do not live."""
+
+    gone: frozenset[str] = frozenset()
+    taken: frozenset[str] = frozenset()
+
+
+class Nodes:
+    """All that the engine does to nodes."""
+
+    def __init__(self, drivers: Mapping[str, Driver]) -> None:
+        """``drivers`` by backend name."""
+        self._drivers = drivers
+
+    async def absent(self, job: TrainingJob, attempt: Attempt) -> Absent:
+        """Return which of an attempt's agents do not live; nobody, when they can't be seen."""
+        driver = self._drivers.get(attempt.backend)
+        if driver is None:
+            # Planning says why they can't be had back.
+            return Absent(gone=frozenset(attempt.handles))
+        hosts = handles_of(attempt)
+        never = frozenset(
+            host for host, state in attempt.handles.items() if state == NEVER_LAUNCHED
+        )
+        try:
+            states = await driver.observe(list(hosts))
+        except DriverError as error:
+            # Knowing nothing changes nothing: the next look looks again.
+            log.warning("%s: its nodes cannot be seen: %s", job.name, error)
+            return Absent(taken=never)
+        found = {
+            state: {hosts[each] for each in states if states[each] is state} for state in NodeState
+        }
+        return Absent(
+            gone=frozenset(found[NodeState.VANISHED]),
+            taken=frozenset(found[NodeState.TAKEN]) | never,
+        )
+
+    async def launch(self, plan: LaunchPlan, attempt: Attempt) -> Launched:
+        """Launch all nodes of a plan, or again those that vanished; all of them or none."""
+        driver = self._drivers[attempt.backend]
+        handles: dict[str, str] = {}
+        try:
+            for node in plan.nodes:
+                try:
+                    handles[node.host] = (await driver.launch(node)).state
+                except NodeTaken as error:
+                    log.warning("%s: %s", plan.backend, error)
+                    handles[node.host] = attempt.handles.get(node.host, NEVER_LAUNCHED)
+        except NoCapacity as error:
+            if attempt.handles:  # it ran before: what is left of it waits with it
+                log.warning("a node that vanished can't be had back yet: %s", error)
+                return Launched(handles=attempt.handles)
+            await self.remove(replace(attempt, handles=handles))
+            return Launched(no_room=str(error))
+        except DriverError as error:
+            await self.remove(replace(attempt, handles={**attempt.handles, **handles}))
+            return Launched(refusal=f"InternalServerError: the nodes could not be started: {error}")
+        return Launched(handles=handles)
+
+    async def stop(self, attempt: Attempt, wanted: Mapping[str, int]) -> Attempt:
+        """Tell nodes to stop, each not less urgently than before; return who has been told."""
+        driver = self._drivers.get(attempt.backend)
+        if driver is None:
+            return attempt
+        stops = dict(attempt.stops)
+        for host, times in wanted.items():
+            if stops.get(host, 0) < times and attempt.handles[host] != NEVER_LAUNCHED:
+                await driver.stop(_handle(attempt, host), at_once=times > 1)
+                stops[host] = times
+        return replace(attempt, stops=stops)
+
+    async def interrupt(
+        self, attempt: Attempt, wanted: Mapping[str, float | None], reason: str
+    ) -> Attempt:
+        """Have nodes taken away; return who has been told."""
+        driver = self._drivers.get(attempt.backend)
+        if driver is None:
+            return attempt
+        for host, notice in wanted.items():
+            if attempt.handles[host] != NEVER_LAUNCHED:
+                await driver.interrupt(_handle(attempt, host), notice=notice, reason=reason)
+        told = {*attempt.interrupted, *wanted}
+        return replace(attempt, interrupted=tuple(sorted(told)))
+
+    async def remove(self, attempt: Attempt) -> None:
+        """Remove what is left of an attempt's nodes.
+
+        Raises:
+            DriverError: something is still there.
+        """
+        driver = self._drivers.get(attempt.backend)
+        if driver is None:
+            if attempt.handles:
+                log.error(
+                    "the backend %r is not configured any more, so what it still has of these "
+                    "nodes is left: %s",
+                    attempt.backend,
+                    ", ".join(attempt.handles.values()),
+                )
+            return
+        for handle in handles_of(attempt):
+            await driver.remove(handle)
+
+
+def handles_of(attempt: Attempt) -> dict[Handle, str]:
+    """Return the hosts of an attempt's nodes by their handles."""
+    return {
+        Handle(attempt.backend, state): host
+        for host, state in attempt.handles.items()
+        if state != NEVER_LAUNCHED
+    }
+
+
+def _handle(attempt: Attempt, host: str) -> Handle:
+    return Handle(attempt.backend, attempt.handles[host])
