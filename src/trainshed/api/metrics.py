@@ -1,15 +1,38 @@
-"""``GET /metrics``: how jobs stand, for Prometheus; asked of the store each time."""
+"""``GET /metrics``: how jobs and this server stand, for Prometheus.
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+What there is (jobs, queue, nodes, bytes) is asked of the stores each time; what has passed
+(attempts, phases, requests, writes) was counted where it passed. Nothing of it costs anything
+before somebody asks, and an answer over ten thousand open jobs never holds the event loop for more
+than a slice.
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from pathlib import Path
+from typing import Final, Protocol
 
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client import ProcessCollector
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
-from trainshed.domain.facts import Fact
-from trainshed.domain.training import TrainingJob, TrainingJobStatus
+from trainshed.api.answered import RequestTally
+from trainshed.api.families import FAMILIES, Family
+from trainshed.api.measuring import FolderSize, LoopLag
+from trainshed.domain.training import TrainingJobStatus
+from trainshed.stores.figures import Histogram, WriteTally
+from trainshed.stores.records.survey import Standing
+from trainshed.stores.records.tally import JobTally
+
+Labels = tuple[str, ...]
 
 
 class Records(Protocol):
@@ -19,28 +42,141 @@ class Records(Protocol):
         """Return how many jobs have each status; none of a status that no job has."""
         ...
 
-    async def checkpoints(self) -> Sequence[tuple[TrainingJob, str, Fact]]:
-        """Return the last ``checkpoint`` of each node of each open job's attempt."""
-        ...
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duty:
+    """What this server does among all that share its records."""
+
+    leads: bool
+    """Whether it lets jobs in."""
+    owned: int
+    """Open jobs that it steps."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """Who is asked for what."""
+
+    version: str
+    records: Records
+    survey: Callable[[], Awaitable[Standing]]
+    jobs: JobTally
+    requests: RequestTally
+    report_lag: Histogram
+    writes: WriteTally
+    engine_lag: Callable[[], float]
+    duty: Callable[[], Awaitable[Duty]]
+    capacity: Mapping[str, int]
+    """Nodes that may be in use, by backend."""
+    object_bytes: Callable[[], Awaitable[int]]
+    data: Path
+    """The data folder."""
+    logs: FolderSize
+    clock: Callable[[], datetime]
+    loop_lag: LoopLag = field(default_factory=LoopLag)
 
 
 class Metrics:
     """What Prometheus is told."""
 
-    content_type = CONTENT_TYPE_LATEST
+    content_type: Final = CONTENT_TYPE_LATEST
 
-    def __init__(self, records: Records, clock: Callable[[], datetime]) -> None:
-        self._records = records
-        self._clock = clock
+    def __init__(self, sources: Sources) -> None:
+        """Ask ``sources``."""
+        self._sources = sources
 
     async def text(self) -> bytes:
-        """Return all metrics as Prometheus reads them."""
+        """Return all metrics as Prometheus reads them.
+
+        Raises:
+            StoreError: the records could not be read.
+        """
+        self._sources.loop_lag.begin()
+        now = self._sources.clock().timestamp()
         found = _Found(
-            await self._records.counts(),
-            await self._records.checkpoints(),
-            self._clock().timestamp(),
+            {
+                **await self._of_jobs(now),
+                **await self._of_this_server(),
+                "trainshed_attempts_total": _lines(self._sources.jobs.attempts),
+                "trainshed_requests_total": {
+                    (service, operation, str(status)): count
+                    for (service, operation, status), count in (
+                        self._sources.requests.requests.items()
+                    )
+                },
+            },
+            self._histograms(),
         )
-        return generate_latest(found)
+        # Ten thousand jobs have twenty thousand lines: written beside the event loop, not on it.
+        return await asyncio.to_thread(generate_latest, found)
+
+    async def _of_jobs(self, now: float) -> "_Values":
+        standing = await self._sources.survey()
+        counts = await self._sources.records.counts()
+        queue: _Lines = {}
+        oldest: _Lines = {}
+        for (backend, project, reason), waiting in standing.waiting.items():
+            queue[backend, project, reason] = waiting.jobs
+            seconds = max(0.0, now - waiting.since)
+            oldest[backend, project] = max(oldest.get((backend, project), 0.0), seconds)
+        lags: _Lines = {}
+        sizes: _Lines = {}
+        for each in standing.checkpoints:
+            lags[each.job, each.host] = max(now - each.since, 0.0) if each.since else 0.0
+            sizes[each.job, each.host] = each.size
+        backends = {*self._sources.capacity, *standing.nodes}
+        return {
+            "trainshed_training_jobs": {
+                (status.value,): counts.get(status, 0) for status in TrainingJobStatus
+            },
+            "trainshed_open_jobs": {(s.value,): n for s, n in standing.statuses.items()},
+            "trainshed_queue_jobs": queue,
+            "trainshed_queue_oldest_seconds": oldest,
+            "trainshed_checkpoint_lag_seconds": lags,
+            "trainshed_checkpoint_bytes": sizes,
+            "trainshed_backend_nodes": {(name,): standing.nodes[name] for name in backends},
+            "trainshed_warm_pools": {(status,): n for status, n in standing.pools.items()},
+        }
+
+    async def _of_this_server(self) -> "_Values":
+        sources = self._sources
+        duty = await sources.duty()
+        logs = await sources.logs.bytes()
+        disk = os.statvfs(sources.data)
+        return {
+            "trainshed_info": {(sources.version,): 1},
+            "trainshed_backend_nodes_max": {(n,): count for n, count in sources.capacity.items()},
+            "trainshed_engine_lag_seconds": {(): sources.engine_lag()},
+            "trainshed_scheduler": {(): int(duty.leads)},
+            "trainshed_owned_jobs": {(): duty.owned},
+            "trainshed_object_bytes": {(): await sources.object_bytes()},
+            "trainshed_log_bytes": {} if logs is None else {(): logs},
+            "trainshed_disk_free_bytes": {(): disk.f_bavail * disk.f_frsize},
+            "trainshed_disk_bytes": {(): disk.f_blocks * disk.f_frsize},
+        }
+
+    def _histograms(self) -> "Mapping[str, Mapping[Labels, Histogram]]":
+        sources = self._sources
+        return {
+            "trainshed_phase_seconds": {
+                (phase.value,): found for phase, found in sources.jobs.phases.items()
+            },
+            "trainshed_event_loop_lag_seconds": {(): sources.loop_lag.seconds},
+            "trainshed_record_write_batch": {(): sources.writes.batch},
+            "trainshed_record_write_seconds": {(): sources.writes.seconds},
+            "trainshed_report_lag_seconds": {(): sources.report_lag},
+            "trainshed_request_seconds": {
+                (service,): found for service, found in sources.requests.seconds.items()
+            },
+        }
+
+
+_Lines = dict[Labels, float]
+_Values = dict[str, _Lines]
+
+
+def _lines(counts: Mapping[tuple[str, str], int]) -> _Lines:
+    return dict(counts.items())
 
 
 class _Found(Collector):
@@ -48,31 +184,29 @@ class _Found(Collector):
 
     def __init__(
         self,
-        counts: Mapping[TrainingJobStatus, int],
-        checkpoints: Sequence[tuple[TrainingJob, str, Fact]],
-        now: float,
+        values: Mapping[str, Mapping[Labels, float]],
+        histograms: Mapping[str, Mapping[Labels, Histogram]],
     ) -> None:
-        self._counts = counts
-        self._checkpoints = checkpoints
-        self._now = now
+        self._values = values
+        self._histograms = histograms
 
     def collect(self) -> Iterator[Metric]:
-        jobs = GaugeMetricFamily("trainshed_training_jobs", "Training jobs", labels=["status"])
-        for status in TrainingJobStatus:
-            jobs.add_metric([status.value], self._counts.get(status, 0))
-        yield jobs
-        where = ["job", "host"]
-        lag = GaugeMetricFamily(
-            "trainshed_checkpoint_lag_seconds",
-            "Age of the oldest change of a checkpoint that is not kept yet, once that is late",
-            labels=where,
-        )
-        kept = GaugeMetricFamily(
-            "trainshed_checkpoint_bytes", "Checkpoints that a node has kept", labels=where
-        )
-        for job, host, fact in self._checkpoints:
-            since = float(fact.detail.get("since", 0.0))
-            lag.add_metric([job.name, host], max(self._now - since, 0.0) if since else 0.0)
-            kept.add_metric([job.name, host], float(fact.detail.get("bytes", 0)))
-        yield lag
-        yield kept
+        for family in FAMILIES:
+            if family.kind == "histogram":
+                yield self._histogram(family)
+            else:
+                yield self._simple(family)
+        yield from ProcessCollector(registry=None).collect()
+
+    def _simple(self, family: Family) -> Metric:
+        kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
+        metric = kind(family.name, family.help, labels=family.labels)
+        for labels, value in self._values[family.name].items():
+            metric.add_metric(labels, value)
+        return metric
+
+    def _histogram(self, family: Family) -> Metric:
+        metric = HistogramMetricFamily(family.name, family.help, labels=family.labels)
+        for labels, found in self._histograms[family.name].items():
+            metric.add_metric(labels, list(found.buckets()), found.sum)
+        return metric

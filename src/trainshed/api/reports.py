@@ -61,14 +61,25 @@ class Node:
     host: str
 
 
+Heard = Callable[[float], None]
+"""Is told when what was just taken had been seen, in seconds since the epoch."""
+
+
+def _nothing(_: float) -> None:
+    """Heed nothing."""
+
+
 class Intake:
     """Takes reports into the stores."""
 
-    def __init__(self, *, records: ReportedJobs, logs: LogBytes, secret: str) -> None:
+    def __init__(
+        self, *, records: ReportedJobs, logs: LogBytes, secret: str, heard: Heard = _nothing
+    ) -> None:
         """Keep facts in ``records`` and lines in ``logs``; tokens derive from ``secret``."""
         self._records = records
         self._logs = logs
         self._secret = secret
+        self._heard = heard
 
     def admit(self, node_id: str, authorization: str) -> Node:
         """Return who reports.
@@ -96,9 +107,12 @@ class Intake:
         Raises:
             RequestRejected: a fact is malformed (400), or the job is gone (404).
         """
-        taken = await self._records.take(node.job_id, node.attempt, node.host, parse_facts(body))
+        facts = parse_facts(body)
+        taken = await self._records.take(node.job_id, node.attempt, node.host, facts)
         if taken is None:
             raise _no_such_node(f"no job has the id {node.job_id}")
+        if facts and facts[-1].n == taken:
+            self._heard(facts[-1].at)
         return taken
 
     async def take_log(self, node: Node, offset: int, data: bytes) -> int:
@@ -184,9 +198,11 @@ def _no_such_node(why: str) -> RequestRejected:
 class Reports:
     """The ASGI app under ``/agent/v1``."""
 
-    def __init__(self, *, records: ReportedJobs, logs: LogBytes, secret: str) -> None:
+    def __init__(
+        self, *, records: ReportedJobs, logs: LogBytes, secret: str, heard: Heard = _nothing
+    ) -> None:
         """Take reports in as ``Intake`` does."""
-        self._intake = Intake(records=records, logs=logs, secret=secret)
+        self._intake = Intake(records=records, logs=logs, secret=secret, heard=heard)
         self._router = Router(
             [
                 Route("/agent/v1/nodes/{node_id}/facts", self._facts, methods=["POST"]),

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import uvicorn
 import uvloop
-from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import trainshed
@@ -22,6 +21,7 @@ from trainshed.app import clock, settings
 from trainshed.app.build import Parts, build, credentials, write_private
 from trainshed.app.listening import listening
 from trainshed.app.logging import configure
+from trainshed.app.watching import PATHS, Watching
 from trainshed.domain.errors import TrainshedError
 from trainshed.domain.names import CONTAINER_ADDRESS
 from trainshed.wire.connection import Connection
@@ -75,7 +75,10 @@ def run(
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 announce = partial(_announce, data_dir, url, config, chosen.stores)
-                runner.run(_serve(parts, listeners.sockets, announce, partial(on_ready, url)))
+                watching = Watching(parts, data_dir, chosen.objects.reserve_bytes())
+                application = _application(parts, watching)
+                ready = partial(on_ready, url)
+                runner.run(_serve(parts, application, listeners.sockets, announce, ready))
         finally:
             for driver in parts.drivers.values():
                 driver.close()
@@ -115,12 +118,13 @@ def _unusable(data_dir: Path, why: str) -> DataDirUnusable:
 
 async def _serve(
     parts: Parts,
+    application: ASGIApp,
     listeners: list[socket.socket],
     announce: Callable[[], None],
     on_ready: Callable[[], None],
 ) -> None:
     config = uvicorn.Config(
-        _application(parts),
+        application,
         http=Connection,
         # Nobody forwards to this server, and what a client says of its address decides nothing.
         proxy_headers=False,
@@ -182,27 +186,16 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _application(parts: Parts) -> ASGIApp:
-    """Return the application: health, nodes' questions, every AWS service for all else.
+def _application(parts: Parts, watching: ASGIApp) -> ASGIApp:
+    """Return the application: what watches us, nodes' questions, every AWS service for all else.
 
     What AWS clients send is told by its path and signature, so it must reach the front as it came.
     """
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
-        if path == "/healthz":
-            body = {
-                "status": "ok",
-                "version": trainshed.__version__,
-                "backend": parts.backend,
-                "backends": {
-                    name: {"runtime": driver.capabilities.runtime}
-                    for name, driver in parts.drivers.items()
-                },
-            }
-            await JSONResponse(body)(scope, receive, send)
-        elif path == "/metrics" and not _is_signed(scope):
-            await _tell_metrics(parts)(scope, receive, send)
+        if path == "/healthz" or (path in PATHS and not _is_signed(scope)):
+            await watching(scope, receive, send)
         elif path.startswith("/agent/v1/"):
             asked: ASGIApp = parts.reports
             if path.endswith("/credentials"):
@@ -220,17 +213,6 @@ def _is_signed(scope: Scope) -> bool:
     """Tell whether a request is of an AWS client: there may be a bucket of any name."""
     headers = {name for name, _ in scope.get("headers", ())}
     return b"authorization" in headers or bool(scope.get("query_string"))
-
-
-def _tell_metrics(parts: Parts) -> ASGIApp:
-    # 55 ms of loading, which a server that nobody scrapes never pays.
-    from trainshed.api.metrics import Metrics  # noqa: PLC0415
-
-    async def tell(scope: Scope, receive: Receive, send: Send) -> None:
-        text = await Metrics(parts.records, clock.now).text()
-        await Response(text, media_type=Metrics.content_type)(scope, receive, send)
-
-    return tell
 
 
 @contextmanager

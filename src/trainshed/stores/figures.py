@@ -44,3 +44,13 @@ class Histogram:
         for bound, count in zip((*self._bounds, float("inf")), self._counts, strict=True):
             below += count
             yield "+Inf" if bound == float("inf") else str(bound), below
+
+
+class WriteTally:
+    """How a database's writes went."""
+
+    def __init__(self) -> None:
+        self.batch = Histogram(SIZES)
+        """Changes that shared a transaction."""
+        self.seconds = Histogram(QUICK)
+        """Until a transaction was on disk, or had failed."""
