@@ -1,24 +1,41 @@
 """The local driver, held to the promise of all drivers, and what is its own."""
 
 import asyncio
+import contextlib
 import os
+import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from trainshed.domain.errors import DriverError
+from trainshed.app.clock import now
+from trainshed.domain.errors import DriverError, NodeTaken
 from trainshed.domain.facts import Kind
 from trainshed.domain.names import NODE_VARIABLE
+from trainshed.domain.notice import Notice
 from trainshed.domain.plan import NodePlan
 from trainshed.drivers import registry
-from trainshed.drivers.base import Capabilities, NodeState
+from trainshed.drivers.base import Capabilities, Handle, NodeState
 from trainshed.drivers.local.driver import LocalDriver
 from trainshed.drivers.local.spare import Child, Spare
-from trainshed.testing.driver_suite import RUNS_LONG, DriverSuite, Place, gone, said, told
+from trainshed.testing.driver_suite import (
+    DEAF,
+    RUNS_LONG,
+    DriverSuite,
+    Place,
+    become,
+    gone,
+    hinted,
+    said,
+    seen,
+    told,
+)
 from trainshed.testing.plans import node_plan
 from trainshed.testing.reports import Reports
 
@@ -36,6 +53,7 @@ class Local:
             root=self.root / "nodes",
             capabilities=Capabilities(max_nodes=4),
             environment=os.environ,
+            clock=now,
         )
         self.made.append(driver)
         return driver
@@ -104,7 +122,6 @@ async def test_a_plan_is_for_its_owner_only_because_it_holds_keys(place: Place) 
     handle = await place.driver.launch(place.plan(entrypoint=RUNS_LONG))
     assert (Path(handle.state) / "plan.json").stat().st_mode & 0o777 == 0o600
     await place.driver.remove(handle)
-    assert (await place.driver.observe([handle]))[handle] is NodeState.VANISHED
 
 
 async def test_results_that_no_store_takes_outlive_their_node(place: Place, tmp_path: Path) -> None:
@@ -122,7 +139,11 @@ async def test_a_node_that_could_not_be_started_leaves_no_folder(tmp_path: Path)
         root /= "x" * 100
     name = "n" * (4085 - len(str(root)))
     driver = LocalDriver(
-        name="local", root=root, capabilities=Capabilities(max_nodes=1), environment=os.environ
+        name="local",
+        root=root,
+        capabilities=Capabilities(max_nodes=1),
+        environment=os.environ,
+        clock=now,
     )
     plan = replace(node_plan(tmp_path, server_url="http://127.0.0.1:1", token="t"), node_id=name)
     with pytest.raises(DriverError, match="too long"):
@@ -209,4 +230,137 @@ async def test_everything_a_node_runs_carries_its_folder(place: Place) -> None:
     handle = await place.driver.launch(plan)
     await told(place, plan, Kind.ENDED)
     assert handle.state in place.reports.lines(plan.node_id)
+    await place.driver.remove(handle)
+
+
+async def test_a_killed_agent_is_seen_at_once_by_every_server_that_has_looked(place: Place) -> None:
+    plan = place.plan(entrypoint=RUNS_LONG)
+    handle = await place.driver.launch(plan)
+    await said(place, plan, "running")
+    other = place.restarted()
+    assert await seen(other, handle) is NodeState.LIVES
+    os.kill(int((Path(handle.state) / "agent.lock").read_text().split()[0]), signal.SIGKILL)
+    for driver in (place.driver, other):
+        await hinted(driver, handle)
+        assert await seen(driver, handle) is NodeState.VANISHED
+    await other.remove(handle)
+
+
+async def test_nodes_are_stopped_and_removed_by_a_server_that_did_not_launch_them(
+    place: Place,
+) -> None:
+    plans = [place.plan(node_id=f"job.{n}.algo-1", entrypoint=RUNS_LONG) for n in (1, 2)]
+    first, second = [await place.driver.launch(plan) for plan in plans]
+    for plan in plans:
+        await said(place, plan, "running")
+    other = place.restarted()
+    await other.stop(first)
+    await told(place, plans[0], Kind.ENDED)
+    for handle in (first, second):
+        await other.remove(handle)
+        assert not Path(handle.state).exists()
+        assert await seen(place.driver, handle) is NodeState.TAKEN
+
+
+async def test_no_launch_outruns_a_removal_in_another_server(place: Place, tmp_path: Path) -> None:
+    def launch(plan: NodePlan) -> None:
+        with contextlib.suppress(NodeTaken):
+            asyncio.run(place.restarted().launch(plan))
+
+    for n in range(8):
+        plan = place.plan(node_id=f"raced-{n}.1.algo-1", entrypoint=RUNS_LONG)
+        handle = Handle("local", str(tmp_path / "nodes" / plan.node_id))
+        launching = [asyncio.create_task(asyncio.to_thread(launch, plan)) for _ in range(2)]
+        await asyncio.sleep(0.002 * n)
+        await place.driver.remove(handle)
+        await asyncio.gather(*launching)
+        with pytest.raises(NodeTaken):
+            await place.driver.launch(plan)
+        await asyncio.gather(*(gone(place.driver, handle) for _ in range(2)))
+    await place.driver.sweep(now() + timedelta(days=1))
+    assert list((tmp_path / "nodes").iterdir()) == []
+    assert list((tmp_path / "removed").iterdir()) == []
+
+
+async def test_an_agent_that_was_started_before_its_node_was_removed_does_not_begin(
+    place: Place, tmp_path: Path
+) -> None:
+    plan = place.plan()
+    folder = tmp_path / "nodes" / plan.node_id
+    stone = tmp_path / "removed" / plan.node_id
+    for mark, lies in ((folder / "taken", "1"), (stone, "")):
+        folder.mkdir(parents=True)
+        (folder / "plan.json").write_text(replace(plan, removed=str(stone)).to_json())
+        mark.parent.mkdir(exist_ok=True)
+        mark.write_text(lies)
+        command = [sys.executable, "-I", "-m", "trainshed.agent", str(folder)]
+        ran = await asyncio.to_thread(subprocess.run, command, check=False)
+        assert ran.returncode == 0
+        assert not (folder / "journal.jsonl").exists()
+        shutil.rmtree(folder)
+        ran = await asyncio.to_thread(subprocess.run, command, check=False)
+        assert ran.returncode == 0
+        assert not folder.exists()
+
+
+async def test_a_removal_is_forgotten_when_it_is_old_and_what_came_late_goes_with_it(
+    place: Place, tmp_path: Path
+) -> None:
+    plan = place.plan()
+    handle = await place.driver.launch(plan)
+    await told(place, plan, Kind.ENDED)
+    await place.driver.remove(handle)
+    late = Path(handle.state)
+    late.mkdir()
+    (late / "plan.json").write_text(plan.to_json())
+    await place.driver.sweep(now() - timedelta(days=1))
+    assert not late.exists()
+    with pytest.raises(NodeTaken):
+        await place.driver.launch(plan)
+    await place.driver.sweep(now() + timedelta(seconds=1))
+    assert not (tmp_path / "removed" / plan.node_id).exists()
+
+
+async def test_a_deadline_is_kept_by_whichever_server_looks_next(place: Place) -> None:
+    plan = place.plan(entrypoint=DEAF, grace=3600.0)
+    handle = await place.driver.launch(plan)
+    await said(place, plan, "running")
+    died = place.restarted()
+    await died.interrupt(handle, notice=1.0, reason="a drill")
+    died.close()
+    async with asyncio.timeout(30):
+        while await seen(place.driver, handle) is not NodeState.TAKEN:
+            await place.driver.changed()
+    with pytest.raises(NodeTaken):
+        await place.driver.launch(plan)
+    await place.driver.remove(handle)
+
+
+async def test_a_launch_after_the_deadline_starts_nothing(place: Place) -> None:
+    plan = place.plan(entrypoint=RUNS_LONG)
+    handle = await place.driver.launch(plan)
+    await said(place, plan, "running")
+    os.kill(int((Path(handle.state) / "agent.lock").read_text().split()[0]), signal.SIGKILL)
+    await hinted(place.driver, handle)
+    notice = Notice(at=1.0, deadline=2.0, reason="long ago")
+    (Path(handle.state) / "notice").write_bytes(notice.to_bytes())
+    with pytest.raises(NodeTaken):
+        await place.restarted().launch(plan)
+    await become(place.driver, handle, NodeState.TAKEN)
+    await place.driver.remove(handle)
+
+
+async def test_marks_need_no_room_on_the_disk(place: Place) -> None:
+    handle = await place.driver.launch(place.plan(entrypoint=RUNS_LONG))
+    folder = Path(handle.state)
+    before = {name: (folder / name).stat() for name in ("notice", "taken")}
+    await place.driver.interrupt(handle, notice=3600.0, reason="\x00" * 9999)
+    await place.driver.interrupt(handle, notice=None, reason="leaves more time, so it says nothing")
+    await place.driver.interrupt(handle, notice=0.0, reason="now")
+    for name, was in before.items():
+        now_is = (folder / name).stat()
+        assert (now_is.st_ino, now_is.st_size) == (was.st_ino, was.st_size)
+    notice = Notice.parse((folder / "notice").read_bytes())
+    assert notice is not None
+    assert notice.deadline - notice.at == pytest.approx(3600)
     await place.driver.remove(handle)

@@ -96,13 +96,16 @@ def serve(folder: Path, make: MakeRuntime) -> int:
         if lock is None:
             return 0
         held.callback(os.close, lock)
+        plan = _plan(folder)
+        if plan is None:
+            return 0
         own = os.open(folder / "agent.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(own, 2)
         os.close(own)
         own_log.say_what_there_is_room_for()
         stop.look()
         os.chdir("/")
-        node = _node(folder, stop, make)
+        node = _node(folder, plan, stop, make)
         _give_up_uploads(node.plan, 0.0)
         try:
             walk(node)
@@ -174,8 +177,22 @@ def _feed(folder: Path, lock: int, door: int) -> NoReturn:
     process.main(folder, lock, door)
 
 
-def _node(folder: Path, stop: Stop, make: MakeRuntime) -> Node:
-    plan = NodePlan.from_json((folder / "plan.json").read_text())
+def _plan(folder: Path) -> NodePlan | None:
+    """Return the node's plan, once its lock is held; None when no agent may begin any more.
+
+    In this order: a node that is removed is marked as taken until the file beside it stands.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        if (folder / "taken").read_text() not in {"", "0"}:
+            return None
+    try:
+        plan = NodePlan.from_json((folder / "plan.json").read_text())
+    except FileNotFoundError:  # it is being removed, and that first
+        return None
+    return None if plan.removed and Path(plan.removed).exists() else plan
+
+
+def _node(folder: Path, plan: NodePlan, stop: Stop, make: MakeRuntime) -> Node:
     journal, log = Journal(folder / "journal.jsonl"), OutputLog(folder / "output.log")
     runtime = make(plan)
     journal.once(Kind.STARTED, runtime=runtime.describe(), pid=os.getpid())
@@ -192,11 +209,14 @@ def _node(folder: Path, stop: Stop, make: MakeRuntime) -> Node:
 
 
 def _locked(path: Path) -> int | None:
-    """Return the lock file, held and saying who holds it; None when another agent holds it.
+    """Return the lock file, held and saying who holds it; None when it can't be ours.
 
     Whoever only looks whether it is held holds it for an instant; so one refusal is not believed.
     """
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:  # its node was removed
+        return None
     for _ in range(_LOCK_TRIES):
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Final
 
+from trainshed.app import clock
 from trainshed.app.settings import (
     DockerBackend,
     LocalBackend,
@@ -42,6 +43,7 @@ def drivers(settings: Settings, data: Path) -> dict[str, Driver]:
             root=data / "nodes",
             capabilities=capabilities,
             environment=environment,
+            clock=clock.now,
             spare=_SPARE[capabilities.runtime],
         )
         for name, capabilities in found.items()

@@ -114,6 +114,8 @@ class NodePlan:
     uploads: str = ""
     """Folder where uploads under way are noted, so that those of an agent that died can be given
     up; "" where there is none."""
+    removed: str = ""
+    """File that says, once it is there, that the node was removed: no agent begins any more."""
     request: Mapping[str, Any] = field(default_factory=dict)
     """CreateTrainingJob as it came, for trainingjobconfig.json."""
     notes: tuple[str, ...] = ()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from trainshed.domain.errors import NodeTaken
 from trainshed.domain.facts import Kind
 from trainshed.domain.plan import NodePlan
 from trainshed.drivers.base import Driver, Handle, NodeState
@@ -50,6 +51,20 @@ async def gone(driver: Driver, handle: Handle) -> None:
     async with asyncio.timeout(30):
         while await seen(driver, handle) is NodeState.LIVES:
             await asyncio.sleep(0.01)
+
+
+async def become(driver: Driver, handle: Handle, state: NodeState) -> None:
+    """Return once the driver sees a node so."""
+    async with asyncio.timeout(30):
+        while await seen(driver, handle) is not state:
+            await asyncio.sleep(0.01)
+
+
+async def hinted(driver: Driver, handle: Handle) -> None:
+    """Return once the driver hints at a node."""
+    async with asyncio.timeout(30):
+        while handle not in await driver.changed():
+            pass
 
 
 async def seen(driver: Driver, handle: Handle) -> NodeState | None:
@@ -135,6 +150,16 @@ class DriverSuite:
         await place.driver.remove(handle)
         assert await seen(place.driver, handle) is not NodeState.LIVES
 
+    async def test_a_removed_node_is_never_launched_again(self, place: Place) -> None:
+        plan = place.plan()
+        handle = await place.driver.launch(plan)
+        await told(place, plan, Kind.ENDED)
+        await place.driver.remove(handle)
+        for driver in (place.driver, place.restarted()):
+            with pytest.raises(NodeTaken):
+                await driver.launch(plan)
+            assert await seen(driver, handle) is not NodeState.LIVES
+
     async def test_what_is_gone_can_be_stopped_and_removed_again(self, place: Place) -> None:
         plan = place.plan()
         handle = await place.driver.launch(plan)
@@ -143,3 +168,49 @@ class DriverSuite:
             await place.driver.remove(handle)
             await place.driver.stop(handle)
         assert await seen(place.driver, handle) is not NodeState.LIVES
+
+    async def test_a_node_that_ended_is_hinted_at(self, place: Place) -> None:
+        plan = place.plan(entrypoint=RUNS_LONG)
+        handle = await place.driver.launch(plan)
+        await said(place, plan, "running")
+        again = place.restarted()
+        assert await seen(again, handle) is NodeState.LIVES
+        await place.driver.stop(handle)
+        await hinted(place.driver, handle)
+        await hinted(again, handle)
+        assert await seen(again, handle) is not NodeState.LIVES
+        await place.driver.remove(handle)
+
+    async def test_a_sudden_loss_takes_all_of_a_node_for_ever(self, place: Place) -> None:
+        plan = place.plan(entrypoint=RUNS_LONG)
+        handle = await place.driver.launch(plan)
+        await said(place, plan, "running")
+        for _ in range(2):
+            await place.driver.interrupt(handle, notice=0.0, reason="a drill")
+            assert await seen(place.driver, handle) is NodeState.TAKEN
+        again = place.restarted()
+        assert await seen(again, handle) is NodeState.TAKEN
+        with pytest.raises(NodeTaken):
+            await again.launch(plan)
+        assert place.reports.fact(plan.node_id, Kind.NOTICE) is None
+        await again.remove(handle)
+        await again.interrupt(handle, notice=0.0, reason="it is gone")
+
+    async def test_one_look_tells_of_nodes_in_every_state(self, place: Place) -> None:
+        plans = {
+            name: place.plan(node_id=f"{name}.1.algo-1", entrypoint=RUNS_LONG)
+            for name in ("lives", "ended", "taken")
+        }
+        handles = {name: await place.driver.launch(plan) for name, plan in plans.items()}
+        for plan in plans.values():
+            await said(place, plan, "running")
+        await place.driver.stop(handles["ended"])
+        await told(place, plans["ended"], Kind.ENDED)
+        await gone(place.driver, handles["ended"])
+        await place.driver.interrupt(handles["taken"], notice=0.0, reason="a drill")
+        states = await place.driver.observe(list(handles.values()))
+        assert states[handles["lives"]] is NodeState.LIVES
+        assert states[handles["ended"]] is not NodeState.LIVES
+        assert states[handles["taken"]] is NodeState.TAKEN
+        for handle in handles.values():
+            await place.driver.remove(handle)

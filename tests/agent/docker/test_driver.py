@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tests.agent.docker.conftest import DockerAgent, docker
 
+from trainshed.app.clock import now
 from trainshed.domain.errors import DriverError
 from trainshed.drivers.base import Capabilities, Handle
 from trainshed.drivers.local.driver import LocalDriver
@@ -20,6 +21,7 @@ def _driver(root: Path) -> LocalDriver:
         root=root,
         capabilities=Capabilities(max_nodes=4),
         environment={},
+        clock=now,
         spare=("--wait", "docker"),
     )
 

@@ -14,6 +14,7 @@ from tests.agent.feeding.test_fastfile import fast
 
 from trainshed.agent.feeding import mounting
 from trainshed.agent.feeding.fastfile import FastFile
+from trainshed.app.clock import now
 from trainshed.contract.tree import Tree
 from trainshed.drivers.base import Capabilities, Handle
 from trainshed.drivers.local.driver import LocalDriver
@@ -38,6 +39,7 @@ def removed(node: Agent) -> None:
         root=node.folder.parent,
         capabilities=Capabilities(runtime="process", max_nodes=1),
         environment=dict(os.environ),
+        clock=now,
     )
     asyncio.run(driver.remove(Handle("local", str(node.folder))))
 

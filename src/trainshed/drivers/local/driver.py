@@ -1,46 +1,46 @@
 """Nodes of this machine: each one a detached agent with a folder of its own.
 
 The folder is the handle: whoever holds ``agent.lock`` in it is the node's agent, so a server that
-was killed finds its nodes again, and a node can't be started twice. Agents outlive the server.
+was killed finds its nodes again, and a node can't be started twice. Agents outlive the server, and
+several servers of one machine may share the folders.
 
     nodes/<node_id>/plan.json    what to run (written here)
-                    stop         1: the node is to stop, 2: at once, 0: neither (written here)
+                    stop, notice, taken   see ``marks``
                     agent.lock   held while the agent lives: "<pid> <start time>"
                     to-clean     there while a container engine may hold something of the node
                     uploads/     a file for each upload under way
                     …            what the agent makes: journal, log, the /opt/ml tree
+    removed/<node_id>            the node was removed
     unsent/<job>/<node_id>/      results that no store would take; never removed
 """
 
 import asyncio
 import contextlib
-import fcntl
+import functools
+import logging
 import os
 import shutil
-import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from trainshed.domain.errors import DriverError
+from trainshed.domain.errors import DriverError, NodeTaken
+from trainshed.domain.notice import Notice
 from trainshed.domain.plan import NodePlan
 from trainshed.drivers.base import Capabilities, Handle, NodeState
-from trainshed.drivers.local.left_over import end_left_over, has_mounts
-from trainshed.drivers.local.spare import Child, Spare
+from trainshed.drivers.local import leaving
+from trainshed.drivers.local.agents import Agents
+from trainshed.drivers.local.marks import Marks, Taken, tombstone
+from trainshed.drivers.local.spare import Spare
 
-_KILL_SECONDS: Final = 10.0
-"""How long a killed agent may take to vanish before it is an error."""
-_CLEAN_SECONDS: Final = 300.0
-"""How long an engine may take to remove a container with all its files."""
-_DELETIONS: Final = 20
-_DELETION_PAUSE_SECONDS: Final = 0.05
-"""How often, and how far apart, to try deleting what a dying container still writes into."""
 _WARM_UP_SECONDS: Final = 0.5
 """How long after a launch the next spare agent is started."""
-_UPLOADS: Final = "uploads"
 _AGENT: Final = (sys.executable, "-I", "-m", "trainshed.agent")
+
+log = logging.getLogger(__name__)
 
 
 class LocalDriver:
@@ -53,6 +53,7 @@ class LocalDriver:
         root: Path,
         capabilities: Capabilities,
         environment: Mapping[str, str],
+        clock: Callable[[], datetime],
         spare: Sequence[str] = ("--wait",),
     ) -> None:
         """Start nothing yet.
@@ -62,6 +63,7 @@ class LocalDriver:
             root: the folder that holds a folder per node.
             capabilities: what was configured.
             environment: what agents get.
+            clock: returns the time.
             spare: the arguments of an agent that waits; ``("--wait", "docker")`` has what the
                 docker runtime needs loaded.
         """
@@ -69,9 +71,12 @@ class LocalDriver:
         self._root = root
         self._capabilities = capabilities
         self._environment = dict(environment)
+        self._clock = clock
         self._spare = Spare((*_AGENT, *spare), environment)
-        self._children: dict[str, Child] = {}
+        self._agents = Agents()
         self._warming: asyncio.TimerHandle | None = None
+        self._deadlines: dict[Path, tuple[float, asyncio.TimerHandle]] = {}
+        self._taking: dict[Path, asyncio.Task[None]] = {}
 
     @property
     def capabilities(self) -> Capabilities:
@@ -79,42 +84,43 @@ class LocalDriver:
         return self._capabilities
 
     async def launch(self, plan: NodePlan) -> Handle:
-        """Start the plan's agent; see ``drivers.base``."""
+        """Start the plan's agent; see ``drivers.base``.
+
+        A removal in another server may come at any line here, and this server may stand still
+        between any two. From the first line of a removal on, and for ever, the node's folder says
+        that the node is taken, or its tombstone stands. We look at both before an agent is
+        started, and an agent looks again once it holds the node's lock. If it finds nothing, the
+        removal began after that, and so finds the lock held and kills the agent.
+        """
         folder = self._root / plan.node_id
-        new = not folder.exists()
+        marks, new = Marks(folder), False
         try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            if not self._lives(folder):
-                kept = replace(
-                    plan,
-                    unsent=str(self._root.parent / "unsent"),
-                    uploads=str(folder / _UPLOADS),
-                )
-                _write(folder / "plan.json", kept.to_json())
-                _note_wish(folder / "stop", "0", anew=False)
-                self._children[plan.node_id] = self._spare.take(folder)
+            self._is_due(marks, marks.taken)
+            _refuse_ended(marks)
+            new = _make(folder)
+            if not self._agents.lives(folder):
+                marks.lay()
+                _write(folder / "plan.json", self._kept(plan, folder).to_json())
+                _refuse_ended(marks)
+                self._agents.add(folder, self._spare.take(folder))
                 self._warm_up_later()
-        except OSError as error:
+        except (OSError, NodeTaken) as error:
             if new:  # nobody will hear of it, so nobody would remove it
                 shutil.rmtree(folder, ignore_errors=True)
-            raise DriverError(f"cannot start a node in {folder}: {error}") from error
+            if isinstance(error, OSError):
+                _refuse_ended(marks)  # whoever removed it took its folder from under our hands
+                raise DriverError(f"cannot start a node in {folder}: {error}") from error
+            raise
         return Handle(self._name, str(folder))
 
     async def observe(self, handles: Sequence[Handle]) -> Mapping[Handle, NodeState]:
-        """Return whose agents live, and which are gone."""
-        return {
-            handle: NodeState.LIVES if self._lives(Path(handle.state)) else NodeState.VANISHED
-            for handle in handles
-        }
+        """Return whose agents live; have those taken away whose time is over."""
+        return {handle: self._seen(Path(handle.state)) for handle in handles}
 
     async def changed(self) -> frozenset[Handle]:
-        """Wait for a node's agent to end."""
-        never: asyncio.Future[frozenset[Handle]] = asyncio.get_running_loop().create_future()
-        return await never
-
-    async def interrupt(self, handle: Handle, *, notice: float | None, reason: str) -> None:
-        """Take the node away; see ``drivers.base``."""
-        raise DriverError(f"{handle.state} can't be taken away: {reason}")
+        """Wait until an agent that was launched or observed here ends, or a node is taken."""
+        found = await self._agents.changed()
+        return frozenset(Handle(self._name, str(folder)) for folder in found)
 
     async def stop(self, handle: Handle, *, at_once: bool = False) -> None:
         """Write the wish down, then wake the agent by SIGTERM.
@@ -122,73 +128,160 @@ class LocalDriver:
         An agent that starts later finds the wish in the file.
         """
         folder = Path(handle.state)
-        if not folder.is_dir():
-            return
-        wish = folder / "stop"
-        if at_once or not wish.exists() or wish.read_text() == "0":
-            _note_wish(wish, "2" if at_once else "1")
-        _signal_agent(folder, signal.SIGTERM)
+        if folder.is_dir():
+            Marks(folder).note_wish(at_once=at_once)
+            self._agents.terminate(folder)
 
-    async def remove(self, handle: Handle) -> None:
-        """Kill the agent, and with it the container; delete the folder."""
+    async def interrupt(self, handle: Handle, *, notice: float | None, reason: str) -> None:
+        """Give the node word, or take it away at once; see ``drivers.base``.
+
+        Of several notices the one counts that leaves the node the least time.
+        """
         folder = Path(handle.state)
         if not folder.is_dir():
             return
+        if notice is not None and notice <= 0:
+            self._begin_to_take(folder)
+            await asyncio.shield(self._taking[folder])
+            return
+        now = self._clock().timestamp()
+        deadline = 0.0 if notice is None else now + notice
+        marks = Marks(folder)
         try:
-            async with asyncio.timeout(_KILL_SECONDS):
-                while self._lives(folder):
-                    if (child := self._children.get(folder.name)) is not None:
-                        child.kill()
-                    _signal_agent(folder, signal.SIGKILL)
-                    await asyncio.sleep(0.01)
-        except TimeoutError as error:
-            raise DriverError(f"the agent of {folder} does not die of SIGKILL") from error
-        await asyncio.to_thread(end_left_over, folder)
-        unfinished = (folder / "to-clean").exists() or any((folder / _UPLOADS).glob("*"))
-        if unfinished or await asyncio.to_thread(has_mounts, folder):
-            await self._clean(folder)
-        left: OSError | None = None
-        for _ in range(_DELETIONS):
-            left = await asyncio.to_thread(_delete, folder)
-            if left is None:
-                return
-            await asyncio.sleep(_DELETION_PAUSE_SECONDS)
-        raise DriverError(f"cannot delete {folder}: {left}; delete it by hand") from left
+            marks.note_notice(Notice(at=now, deadline=deadline, reason=reason))
+        except OSError as error:
+            raise DriverError(f"{folder} cannot be given notice: {error}") from error
+        self._agents.terminate(folder)
+        self._is_due(marks, marks.taken)
 
-    async def _clean(self, folder: Path) -> None:
-        """Have removed what is left in an engine and in stores, and unmounted what is mounted.
+    async def remove(self, handle: Handle) -> None:
+        """Kill the agent, and with it the container; delete the folder; leave a tombstone.
 
-        Only the agent's code knows how.
+        ``launch`` says why no agent can begin from here on. The tombstone comes after what takes
+        room on the disk is gone, and before the mark in the folder goes.
         """
-        cleaning = await asyncio.create_subprocess_exec(
-            *_AGENT,
-            "--clean",
-            str(folder),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-            env=self._environment,
-        )
+        folder = Path(handle.state)
+        marks = Marks(folder)
+        self._forget_deadline(folder)
         try:
-            async with asyncio.timeout(_CLEAN_SECONDS):
-                said = (await cleaning.communicate())[1]
-        except TimeoutError as error:
-            cleaning.kill()
-            await cleaning.wait()
-            raise DriverError(f"what {folder} left is not removed in time") from error
-        if cleaning.returncode:
-            why = said.decode(errors="replace").strip()
-            raise DriverError(f"what {folder} left cannot be removed: {why}")
+            if folder.is_dir():
+                with contextlib.suppress(OSError):  # no room for a mark that nobody has laid
+                    marks.note_taken(max(Taken.BEING, marks.taken))
+                await self._end(folder)
+                await leaving.delete(folder, but="taken")
+            await asyncio.to_thread(marks.note_removed)
+        except OSError as error:
+            raise DriverError(f"{folder} cannot be removed: {error}") from error
+        await leaving.delete(folder)
+
+    async def sweep(self, before: datetime) -> None:
+        """Remove what launches that came too late left; forget removals from before a moment.
+
+        Raises:
+            DriverError: something is still there; the same call may do it later.
+        """
+        stones = self._root.parent / "removed"
+        for stone in list(stones.iterdir()) if stones.is_dir() else []:
+            folder = self._root / stone.name
+            if folder.is_dir():
+                await self.remove(Handle(self._name, str(folder)))
+            with contextlib.suppress(FileNotFoundError):  # another server has done it
+                if stone.stat().st_mtime < before.timestamp():
+                    stone.unlink()
 
     def get_ready(self) -> None:
         """Have an agent ready for the next launch."""
         self._spare.prepare()
 
     def close(self) -> None:
-        """Let the spare agent go; nodes live on."""
+        """Let the spare agent go; nodes live on, and other servers see to their deadlines."""
         if self._warming is not None:
             self._warming.cancel()
+        for folder in list(self._deadlines):
+            self._forget_deadline(folder)
+        for task in self._taking.values():
+            task.cancel()
+        self._agents.close()
         self._spare.close()
+
+    def _kept(self, plan: NodePlan, folder: Path) -> NodePlan:
+        """Return the plan as its agent reads it."""
+        return replace(
+            plan,
+            unsent=str(self._root.parent / "unsent"),
+            uploads=str(folder / leaving.UPLOADS),
+            removed=str(tombstone(folder)),
+        )
+
+    def _seen(self, folder: Path) -> NodeState:
+        marks = Marks(folder)
+        taken = marks.taken
+        if taken is Taken.GONE or not folder.is_dir():
+            return NodeState.TAKEN
+        # What is being taken may have a container still: it is not said to be gone.
+        if self._is_due(marks, taken) or self._agents.lives(folder):
+            return NodeState.LIVES
+        return NodeState.VANISHED
+
+    def _is_due(self, marks: Marks, taken: Taken) -> bool:
+        """Tell whether a node's time is over, and have it taken then; else have it taken in time.
+
+        The deadline is in the node's folder, so that every server that sees the node keeps it.
+        """
+        folder = marks.folder
+        notice = marks.notice()
+        deadline = notice.deadline if notice is not None else 0.0
+        left = deadline - self._clock().timestamp()
+        if taken is Taken.BEING or (taken is Taken.NOT and deadline and left <= 0):
+            self._begin_to_take(folder)
+            return True
+        if deadline and self._deadlines.get(folder, (0.0, None))[0] != deadline:
+            self._forget_deadline(folder)
+            timer = asyncio.get_running_loop().call_later(left, self._begin_to_take, folder)
+            self._deadlines[folder] = (deadline, timer)
+        return False
+
+    def _forget_deadline(self, folder: Path) -> None:
+        _, timer = self._deadlines.pop(folder, (0.0, None))
+        if timer is not None:
+            timer.cancel()
+
+    def _begin_to_take(self, folder: Path) -> None:
+        """Have a node taken away, once at a time; what fails is tried again by the next look."""
+        if folder not in self._taking:
+            with contextlib.suppress(OSError):  # tried again, and told, by who takes it
+                Marks(folder).note_taken(max(Taken.BEING, Marks(folder).taken))
+            task = asyncio.get_running_loop().create_task(self._take(folder))
+            task.add_done_callback(functools.partial(self._note_taken, folder))
+            self._taking[folder] = task
+
+    async def _take(self, folder: Path) -> None:
+        marks = Marks(folder)
+        if not folder.is_dir() or marks.taken is Taken.GONE:
+            return
+        try:
+            marks.note_taken(Taken.BEING)
+            await self._end(folder)
+            marks.note_taken(Taken.GONE)
+        except OSError as error:
+            raise DriverError(f"{folder} cannot be taken away: {error}") from error
+
+    def _note_taken(self, folder: Path, task: "asyncio.Task[None]") -> None:
+        del self._taking[folder]
+        self._forget_deadline(folder)
+        if not task.cancelled():
+            if (error := task.exception()) is not None:
+                log.warning("a node is not taken away yet: %s", error)
+            self._agents.note_change(folder)
+
+    async def _end(self, folder: Path) -> None:
+        """End all that a node runs, and remove what it has in an engine.
+
+        Raises:
+            DriverError: something is still there; the same call may do it later.
+        """
+        await leaving.kill(self._agents, folder)
+        await leaving.end(folder, (*_AGENT, "--clean", str(folder)), self._environment)
 
     def _warm_up_later(self) -> None:
         """Prepare the next spare once the job just launched has had the processor to itself."""
@@ -197,79 +290,30 @@ class LocalDriver:
         loop = asyncio.get_running_loop()
         self._warming = loop.call_later(_WARM_UP_SECONDS, self._spare.prepare)
 
-    def _lives(self, folder: Path) -> bool:
-        """Tell whether an agent works on the folder, or was just started to."""
-        for node_id, child in list(self._children.items()):
-            if child.ended():
-                del self._children[node_id]
-        return folder.name in self._children or _locked(folder)
+
+def _refuse_ended(marks: Marks) -> None:
+    """Raise ``NodeTaken`` when no agent may begin for a node."""
+    if marks.ended:
+        node_id = marks.folder.name
+        raise NodeTaken(f"the node {node_id} was taken away or removed, and never comes back")
 
 
-def _locked(folder: Path) -> bool:
+def _make(folder: Path) -> bool:
+    """Make a node's folder; tell whether it is new."""
+    folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
-        with (folder / "agent.lock").open("rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        if not folder.is_dir():
+            raise
         return False
-    except BlockingIOError:
-        return True
-    return False
-
-
-def _agent_pid(folder: Path) -> int | None:
-    """Return the pid of the living agent; None when there is none or it has not said yet."""
-    if not _locked(folder):
-        return None
-    words = (folder / "agent.lock").read_text().split()
-    return int(words[0]) if words else None
-
-
-def _signal_agent(folder: Path, number: int) -> None:
-    """Send a signal to the folder's living agent, and to nobody who got its number since."""
-    pid = _agent_pid(folder)
-    if pid is None:
-        return
-    with contextlib.suppress(ProcessLookupError):
-        process = os.pidfd_open(pid)
-        try:
-            # It holds the lock still, so it is who was opened.
-            if _agent_pid(folder) == pid:
-                signal.pidfd_send_signal(process, number)
-        finally:
-            os.close(process)
-
-
-def _note_wish(path: Path, wish: str, *, anew: bool = True) -> None:
-    """Write a wish to stop in place of another: a job that fills the disk must be stoppable.
-
-    ``anew`` is whether to replace one that stands there.
-    """
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        if anew or not os.fstat(descriptor).st_size:
-            os.pwrite(descriptor, wish.encode(), 0)
-    finally:
-        os.close(descriptor)
+    return True
 
 
 def _write(path: Path, text: str) -> None:
     """Write a file that holds either its old content or the new, readable by the owner only."""
-    temporary = path.with_name(path.name + ".new")
+    # Two servers may start the same node at once.
+    temporary = path.with_name(f"{path.name}.{os.urandom(4).hex()}")
     with open(temporary, "w", opener=lambda p, flags: os.open(p, flags, 0o600)) as file:
         file.write(text)
     temporary.replace(path)
-
-
-def _delete(folder: Path) -> OSError | None:
-    """Delete a folder, also where a job took its own rights away; return what stands against it."""
-    # A folder is opened up before it is listed. A link may lead anywhere, and is left as it is.
-    for parent, folders, _ in os.walk(folder):
-        for path in (Path(parent, name) for name in folders):
-            with contextlib.suppress(OSError):
-                if not path.is_symlink():
-                    path.chmod(0o700)
-    try:
-        shutil.rmtree(folder)
-    except OSError as error:
-        return error if folder.exists() else None
-    return None
