@@ -44,16 +44,6 @@ class Records(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Duty:
-    """What this server does among all that share its records."""
-
-    leads: bool
-    """Whether it lets jobs in."""
-    owned: int
-    """Open jobs that it steps."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
     """Who is asked for what."""
 
@@ -65,7 +55,8 @@ class Sources:
     report_lag: Histogram
     writes: WriteTally
     engine_lag: Callable[[], float]
-    duty: Callable[[], Awaitable[Duty]]
+    duty: Callable[[], tuple[bool, int]]
+    """Whether this server lets jobs in, and how many open jobs it steps."""
     capacity: Mapping[str, int]
     """Nodes that may be in use, by backend."""
     object_bytes: Callable[[], Awaitable[int]]
@@ -140,15 +131,15 @@ class Metrics:
 
     async def _of_this_server(self) -> "_Values":
         sources = self._sources
-        duty = await sources.duty()
+        leads, owned = sources.duty()
         logs = await sources.logs.bytes()
         disk = os.statvfs(sources.data)
         return {
             "trainshed_info": {(sources.version,): 1},
             "trainshed_backend_nodes_max": {(n,): count for n, count in sources.capacity.items()},
             "trainshed_engine_lag_seconds": {(): sources.engine_lag()},
-            "trainshed_scheduler": {(): int(duty.leads)},
-            "trainshed_owned_jobs": {(): duty.owned},
+            "trainshed_scheduler": {(): int(leads)},
+            "trainshed_owned_jobs": {(): owned},
             "trainshed_object_bytes": {(): await sources.object_bytes()},
             "trainshed_log_bytes": {} if logs is None else {(): logs},
             "trainshed_disk_free_bytes": {(): disk.f_bavail * disk.f_frsize},

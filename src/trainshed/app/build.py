@@ -87,6 +87,7 @@ class Parts:
     credentials: ContainerCredentials
     nearby: NearbyObjects
     engine: Engine
+    ownership: Ownership
     notifier: Notifier
     expiry: Expiry
     requests: RequestTally
@@ -199,6 +200,7 @@ def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datet
             files=StoredFiles(database), records=stores.records, secret=keys.report_secret
         ),
         engine=engine,
+        ownership=ownership,
         notifier=Notifier(stores.objects.events, settings.notified(), clock, webhooks.post),
         expiry=Expiry(
             stores.objects.uploads,

@@ -76,10 +76,6 @@ class Watching:
         async def standing() -> Standing:
             return await survey(parts.database, parts.backend)
 
-        async def duty() -> Any:  # noqa: ANN401
-            owned = len(await parts.records.open_jobs())
-            return metrics.Duty(leads=True, owned=owned)
-
         return metrics.Sources(
             version=trainshed.__version__,
             records=parts.records,
@@ -89,7 +85,7 @@ class Watching:
             report_lag=parts.report_lag,
             writes=parts.database.writes,
             engine_lag=lambda: parts.engine.pulse.lag(asyncio.get_running_loop().time()),
-            duty=duty,
+            duty=lambda: (parts.ownership.leads, len(parts.ownership.mine)),
             capacity={n: driver.capabilities.max_nodes for n, driver in parts.drivers.items()},
             object_bytes=lambda: bytes_held(parts.database),
             data=self._data,
