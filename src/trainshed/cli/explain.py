@@ -17,6 +17,7 @@ from trainshed.domain import sizes
 _BAR: Final = 40
 """Columns of a bar that is as long as the job."""
 _LOOK_SECONDS: Final = 1.0
+_NL: Final = "\n"
 _OVER: Final = frozenset({"Completed", "Failed", "Stopped"})
 _COLOURS: Final = {
     "Queue": "33",
@@ -104,7 +105,11 @@ def lines_of(found: Explained) -> list[str]:
     """Return what is shown of a job."""
     facts = [*_standing(found), *_troubles(found), *_sums(found)]
     width = max(len(key) for key, _ in facts) + 2
-    lines = [f"{key:<{width}}{text}" for key, text in facts]
+    lines = [
+        line
+        for key, text in facts
+        for line in f"{key:<{width}}{text.replace(_NL, _NL + ' ' * width)}".splitlines()
+    ]
     lines += ["", "timeline", *_timeline(found)]
     if len(found["Attempts"]) > 1 or found.get("LastFailure"):
         lines += ["", "attempts", *_attempts(found["Attempts"])]
@@ -131,7 +136,7 @@ def _standing(found: Explained) -> list[tuple[str, str]]:
 def _troubles(found: Explained) -> list[tuple[str, str]]:
     facts: list[tuple[str, str]] = []
     if failure := found.get("LastFailure"):
-        facts.append(("went wrong", " ".join(failure["Reason"].split())))
+        facts.append(("went wrong", failure["Reason"].strip()))
         facts += _advice(failure)
     if kept := found.get("Checkpoints"):
         facts.append(("checkpoints", _checkpoints(kept)))
