@@ -210,7 +210,10 @@ def test_a_lost_node_is_tried_again_as_often_as_the_retry_strategy_allows() -> N
     patient = running(RetryStrategy={"MaximumRetryAttempts": 1})
     decision = decide(patient, seen(lost))
     assert statuses(decision) == [S.STARTING, S.TRAINING, S.INTERRUPTED]
-    assert decision.retire == patient.attempt
+    assert decision.job.attempt is not None
+    assert decision.retire is None, "what is not yet written down as over is not removed"
+    decision = decide(decision.job, seen(lost))
+    assert decision.retire is not None
     assert decision.job.attempt is None
     admission = Admission(admitted=True)
     decision = decide(decision.job, replace(seen(), admission=admission))

@@ -107,6 +107,39 @@ class Transition:
     message: str
 
 
+class AttemptEnd(StrEnum):
+    """Why an attempt ended while its job goes on."""
+
+    INTERRUPTED = "Interrupted"
+    """The place took a node back: spot, a disruption, a drill."""
+    PREEMPTED = "Preempted"
+    """Another job was given the nodes."""
+    LOST = "Lost"
+    """The platform failed."""
+    UNPLACED = "Unplaced"
+    """Its place had no room: nothing of it ever ran."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastAttempt:
+    """An attempt that ended before its job did."""
+
+    number: int
+    backend: str
+    instance_type: str = ""
+    """See ``Attempt.instance_type``."""
+    started: datetime
+    """Tells its log streams apart from those of the others."""
+    trained_from: datetime | None = None
+    """When its first container began; None when none did."""
+    ended: datetime
+    end: AttemptEnd
+    reason: str = ""
+    """Why, for people."""
+    kept_at: datetime | None = None
+    """When its checkpoints were last kept, as old as those of its slowest node; None for never."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One launch of all nodes of a job."""
@@ -129,39 +162,10 @@ class Attempt:
     """Hosts whose driver was told to take them away: for another job, or for a drill."""
     pool: str = ""
     """ARN of the job whose warm pool it runs on; "" for nodes of its own."""
+    over: PastAttempt | None = None
+    """What will be remembered of it, once it was given up and while its nodes are removed."""
     pool_began: datetime | None = None
     """When the first job of that chain of warm pools got the nodes."""
-
-
-class AttemptEnd(StrEnum):
-    """Why an attempt ended while its job goes on."""
-
-    INTERRUPTED = "Interrupted"
-    """The place took a node back: spot, a disruption, a drill."""
-    PREEMPTED = "Preempted"
-    """Another job was given the nodes."""
-    LOST = "Lost"
-    """The platform failed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PastAttempt:
-    """An attempt that ended before its job did."""
-
-    number: int
-    backend: str
-    instance_type: str = ""
-    """See ``Attempt.instance_type``."""
-    started: datetime
-    """Tells its log streams apart from those of the others."""
-    trained_from: datetime | None = None
-    """When its first container began; None when none did."""
-    ended: datetime
-    end: AttemptEnd
-    reason: str = ""
-    """Why, for people."""
-    kept_at: datetime | None = None
-    """When its checkpoints were last kept, as old as those of its slowest node; None for never."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

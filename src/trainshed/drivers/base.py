@@ -95,6 +95,13 @@ class Driver(Protocol):
         """
         ...
 
+    async def find(self, node_id: str) -> Handle:
+        """Return the handle that a node has, or would have, whether it was ever launched or not.
+
+        A server that died may have launched it and told nobody: so it can be removed all the same.
+        """
+        ...
+
     async def observe(self, handles: Sequence[Handle]) -> Mapping[Handle, NodeState]:
         """Return what is seen of nodes, all in one look; nothing of those that can't be seen now.
 

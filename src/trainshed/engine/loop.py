@@ -249,7 +249,7 @@ class Engine:
         """Carry a decision out; return whether to look again, and what a launch was refused for."""
         if decision.retire is not None:
             self._be_sure()
-            await self._nodes.remove(decision.retire)
+            await self._nodes.remove(job, decision.retire)
         moved = decision.job != job
         if not await self._write(job, decision.job):
             return True, None
@@ -259,7 +259,7 @@ class Engine:
         if decision.clean:
             self._be_sure()
             if job.attempt is not None:
-                await self._nodes.remove(job.attempt)
+                await self._nodes.remove(job, job.attempt)
             await self._write(job, replace(job, cleaned=True))
             return True, None
         told = await self._tell(job, decision)

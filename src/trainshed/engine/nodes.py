@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from trainshed.domain import names
 from trainshed.domain.errors import DriverError, NoCapacity, NodeTaken
 from trainshed.domain.plan import LaunchPlan
 from trainshed.domain.training import Attempt, TrainingJob
@@ -84,10 +85,8 @@ class Nodes:
             if attempt.handles:  # it ran before: what is left of it waits with it
                 log.warning("a node that vanished can't be had back yet: %s", error)
                 return Launched(handles=attempt.handles)
-            await self.remove(replace(attempt, handles=handles))
             return Launched(no_room=str(error))
         except DriverError as error:
-            await self.remove(replace(attempt, handles={**attempt.handles, **handles}))
             return Launched(refusal=f"InternalServerError: the nodes could not be started: {error}")
         return Launched(handles=handles)
 
@@ -116,8 +115,11 @@ class Nodes:
         told = {*attempt.interrupted, *wanted}
         return replace(attempt, interrupted=tuple(sorted(told)))
 
-    async def remove(self, attempt: Attempt) -> None:
-        """Remove what is left of an attempt's nodes.
+    async def remove(self, job: TrainingJob, attempt: Attempt) -> None:
+        """Remove what there may be of an attempt's nodes, also of those that nobody told of.
+
+        Only once the attempt, or the job, is written down as over: a server that was paused then
+        removes nothing that another still wants.
 
         Raises:
             DriverError: something is still there.
@@ -132,8 +134,13 @@ class Nodes:
                     ", ".join(attempt.handles.values()),
                 )
             return
-        for handle in handles_of(attempt):
-            await driver.remove(handle)
+        for host in names.hosts(job.instance_count):
+            state = attempt.handles.get(host, NEVER_LAUNCHED)
+            node_id = names.node_id(job.id, attempt.number, host)
+            known = state != NEVER_LAUNCHED
+            await driver.remove(
+                Handle(attempt.backend, state) if known else await driver.find(node_id)
+            )
 
 
 def handles_of(attempt: Attempt) -> dict[Handle, str]:

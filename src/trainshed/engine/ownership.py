@@ -13,13 +13,11 @@ from dataclasses import replace
 from typing import Final
 
 from trainshed.domain.errors import StoreError
-from trainshed.stores.records.base import SERVER_TTL, Leases, Server
+from trainshed.stores.records.base import SCHEDULER, SERVER_TTL, Leases, Server
 
 log = logging.getLogger(__name__)
 
 BEAT_SECONDS: Final = 1.0
-SCHEDULER: Final = "scheduler"
-"""The lease of the one server that lets jobs in."""
 _CLAIM_AT_ONCE: Final = 200
 _MARGIN_SECONDS: Final = 1.0
 """How long before its lease ends a server stops acting on it."""

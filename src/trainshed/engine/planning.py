@@ -71,7 +71,7 @@ def plan(job: TrainingJob, attempt: Attempt, site: Site) -> LaunchPlan | Unplann
             f"ClientError: no environment is mapped to the image '{image}'; "
             f"add a pattern that fits it to [backends.{attempt.backend}.images]"
         )
-    groups = _groups(job.request.get("ResourceConfig", {}))
+    groups = _groups(job.request.get("ResourceConfig", {}), attempt.instance_type)
     shared = replace(
         _shared(job, site, groups, capabilities),
         image=image if process else mapped or image,
@@ -196,12 +196,15 @@ def mapped_image(image: str, images: Sequence[tuple[str, str]]) -> str | None:
     return None
 
 
-def _groups(resources: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
-    """Return the instance groups as resourceconfig.json has them, hosts dealt out in order."""
+def _groups(resources: Mapping[str, Any], instance_type: str) -> tuple[Mapping[str, Any], ...]:
+    """Return the instance groups as resourceconfig.json has them, hosts dealt out in order.
+
+    ``instance_type`` is what the attempt got, where the job named several; "" else.
+    """
     asked = resources.get("InstanceGroups") or [
         {
             "InstanceGroupName": "homogeneousCluster",
-            "InstanceType": resources.get("InstanceType") or "local",
+            "InstanceType": instance_type or resources.get("InstanceType") or "local",
             "InstanceCount": resources.get("InstanceCount") or 1,
         }
     ]
@@ -275,6 +278,4 @@ def _notes(
             )
     elif mapped is not None:
         notes.append(f"instead of the image '{image}' runs {mapped}, as this server is set")
-    if request.get("EnableManagedSpotTraining"):
-        notes.append("EnableManagedSpotTraining changes nothing here: nodes are not taken away")
     return tuple(notes)

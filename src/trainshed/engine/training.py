@@ -16,6 +16,7 @@ from trainshed.domain.training import (
     MESSAGES,
     Attempt,
     AttemptEnd,
+    PastAttempt,
     SecondaryStatus,
     TrainingJob,
 )
@@ -47,11 +48,13 @@ def decide(job: TrainingJob, seen: Seen) -> Decision:
         return _decide_over(job, seen)
     if job.attempt is None:
         return _decide_waiting(job, seen)
+    if job.attempt.over is not None:
+        return _retired(job, job.attempt, job.attempt.over, seen)
     if seen.refusal:
         return Decision(job=_failed(job, seen.refusal, seen.now))
     if seen.no_room and not job.attempt.handles:
-        why = f"{MESSAGES[_S.PENDING]}: {seen.no_room}"
-        return Decision(job=_told_to_wait(replace(job, attempt=None), why, seen.now))
+        unplaced = Trouble(end=AttemptEnd.UNPLACED, reason=seen.no_room, goes_on=True)
+        return Decision(job=_given_up(job, job.attempt, unplaced, seen, seen.now))
     return _decide_running(job, job.attempt, seen)
 
 
@@ -179,7 +182,7 @@ def _decide_ended(
     what = endings.trouble(job, attempt, ended, seen.facts)
     stopping = job.secondary is _S.STOPPING
     if what is not None and what.goes_on and not stopping:
-        return _interrupted(job, attempt, what, seen, at)
+        return Decision(job=_given_up(job, attempt, what, seen, at))
     if what is not None and not (stopping and what.end is not AttemptEnd.LOST):
         reason = endings.final_reason(what)
         if what.end is AttemptEnd.LOST:
@@ -200,14 +203,26 @@ def _decide_ended(
     return Decision(job=warm.kept(replace(job.moved_to(final, at=at), training_end=at)))
 
 
-def _interrupted(
+def _given_up(
     job: TrainingJob, attempt: Attempt, what: Trouble, seen: Seen, at: datetime
-) -> Decision:
-    """Remember the attempt, and have the job stand in line again."""
+) -> TrainingJob:
+    """Return the job with its attempt written down as over: only then are its nodes removed."""
     over = endings.past(attempt, what, seen.facts, at)
-    waiting = replace(job, attempt=None, past=(*job.past, over))
-    waiting = waiting.moved_to(_S.INTERRUPTED, at=at, message=_interruption(waiting))
-    return Decision(job=waiting, retire=attempt)
+    if what.end is not AttemptEnd.UNPLACED:
+        message = f"{MESSAGES[_S.INTERRUPTED]}: {what.reason}"
+        job = job.moved_to(_S.INTERRUPTED, at=at, message=message)
+    return replace(job, attempt=replace(attempt, over=over))
+
+
+def _retired(job: TrainingJob, attempt: Attempt, over: PastAttempt, seen: Seen) -> Decision:
+    """Have the job stand in line again, once no node of its last attempt is left."""
+    waiting = replace(job, attempt=None)
+    if over.end is AttemptEnd.UNPLACED and job.secondary is _S.STOPPING:
+        return Decision(job=waiting, retire=attempt)
+    if over.end is AttemptEnd.UNPLACED:
+        reason = f"{MESSAGES[_S.PENDING]}: {over.reason}"
+        return Decision(job=_told_to_wait(waiting, reason, seen.now), retire=attempt)
+    return Decision(job=replace(waiting, past=(*job.past, over)), retire=attempt)
 
 
 def _stopped_as(job: TrainingJob, seen: Seen) -> SecondaryStatus:

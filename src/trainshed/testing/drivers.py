@@ -47,6 +47,10 @@ class FakeDriver:
             self.launched.append(plan.node_id)
         return Handle("fake", plan.node_id)
 
+    async def find(self, node_id: str) -> Handle:
+        """Return the node's id as its handle."""
+        return Handle("fake", node_id)
+
     async def observe(self, handles: Sequence[Handle]) -> Mapping[Handle, NodeState]:
         """Return what there is of the nodes."""
         return {handle: self._state(handle.state) for handle in handles}

@@ -23,6 +23,14 @@ SERVER_TTL: Final = 4.0
 moment keeps its work, and the work of one that died is taken over soon."""
 
 
+EVERYTHING: Final = ""
+"""Heard in place of an ARN where nobody knows which: all jobs may have changed."""
+
+
+SCHEDULER: Final = "scheduler"
+"""The lease of the one server that lets jobs in."""
+
+
 class DatabaseFull(StoreError):
     """Nothing was written: the database's disk has no room."""
 
@@ -254,11 +262,19 @@ class TrainingRecords(Protocol):
         """Return the job whose ``id`` that is, or None."""
         ...
 
-    async def swap(self, old: TrainingJob, new: TrainingJob, owner: str | None = None) -> bool:
+    async def swap(
+        self,
+        old: TrainingJob,
+        new: TrainingJob,
+        owner: str | None = None,
+        leader: str | None = None,
+    ) -> bool:
         """Write ``new`` only if the row still equals ``old``; tell whether it did.
 
         With an ``owner`` it is written only if the row's owner is that server: one that was
-        paused, and whose jobs were taken over meanwhile, changes nothing any more.
+        paused, and whose jobs were taken over meanwhile, changes nothing any more. With a
+        ``leader`` only if that server has the lease ``SCHEDULER``: else two would give the same
+        nodes away.
         """
         ...
 
@@ -320,5 +336,8 @@ class Changes(Protocol):
     """Wakes those who wait for a change of a job. A hint, never the truth: look at the store."""
 
     async def next(self, seconds: float) -> frozenset[str]:
-        """Return the ARNs changed since the last call; wait up to ``seconds`` for the first."""
+        """Return the ARNs changed since the last call; wait up to ``seconds`` for the first.
+
+        ``EVERYTHING`` is among them where changes by other servers may have gone unheard.
+        """
         ...

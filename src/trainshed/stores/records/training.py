@@ -17,7 +17,14 @@ import msgspec
 
 from trainshed.domain.facts import Fact, Kind
 from trainshed.domain.training import TrainingJob, TrainingJobStatus
-from trainshed.stores.records.base import Connection, Database, JobQuery, MetricValue
+from trainshed.stores.records.base import (
+    SCHEDULER,
+    Connection,
+    Database,
+    JobQuery,
+    MetricValue,
+)
+from trainshed.stores.records.changes import Marker
 from trainshed.stores.records.tags import DROP_TAGS, PUT_TAG
 
 _ENCODER: Final = msgspec.json.Encoder()
@@ -27,6 +34,7 @@ _RAW: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _KNOWN_MEMBERS: Final = frozenset(field.name for field in fields(TrainingJob))
 
 _GET: Final = "SELECT body FROM training_jobs WHERE arn = ?"
+_LEADER: Final = f"SELECT server FROM leases WHERE name = '{SCHEDULER}'"  # noqa: S608 - ours
 _GET_OWNED: Final = "SELECT body, owner FROM training_jobs WHERE arn = ?"
 _GET_BY_ID: Final = "SELECT body FROM training_jobs WHERE id = ?"
 _ADD: Final = (
@@ -66,14 +74,6 @@ _SORT_COLUMNS: Final = {"Name": "name", "CreationTime": "created", "Status": "st
 
 Witness = Callable[[TrainingJob, TrainingJob], None]
 """Is told of a job as it was and as it was written."""
-
-
-class Marker(Protocol):
-    """Who is told of changes."""
-
-    def mark(self, arn: str) -> None:
-        """Wake those who wait for a change of the job."""
-        ...
 
 
 class SqlTrainingRecords:
@@ -116,8 +116,14 @@ class SqlTrainingRecords:
         rows = await self._database.read(_GET_BY_ID, (job_id,))
         return _JOB.decode(rows[0][0]) if rows else None
 
-    async def swap(self, old: TrainingJob, new: TrainingJob, owner: str | None = None) -> bool:
-        """Write ``new`` only if the row still equals ``old`` (and is ``owner``'s, if one is given).
+    async def swap(
+        self,
+        old: TrainingJob,
+        new: TrainingJob,
+        owner: str | None = None,
+        leader: str | None = None,
+    ) -> bool:
+        """Write ``new`` only if the row still equals ``old``; see ``TrainingRecords.swap``.
 
         Returns:
             Whether it was written.
@@ -127,6 +133,8 @@ class SqlTrainingRecords:
         def work(connection: Connection) -> bool:
             row = connection.execute(_GET_OWNED, (old.arn,)).fetchone()
             if row is None or (owner is not None and row[1] != owner):
+                return False
+            if leader is not None and connection.execute(_LEADER).fetchone() != (leader,):
                 return False
             written = body
             if row[0] != expected:
@@ -262,9 +270,8 @@ class _Work(Protocol):
 
 def _moving_columns(job: TrainingJob) -> tuple[float, str, int, str, str]:
     """Return the values of the columns that change while a job goes on, in ``_PUT``'s order."""
-    still_open = not (job.over and job.cleaned)
     backend = job.backend if job.attempt is None else job.attempt.backend
-    return job.modified.timestamp(), job.status.value, int(still_open), backend, job.project
+    return job.modified.timestamp(), job.status.value, int(not job.settled), backend, job.project
 
 
 def _same(body: bytes, job: TrainingJob) -> bool:
