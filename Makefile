@@ -47,7 +47,7 @@ check: $(VENV)/.dev  ## Format, lint, types, floors
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 
 test: $(VENV)/.dev  ## All tests that need nothing but this machine
-	@tools/system-packages bubblewrap fuse3
+	@tools/system-packages bubblewrap fuse3 postgresql
 	@$(BIN)/pytest --numprocesses 3
 
 $(VENV)-%/.ready: requirements/%.txt | $(VENV)/bin/uv

@@ -5,7 +5,16 @@ asking again and again.
 """
 
 import asyncio
+from typing import Protocol
 from weakref import WeakSet
+
+
+class Marker(Protocol):
+    """Who is told of changes."""
+
+    def mark(self, arn: str) -> None:
+        """Wake those who wait for a change of the job."""
+        ...
 
 
 class InProcessChanges:

@@ -42,8 +42,8 @@ class SqlLeases:
 
         Args:
             database: beside the jobs.
-            alone: whether the database can have one server only, so that all others whose rows are
-                there must be dead, however lately they beat.
+            alone: whether the database can have one server only: it need not beat, and all others
+                whose rows are there must be dead, however lately they beat.
             clock: seconds since the epoch in place of the database's own time; it is asked on
                 another thread.
             ttl: seconds without a beat after which a server is dead.
@@ -174,7 +174,10 @@ class SqlLeases:
         """Forget the servers that were silent for too long.
 
         One seen far in the future was seen before the clock was set back; it beats soon, or never.
+        A server that is alone need not beat.
         """
+        if self._alone:
+            return
         connection.execute(
             "DELETE FROM servers WHERE seen <= ? OR seen > ?", (now - self._ttl, now + self._ttl)
         )
