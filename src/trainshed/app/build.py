@@ -31,7 +31,9 @@ from trainshed.api.sts.identity import Identity
 from trainshed.api.trainshed import operations as own
 from trainshed.app import backends
 from trainshed.app.settings import Settings
+from trainshed.app.tracing import Traces
 from trainshed.domain.errors import TrainshedError
+from trainshed.domain.training import TrainingJob
 from trainshed.drivers.base import Driver
 from trainshed.engine import webhooks
 from trainshed.engine.backends import Backends
@@ -55,7 +57,7 @@ from trainshed.stores.records.leases import SqlLeases
 from trainshed.stores.records.sqlite import SqliteDatabase
 from trainshed.stores.records.tags import SqlTags
 from trainshed.stores.records.tally import JobTally
-from trainshed.stores.records.training import SqlTrainingRecords
+from trainshed.stores.records.training import SqlTrainingRecords, Witness
 from trainshed.wire.front import Front
 
 
@@ -93,6 +95,7 @@ class Parts:
     requests: RequestTally
     jobs: JobTally
     report_lag: Histogram
+    traces: Traces | None
     drivers: Mapping[str, Driver]
     """By backend name."""
     backend: str
@@ -143,9 +146,9 @@ def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datet
     database = SqliteDatabase(data / "trainshed.db")
     changes = InProcessChanges()
     requests, jobs = RequestTally(logged=settings.log_requests), JobTally()
-    lag = Histogram(QUICK)
+    lag, traces = Histogram(QUICK), _traces(settings)
     stores = Stores(
-        records=SqlTrainingRecords(database, changes, jobs.note),
+        records=SqlTrainingRecords(database, changes, _witness(jobs, traces)),
         tags=SqlTags(database),
         logs=Logs(data / "logs"),
         objects=EmbeddedObjects(
@@ -210,12 +213,30 @@ def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datet
         requests=requests,
         jobs=jobs,
         report_lag=lag,
+        traces=traces,
         drivers=drivers,
         backend=settings.backend,
         objects=stores.objects,
         records=stores.records,
         database=database,
     )
+
+
+def _traces(settings: Settings) -> Traces | None:
+    told = settings.telemetry
+    return Traces(told.endpoint, told.headers, trainshed.__version__) if told else None
+
+
+def _witness(jobs: JobTally, traces: Traces | None) -> Witness:
+    """Return what is told of each change of a job."""
+    if traces is None:
+        return jobs.note
+
+    def told(old: TrainingJob, new: TrainingJob) -> None:
+        jobs.note(old, new)
+        traces.note(old, new)
+
+    return told
 
 
 def this_server(url: str, drivers: Mapping[str, Driver]) -> Server:

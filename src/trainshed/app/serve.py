@@ -84,6 +84,8 @@ def run(
                 driver.close()
             parts.objects.close()
             parts.database.close()
+            if parts.traces is not None:
+                parts.traces.close()
             (data_dir / "server.json").unlink(missing_ok=True)
 
 
