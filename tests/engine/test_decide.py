@@ -34,12 +34,17 @@ def running(nodes: int = 1, **members: Any) -> TrainingJob:
     return replace(job(nodes=nodes, **members), attempt=attempt)
 
 
-def seen(*journals: tuple[Fact, ...], gone: frozenset[str] = frozenset()) -> Seen:
+def seen(
+    *journals: tuple[Fact, ...],
+    gone: frozenset[str] = frozenset(),
+    taken: frozenset[str] = frozenset(),
+) -> Seen:
     return Seen(
         now=LATER,
         backend="local",
         facts=dict(zip(hosts(len(journals)), journals, strict=True)),
         gone=gone,
+        taken=taken,
     )
 
 
@@ -269,16 +274,18 @@ journals = st.lists(
 @given(
     st.integers(1, 3).flatmap(lambda n: st.tuples(*[journals] * n)),
     st.sets(st.sampled_from(["algo-1", "algo-2", "algo-3"])),
+    st.sets(st.sampled_from(["algo-1", "algo-2", "algo-3"])),
+    st.booleans(),
     st.booleans(),
 )
 def test_decide_is_total_and_settles(
-    told: tuple[tuple[Fact, ...], ...], gone: set[str], wished: bool
+    told: tuple[tuple[Fact, ...], ...], gone: set[str], taken: set[str], spot: bool, wished: bool
 ) -> None:
     """Whatever is reported, in whatever order: lawful moves only, and a second look adds none."""
-    current = running(len(told))
+    current = running(len(told), EnableManagedSpotTraining=spot)
     if wished:
         current = replace(current.moved_to(S.STOPPING, at=NOON), stop_wish=NOON)
-    look = seen(*told, gone=frozenset(gone))
+    look = seen(*told, gone=frozenset(gone - taken), taken=frozenset(taken))
     current = decide(current, look).job
     for previous, following in zip(current.transitions, current.transitions[1:], strict=False):
         assert following.status in MOVES[previous.status]

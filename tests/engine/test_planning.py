@@ -63,12 +63,16 @@ def test_the_log_is_told_that_no_image_runs_and_what_runs_instead() -> None:
 
 
 def test_the_log_is_told_what_was_asked_for_and_is_not_kept() -> None:
-    isolated = job(EnableNetworkIsolation=True, EnableManagedSpotTraining=True)
+    isolated = job(EnableNetworkIsolation=True)
     notes = planned(plan(isolated, ATTEMPT, SITE)).nodes[0].notes
-    assert [note.split()[0] for note in notes[2:]] == [
-        "EnableNetworkIsolation",
-        "EnableManagedSpotTraining",
-    ]
+    assert [note.split()[0] for note in notes[2:]] == ["EnableNetworkIsolation"]
+
+
+def test_nodes_are_of_the_type_that_the_attempt_got() -> None:
+    second_choice = replace(ATTEMPT, instance_type="ml.c5.xlarge")
+    node = planned(plan(job(), second_choice, SITE)).nodes[0]
+    assert node.instance_type == "ml.c5.xlarge"
+    assert node.instance_groups[0]["instance_type"] == "ml.c5.xlarge"
 
 
 def test_the_time_limit_counts_over_all_attempts() -> None:
