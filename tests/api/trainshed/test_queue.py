@@ -82,7 +82,7 @@ async def test_a_job_in_line_tells_whose_it_is_and_what_it_waits_for(rows: Rows)
     }
 
 
-async def test_an_interrupted_job_joins_the_line_anew(rows: Rows) -> None:
+async def test_an_interrupted_job_waits_since_then(rows: Rows) -> None:
     interrupted = rows.trains("digits").moved_to(S.INTERRUPTED, at=at(50))
     past = PastAttempt(
         number=1, backend="local", started=at(1), ended=at(50), end=AttemptEnd.PREEMPTED

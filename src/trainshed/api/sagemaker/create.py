@@ -9,6 +9,7 @@ from trainshed.api.sagemaker.checks import check_request, check_tags
 from trainshed.api.sagemaker.data import Data
 from trainshed.api.sagemaker.lookup import training_job_arn
 from trainshed.api.sagemaker.rejections import invalid
+from trainshed.api.sagemaker.standing import standing
 from trainshed.domain import names, sizes
 from trainshed.domain.errors import RequestRejected
 from trainshed.domain.training import SecondaryStatus, TrainingJob
@@ -35,6 +36,7 @@ class CreateTraining:
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
         backends: Collection[str],
+        projects: Collection[str] = (),
     ) -> None:
         """Keep jobs in ``records``.
 
@@ -45,6 +47,7 @@ class CreateTraining:
             clock: tells the time.
             new_id: returns a new ``TrainingJob.id`` at each call.
             backends: the names that the tag ``trainshed:backend`` may have.
+            projects: the same for ``trainshed:project``; () for any.
         """
         self._records = records
         self._data = data
@@ -52,6 +55,7 @@ class CreateTraining:
         self._clock = clock
         self._new_id = new_id
         self._backends = backends
+        self._projects = projects
 
     def operations(self) -> Table:
         """Return the operations this subject offers."""
@@ -68,6 +72,7 @@ class CreateTraining:
         backend = self._backend(tags)
         shm = _shm(tags)
         check_request(request)
+        among_others = standing(tags, request, self._projects)
         await self._data.check(request, call.region)
         now = self._clock()
         job = TrainingJob(
@@ -81,6 +86,7 @@ class CreateTraining:
             modified=now,
             backend=backend,
             shm=shm,
+            **among_others,
         ).moved_to(SecondaryStatus.STARTING, at=now)
         if not await self._records.add(job, tags):
             raise RequestRejected(

@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 
 from trainshed.api.operations import Table
 from trainshed.api.sagemaker.paging import next_token, start_of
-from trainshed.domain.training import MESSAGES, SecondaryStatus, TrainingJob
+from trainshed.domain.training import MESSAGES, SecondaryStatus, TrainingJob, WarmPoolStatus
 from trainshed.drivers.base import Capabilities
 from trainshed.wire.message import Call
 
@@ -17,7 +17,7 @@ UNSEEN: Final = "Training job waiting for its turn"
 """What a job waits for that nobody has looked at yet."""
 
 Standing = tuple[int, float, str]
-"""What the line is ordered by: priority (the highest first), when it joined, ARN."""
+"""What the line is ordered by: priority (the highest first), when it was created, ARN."""
 
 
 class OpenJobs(Protocol):
@@ -145,18 +145,22 @@ def waits(job: TrainingJob) -> bool:
 
 
 def nodes_of(job: TrainingJob) -> int:
-    """Return how many nodes a job holds; also one that is over holds them until it is cleaned."""
-    return job.instance_count if job.attempt is not None and not job.cleaned else 0
+    """Return how many nodes a job holds.
+
+    One that is over holds them until they are removed, or as long as they are kept warm.
+    """
+    warm = job.pool is not None and job.pool.status is WarmPoolStatus.AVAILABLE
+    return job.instance_count if job.attempt is not None and (warm or not job.cleaned) else 0
 
 
 def since(job: TrainingJob) -> datetime:
-    """Return when a job joined the line; after an interruption it joins anew."""
+    """Return since when a job waits; after an interruption it waits anew."""
     return job.past[-1].ended if job.past else job.created
 
 
 def standing(job: TrainingJob) -> Standing:
     """Return what a waiting job's place in line follows from."""
-    return -job.priority, since(job).timestamp(), job.arn
+    return -job.priority, job.created.timestamp(), job.arn
 
 
 def reason(job: TrainingJob) -> str:

@@ -8,7 +8,7 @@ from typing import Final
 
 from trainshed.domain import names
 from trainshed.domain.facts import Fact, Kind
-from trainshed.domain.training import Attempt, PastAttempt, TrainingJob
+from trainshed.domain.training import PastAttempt, TrainingJob
 
 Journals = Mapping[int, Mapping[str, tuple[Fact, ...]]]
 """What the nodes of a job reported: attempt number, then host, then facts in order."""
@@ -76,6 +76,10 @@ class Launch:
 def launches(job: TrainingJob) -> list[Launch]:
     """Return a job's attempts, oldest first."""
     asked = str(job.request.get("ResourceConfig", {}).get("InstanceType", ""))
+    gone = list(job.past)
+    last = job.attempt
+    if last is not None and last.over is not None:  # only its nodes are still to be removed
+        gone.append(last.over)
     found = [
         Launch(
             number=past.number,
@@ -85,21 +89,18 @@ def launches(job: TrainingJob) -> list[Launch]:
             ended=past.ended,
             past=past,
         )
-        for past in job.past
+        for past in gone
     ]
-    if job.attempt is not None and job.attempt.number not in {each.number for each in found}:
-        found.append(_present(job, job.attempt, asked))
+    if last is not None and last.number not in {each.number for each in found}:
+        present = Launch(
+            number=last.number,
+            backend=last.backend,
+            instance_type=last.instance_type or asked,
+            started=last.started,
+            ended=over_at(job),
+        )
+        found.append(present)
     return found
-
-
-def _present(job: TrainingJob, attempt: Attempt, asked: str) -> Launch:
-    return Launch(
-        number=attempt.number,
-        backend=attempt.backend,
-        instance_type=attempt.instance_type or asked,
-        started=attempt.started,
-        ended=over_at(job),
-    )
 
 
 def over_at(job: TrainingJob) -> datetime | None:
