@@ -1,6 +1,36 @@
 """Who may start now, where, and what all others wait for. Pure: no I/O, no clock."""
 
-from trainshed.engine.scheduling.answers import Admission
+from trainshed.engine.scheduling.answers import Admission, Answer, Head, Reason
+from trainshed.engine.scheduling.board import Board
 from trainshed.engine.scheduling.line import Request, Turn, admit
+from trainshed.engine.scheduling.schedule import schedule
+from trainshed.engine.scheduling.values import (
+    Group,
+    Need,
+    Place,
+    Policy,
+    Pool,
+    Project,
+    Running,
+    Waiting,
+)
 
-__all__ = ["Admission", "Request", "Turn", "admit"]
+__all__ = [
+    "Admission",
+    "Answer",
+    "Board",
+    "Group",
+    "Head",
+    "Need",
+    "Place",
+    "Policy",
+    "Pool",
+    "Project",
+    "Reason",
+    "Request",
+    "Running",
+    "Turn",
+    "Waiting",
+    "admit",
+    "schedule",
+]
