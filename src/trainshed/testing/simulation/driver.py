@@ -18,6 +18,7 @@ from trainshed.drivers.base import Capabilities, Handle, NodeState
 from trainshed.testing.simulation.agents import Agent, Agents, Report
 from trainshed.testing.simulation.life import Life
 from trainshed.testing.simulation.options import SimulatedBackend
+from trainshed.testing.simulation.script import Script
 from trainshed.testing.simulation.shelf import Kept, Shelf
 
 _AFTER: Final = 1e-6
@@ -77,6 +78,10 @@ class SimulatedDriver:
             self._agents.play(kept)
         return Handle(self._name, plan.node_id)
 
+    async def find(self, node_id: str) -> Handle:
+        """Return the handle that a node has, or would have."""
+        return Handle(self._name, node_id)
+
     async def observe(self, handles: Sequence[Handle]) -> Mapping[Handle, NodeState]:
         """Return what is seen of nodes; see ``drivers.base``."""
         now = self._now()
@@ -109,15 +114,18 @@ class SimulatedDriver:
 
     async def remove(self, handle: Handle) -> None:
         """End what is left of the node; see ``drivers.base``."""
-
-        def removed(life: Life, now: float) -> Life:
-            return life if life.removed is not None else replace(life, removed=now)
-
-        kept = self._ask(handle, removed)
-        self._agents.drop(handle.state)
-        if kept is not None and self._options.warm_for:
-            with self._shelf.alone():
-                self._shelf.cool(kept.life.instance_type, self._now() + self._options.warm_for)
+        node_id, now = handle.state, self._now()
+        with self._shelf.alone():
+            known = self._shelf.find(node_id)
+            if known is None:  # a launch may still be on its way
+                known = self._shelf.add(Life(node_id=node_id, script=Script(), began=now), "")
+            if known.life.removed is None:
+                moment = max(now, known.life.told) + _AFTER
+                self._shelf.change(node_id, lambda life: replace(life, removed=moment, told=moment))
+                if known.life.instance_type and self._options.warm_for:
+                    until = now + self._options.warm_for
+                    self._shelf.cool(known.life.instance_type, until)
+        self._agents.drop(node_id)
 
     def _now(self) -> float:
         return self._clock().timestamp()
@@ -204,19 +212,18 @@ class SimulatedDriver:
         silent = agent.silent[0] <= now < agent.silent[1]
         return NodeState.VANISHED if silent or agent.finished else NodeState.LIVES
 
-    def _ask(self, handle: Handle, change: Callable[[Life, float], Life]) -> Kept | None:
-        """Have a node know what is asked of it; return it, None when it is no more."""
+    def _ask(self, handle: Handle, change: Callable[[Life, float], Life]) -> None:
+        """Have a node know what is asked of it, unless it is no more."""
         with self._shelf.alone():
             known = self._shelf.find(handle.state)
             if known is None or known.life.removed is not None:
-                return None
+                return
             moment = max(self._now(), known.life.told) + _AFTER
             kept = self._shelf.change(
                 handle.state, lambda life: replace(change(life, moment), told=moment)
             )
         if kept is not None:
             self._agents.play(kept)
-        return kept
 
 
 def _checkpoints(plan: NodePlan, host: str) -> str:
