@@ -1,13 +1,15 @@
 """From settings to backends: what is offered where, and what is refused."""
 
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from trainshed.agent.runtimes.docker import sockets
 from trainshed.agent.runtimes.docker.engine import find_socket
-from trainshed.app.backends import containers, has_nodes, local
+from trainshed.app.backends import containers, drivers, has_nodes, local
 from trainshed.app.settings import Settings, SettingsError, engine_socket, load
 from trainshed.domain.instances import Instance
 from trainshed.testing.plans import node_plan
@@ -104,3 +106,54 @@ def test_the_nodes_that_a_former_start_left_are_seen(tmp_path: Path) -> None:
     (folder / "plan.json").write_text(plan.to_json())
     assert has_nodes(tmp_path, "docker")
     assert not has_nodes(tmp_path, "process")
+
+
+def test_further_backends_have_a_kind_and_a_name_of_their_own(tmp_path: Path) -> None:
+    told = settings(
+        tmp_path,
+        """
+backend = "rehearsal"
+[backends.rehearsal]
+kind = "simulated"
+max_nodes = 7
+[backends.rehearsal.job]
+duration = 3
+[backends.spare]
+kind = "local"
+max_nodes = 2
+""",
+    )
+    assert sorted(told.backends.further) == ["rehearsal", "spare"]
+    offered = drivers(told, tmp_path)
+    assert offered["spare"].capabilities.max_nodes == 2
+    assert "rehearsal" not in offered, "nobody would hear its agents"
+    for driver in offered.values():
+        driver.close()
+
+
+def test_a_simulated_backend_is_known_only_where_it_is_asked_for() -> None:
+    """Nothing of testing/ is loaded by a server that does not name it."""
+    asked = "import sys, trainshed.app.serve; print([m for m in sys.modules if '.testing' in m])"
+    ran = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert ran.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('backend = "nowhere"', r"no \[backends.nowhere\]"),
+        ("[backends.typo]\nmax_nodes = 1", "backends.typo: kind is None; it must be one of docker"),
+        ('[backends.a]\nkind = "magic"', "kind is 'magic'"),
+        ('[backends.a]\nkind = "simulated"\nmax_node = 1', "backends.a: .*max_node"),
+        ('[backends.a]\nkind = "simulated"\n[backends.a.job]\nduration = -1', r"\$.job.duration"),
+        ('[backends."A/b"]\nkind = "local"', "backends.A/b: .*name"),
+        ('[backends.a]\nkind = "docker"\nshm = "much"', "'much' is no size"),
+        ("backends = 3", "backends"),
+        ("[backends]\nfurther = 3", "backends.further: kind is None"),
+    ],
+)
+def test_a_backend_that_means_nothing_is_refused_by_name(
+    tmp_path: Path, text: str, says: str
+) -> None:
+    with pytest.raises(SettingsError, match=says):
+        settings(tmp_path, text)

@@ -1,5 +1,7 @@
 """The configured places: from settings to drivers, by backend name."""
 
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -12,9 +14,11 @@ from trainshed.app.settings import (
     inherited_environment,
     interpreter,
 )
+from trainshed.domain.facts import Fact
 from trainshed.domain.plan import NodePlan
 from trainshed.drivers import registry
 from trainshed.drivers.base import Capabilities, Driver
+from trainshed.stores.records.base import TrainingRecords
 
 _PYTHON_IMAGE = ("trainshed/python", "python:3.12")
 """What stands for ``trainshed run`` without --image, where images run."""
@@ -23,21 +27,22 @@ _SPARE: Final = {"process": ("--wait",), "docker": ("--wait", "docker")}
 """How an agent is told to wait for work, by the runtime that it will need."""
 
 
-def drivers(settings: Settings, data: Path) -> dict[str, Driver]:
+def drivers(
+    settings: Settings, data: Path, records: TrainingRecords | None = None
+) -> dict[str, Driver]:
     """Return a driver for each backend that this server offers.
 
     ``docker`` is offered when it is configured, when an engine's socket is on this machine, and
     while there are nodes of it: an engine that is started later than we are still has them.
     Without an engine its jobs fail, each with that reason.
+
+    Args:
+        settings: what was configured.
+        data: the data directory.
+        records: take what the agents of simulated backends tell; without them there are none.
     """
-    found = {"local": local(settings.backends.local)}
     environment = inherited_environment()
-    docker = settings.backends.docker
-    engine = engine_socket(docker.engine if docker else "", environment)
-    wanted = docker is not None or engine or settings.backend == "docker"
-    if wanted or has_nodes(data, "docker"):
-        found["docker"] = containers(docker or DockerBackend(), engine)
-    return {
+    found = {
         name: registry.find("local")(
             name=name,
             root=data / "nodes",
@@ -46,8 +51,45 @@ def drivers(settings: Settings, data: Path) -> dict[str, Driver]:
             clock=clock.now,
             spare=_SPARE[capabilities.runtime],
         )
-        for name, capabilities in found.items()
+        for name, capabilities in _of_this_machine(settings, data, environment).items()
     }
+    for name, each in settings.backends.further.items():
+        if each.kind == "simulated" and records is not None:
+            found[name] = registry.find(each.kind)(
+                name=name,
+                options=each.options,
+                file=data / "simulated" / f"{name}.db",
+                report=partial(_reported, records),
+                clock=clock.now,
+            )
+    return found
+
+
+async def _reported(records: TrainingRecords, node_id: str, facts: Sequence[Fact]) -> int | None:
+    """Take facts of a node whose agent is a part of this process."""
+    job_id, attempt, host = node_id.split(".")
+    return await records.take(job_id, int(attempt), host, facts)
+
+
+def _of_this_machine(
+    settings: Settings, data: Path, environment: Mapping[str, str]
+) -> dict[str, Capabilities]:
+    """Return what this machine's own places can do, by backend name."""
+    found = {"local": local(settings.backends.local)}
+    docker = settings.backends.docker
+    engine = engine_socket(docker.engine if docker else "", environment)
+    wanted = docker is not None or engine or settings.backend == "docker"
+    if wanted or has_nodes(data, "docker"):
+        found["docker"] = containers(docker or DockerBackend(), engine)
+    for name, each in settings.backends.further.items():
+        match each.options:
+            case LocalBackend() as options:
+                found[name] = local(options)
+            case DockerBackend() as options:
+                found[name] = containers(options, engine_socket(options.engine, environment))
+            case _:
+                pass  # no place of this machine
+    return found
 
 
 def has_nodes(data: Path, runtime: str) -> bool:

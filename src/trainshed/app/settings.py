@@ -44,21 +44,28 @@ max_nodes = 4
 
 [backends.docker.instances]
 "ml.p3.*" = { cpus = 4, memory = "16g", gpus = 0 }
+
+[backends.rehearsal]
+kind = "simulated"
 """
 
 import os
 import sys
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import msgspec
 
 from trainshed.agent.runtimes.docker import sockets
+from trainshed.app import kinds
+from trainshed.app.kinds import Further
 from trainshed.domain import sizes
 from trainshed.domain.errors import TrainshedError
 from trainshed.domain.instances import Instance
 from trainshed.domain.names import CONTAINER_ADDRESS
+from trainshed.engine.retention import Keep
 from trainshed.engine.webhooks import Webhook
 
 DEFAULT_PORT: Final = 7070
@@ -217,6 +224,14 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     unsent_days: Annotated[int, msgspec.Meta(ge=0, le=36500)] = 0
     """After a job's results found no store that took them, until they are given up."""
 
+    def keep(self) -> Keep:
+        """Return it as the engine takes it."""
+        return Keep(
+            jobs=timedelta(days=self.jobs_days),
+            logs=timedelta(days=self.logs_days),
+            unsent=timedelta(days=self.unsent_days),
+        )
+
 
 class Telemetry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where a trace of each job goes; needs the extra ``trainshed[otel]``."""
@@ -233,6 +248,8 @@ class Backends(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     local: LocalBackend = LocalBackend()
     docker: DockerBackend | None = None
     """None: offered with its defaults where an engine's socket is found."""
+    further: dict[str, Further] = msgspec.field(default_factory=dict)
+    """By name; in a file, each is a table beside the others."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -267,7 +284,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How long things are kept."""
     telemetry: Telemetry | None = None
     """None: no traces."""
-    backend: Literal["local", "docker"] = "local"
+    backend: str = "local"
     """Where jobs go that name no backend themselves."""
     backends: Backends = Backends()
 
@@ -319,34 +336,44 @@ def _read(path: Path | None) -> Settings:
     if path is None:
         return Settings()
     try:
-        settings = msgspec.toml.decode(path.read_bytes(), type=Settings)
+        told = msgspec.toml.decode(path.read_bytes())
+        if isinstance(tables := told.get("backends"), dict):
+            own = {name: table for name, table in tables.items() if name in kinds.OWN_NAMES}
+            told["backends"] = {**own, "further": kinds.further(tables)}
+        settings = msgspec.convert(told, Settings)
     except OSError as error:
         raise SettingsError(f"settings file {path}: {error.strerror}") from error
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, ValueError) as error:
         raise SettingsError(f"settings file {path}: {error}") from error
     _check(settings, path)
     return settings
 
 
 def _check(settings: Settings, path: Path) -> None:
-    docker = settings.backends.docker
+    places = settings.backends.further
+    if settings.backend not in {*kinds.OWN_NAMES, *places}:
+        raise SettingsError(
+            f"settings file {path}: backend is {settings.backend!r}, and there is no "
+            f"[backends.{settings.backend}]"
+        )
     try:
         settings.objects.limit_bytes()
         settings.objects.reserve_bytes()
         settings.cache_bytes()
-        if docker is not None:
-            docker.sizes()
-            docker.shm_bytes()
+        for place in (settings.backends.docker, *(each.options for each in places.values())):
+            if isinstance(place, DockerBackend):
+                place.sizes()
+                place.shm_bytes()
     except ValueError as error:
         raise SettingsError(f"settings file {path}: {error}") from error
     for root in settings.file_roots:
         if not Path(root).is_absolute():
             raise SettingsError(f"settings file {path}: file_roots: {root!r} is not absolute")
 
-    for name, place in settings.file_systems.items():
-        if not place.startswith(("/", "nfs://")):
+    for name, folder in settings.file_systems.items():
+        if not folder.startswith(("/", "nfs://")):
             raise SettingsError(
-                f"settings file {path}: file_systems: {name!r} is {place!r}; it must be an "
+                f"settings file {path}: file_systems: {name!r} is {folder!r}; it must be an "
                 "absolute path, or nfs://host/export"
             )
 
