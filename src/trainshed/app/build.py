@@ -159,7 +159,7 @@ def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datet
             reserve=settings.objects.reserve_bytes(),
         ),
     )
-    drivers = backends.drivers(settings, data)
+    drivers = backends.drivers(settings, data, stores.records)
     site = _site(data, settings, url, keys.report_secret, drivers)
     front = Front(
         operations(stores, settings, clock, drivers),
