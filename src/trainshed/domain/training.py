@@ -254,6 +254,9 @@ class TrainingJob:
     """When the first node of the first attempt began to download or train."""
     training_end: datetime | None = None
     failure_reason: str | None = None
+    invocations: tuple[str, ...] = ()
+    """What the clients called the last requests that changed it (``amz-sdk-invocation-id``): one
+    that is sent again, because its answer was lost, is answered and not carried out again."""
     cleaned: bool = False
     """Whether the last attempt's nodes have been removed from their place."""
 
@@ -272,6 +275,14 @@ class TrainingJob:
         """Whether there is nothing left to be done for it: over, cleaned, no nodes kept warm."""
         kept = self.pool is not None and self.pool.status is WarmPoolStatus.AVAILABLE
         return self.over and self.cleaned and not kept
+
+    @property
+    def warm_status(self) -> WarmPoolStatus | None:
+        """What DescribeTrainingJob calls WarmPoolStatus; None for a job without a warm pool."""
+        if self.pool is not None:
+            return self.pool.status
+        runs = self.attempt is not None and not self.over
+        return WarmPoolStatus.IN_USE if runs and self.keep_alive else None
 
     @property
     def keep_alive(self) -> float:

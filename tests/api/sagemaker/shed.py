@@ -100,7 +100,7 @@ class Shed:
         self.now += timedelta(seconds=seconds)
 
     async def call(
-        self, operation: str, *, region: str = "us-east-1", **params: Any
+        self, operation: str, *, region: str = "us-east-1", invocation: str = "", **params: Any
     ) -> dict[str, Any]:
         """Return the operation's answer, as it was before the wire rendered it."""
         model = load("sagemaker")
@@ -113,6 +113,7 @@ class Shed:
             region=region,
             access_key="key",
             request_id="request",
+            headers={"amz-sdk-invocation-id": invocation} if invocation else {},
         )
         answer = await self.operations["sagemaker", operation](call)
         assert not isinstance(answer, Reply)

@@ -26,6 +26,7 @@ WAYS = {
     S.FAILED: (S.FAILED,),
     S.STOPPED: (S.STOPPING, S.STOPPED),
     S.MAX_RUNTIME_EXCEEDED: (S.STOPPING, S.MAX_RUNTIME_EXCEEDED),
+    S.MAX_WAIT_TIME_EXCEEDED: (S.STOPPING, S.MAX_WAIT_TIME_EXCEEDED),
 }
 RUNNING = [s for s in S if MOVES[s] and s is not S.STOPPING]
 OVER = [s for s in S if not MOVES[s]]
@@ -133,7 +134,6 @@ async def test_what_an_update_may_change_shows_in_describe(shed: Shed) -> None:
 @pytest.mark.parametrize(
     "asked",
     [
-        {"ResourceConfig": {"KeepAlivePeriodInSeconds": 60}},
         {"ProfilerConfig": {"ProfilingIntervalInMilliseconds": 100}},
         {
             "ProfilerRuleConfigurations": [

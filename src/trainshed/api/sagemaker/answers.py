@@ -78,8 +78,24 @@ def described(job: TrainingJob, metrics: Sequence[MetricValue] = ()) -> dict[str
             {"MetricName": metric.name, "Value": metric.value, "Timestamp": metric.at}
             for metric in metrics[:MAX_METRICS]
         ]
+    if (warm := warm_pool(job)) is not None:
+        answer["WarmPoolStatus"] = warm
     _add_times(answer, job)
     return answer
+
+
+def warm_pool(job: TrainingJob) -> dict[str, Any] | None:
+    """Return what is told of the nodes that a job keeps warm; None when it keeps none."""
+    if (status := job.warm_status) is None:
+        return None
+    told: dict[str, Any] = {"Status": status.value}
+    if job.pool is not None:
+        if job.pool.reused_by:
+            told["ReusedByJob"] = job.pool.reused_by.rpartition("/")[2]
+        if job.pool.ended is not None:
+            kept = (job.pool.ended - job.pool.since).total_seconds()
+            told["ResourceRetainedBillableTimeInSeconds"] = max(0, round(kept))
+    return told
 
 
 def summarised(job: TrainingJob) -> dict[str, Any]:
@@ -94,6 +110,8 @@ def summarised(job: TrainingJob) -> dict[str, Any]:
     }
     if job.over and job.training_end is not None:
         summary["TrainingEndTime"] = job.training_end
+    if (warm := warm_pool(job)) is not None:
+        summary["WarmPoolStatus"] = warm
     return summary
 
 

@@ -5,15 +5,21 @@ A wish that loses the race against the engine looks again and decides anew.
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from trainshed.api.operations import Table
 from trainshed.api.sagemaker.checks import check_remote_debug
 from trainshed.api.sagemaker.lookup import named_job
 from trainshed.api.sagemaker.rejections import not_offered, wrong_status
+from trainshed.api.sagemaker.repeats import is_repeated, remembered
 from trainshed.domain.errors import RequestRejected
-from trainshed.domain.training import SecondaryStatus, TrainingJob, TrainingJobStatus
+from trainshed.domain.training import (
+    SecondaryStatus,
+    TrainingJob,
+    TrainingJobStatus,
+    WarmPoolStatus,
+)
 from trainshed.wire.message import Call
 
 
@@ -57,7 +63,11 @@ class ChangeTraining:
 
         def stopping(job: TrainingJob) -> TrainingJob:
             now = self._clock()
-            return replace(job.moved_to(SecondaryStatus.STOPPING, at=now), stop_wish=now)
+            return replace(
+                job.moved_to(SecondaryStatus.STOPPING, at=now),
+                stop_wish=now,
+                invocations=remembered(call, job),
+            )
 
         await self._swap(call, stopping)
         return {}
@@ -69,9 +79,17 @@ class ChangeTraining:
 
         def updated(job: TrainingJob) -> TrainingJob:
             request = _merged(job.request, asked)
-            return job if request == job.request else replace(job, request=request)
+            if request == job.request:
+                return job
+            return _with_keep_alive(replace(job, request=request), self._clock())
 
-        job = await self._swap(call, updated)
+        def is_changeable(job: TrainingJob) -> bool:
+            # The period of warm nodes can be changed as long as they wait for the next job.
+            return _runs(job) or (
+                asked.keys() == {"ResourceConfig"} and job.warm_status is WarmPoolStatus.AVAILABLE
+            )
+
+        job = await self._swap(call, updated, is_changeable)
         return {"TrainingJobArn": job.arn}
 
     async def delete_training_job(self, call: Call) -> dict[str, Any]:
@@ -93,22 +111,40 @@ class ChangeTraining:
             if await self._records.remove(job):
                 return {}
 
-    async def _swap(self, call: Call, decide: Callable[[TrainingJob], TrainingJob]) -> TrainingJob:
-        """Write what ``decide`` makes of the running job ``call`` names; return it."""
+    async def _swap(
+        self,
+        call: Call,
+        decide: Callable[[TrainingJob], TrainingJob],
+        is_changeable: Callable[[TrainingJob], bool] | None = None,
+    ) -> TrainingJob:
+        """Write what ``decide`` makes of the job ``call`` names; return it.
+
+        Raises:
+            RequestRejected: there is no such job, or it is not changeable: as a rule, it is over.
+        """
         while True:
             job = await named_job(self._records, call, self._account)
-            if job.status is not TrainingJobStatus.IN_PROGRESS:
+            if is_repeated(call, job):
+                return job
+            if not (is_changeable or _runs)(job):
                 raise wrong_status(job.status)
             if await self._records.swap(job, changed := decide(job)):
                 return changed
 
 
+def _runs(job: TrainingJob) -> bool:
+    return job.status is TrainingJobStatus.IN_PROGRESS
+
+
+def _with_keep_alive(job: TrainingJob, now: datetime) -> TrainingJob:
+    """Return a job whose warm nodes, if they wait, wait as long as its request now says."""
+    if job.pool is None or job.warm_status is not WarmPoolStatus.AVAILABLE:
+        return job
+    until = job.pool.since + timedelta(seconds=job.keep_alive)
+    return replace(job, pool=replace(job.pool, until=max(until, now)))
+
+
 def _check_update(asked: Mapping[str, Any]) -> None:
-    if (asked.get("ResourceConfig") or {}).get("KeepAlivePeriodInSeconds"):
-        raise not_offered(
-            "ResourceConfig.KeepAlivePeriodInSeconds",
-            "no instances are kept warm after a job; 0 is the only period.",
-        )
     profiler = asked.get("ProfilerConfig") or {}
     if profiler and not profiler.get("DisableProfiler"):
         raise not_offered(

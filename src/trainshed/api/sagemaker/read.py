@@ -6,7 +6,7 @@ from trainshed.api.operations import Table
 from trainshed.api.sagemaker import answers
 from trainshed.api.sagemaker.lookup import named_job
 from trainshed.api.sagemaker.paging import next_token, page_size, start_of
-from trainshed.domain.training import TrainingJob, TrainingJobStatus
+from trainshed.domain.training import TrainingJob, TrainingJobStatus, WarmPoolStatus
 from trainshed.stores.records.base import JobQuery, MetricValue
 from trainshed.wire.message import Call
 
@@ -73,9 +73,10 @@ def _query(call: Call) -> JobQuery | None:
     """
     params = call.params
     after = start_of(call)
-    # No pool is ever kept warm, no capacity reserved, and a deleted job is gone at once.
-    if params.get("WarmPoolStatusEquals") or params.get("TrainingPlanArnEquals"):
+    # No capacity is ever reserved, and a deleted job is gone at once.
+    if params.get("TrainingPlanArnEquals"):
         return None
+    warm_pool = params.get("WarmPoolStatusEquals")
     status = params.get("StatusEquals")
     if status == "Deleting":
         return None
@@ -87,6 +88,7 @@ def _query(call: Call) -> JobQuery | None:
         modified_after=params.get("LastModifiedTimeAfter"),
         modified_before=params.get("LastModifiedTimeBefore"),
         status=TrainingJobStatus(status) if status else None,
+        warm_pool=WarmPoolStatus(warm_pool) if warm_pool else None,
         sort_by=params.get("SortBy") or "CreationTime",
         descending=params.get("SortOrder") == "Descending",
         after=after,

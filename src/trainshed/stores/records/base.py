@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from trainshed.domain.errors import StoreError
 from trainshed.domain.facts import Fact
-from trainshed.domain.training import TrainingJob, TrainingJobStatus
+from trainshed.domain.training import TrainingJob, TrainingJobStatus, WarmPoolStatus
 from trainshed.stores.figures import WriteTally
 
 T = TypeVar("T")
@@ -227,6 +227,7 @@ class JobQuery:
     modified_after: datetime | None = None
     modified_before: datetime | None = None
     status: TrainingJobStatus | None = None
+    warm_pool: WarmPoolStatus | None = None
     sort_by: str = "CreationTime"
     """``Name``, ``CreationTime`` or ``Status``; equal ones by name, in the same direction."""
     descending: bool = False

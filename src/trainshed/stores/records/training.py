@@ -39,12 +39,12 @@ _GET_OWNED: Final = "SELECT body, owner FROM training_jobs WHERE arn = ?"
 _GET_BY_ID: Final = "SELECT body FROM training_jobs WHERE id = ?"
 _ADD: Final = (
     "INSERT INTO training_jobs (arn, id, region, name, created, owner, "
-    "modified, status, open, backend, project, body) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (arn) DO NOTHING"
+    "modified, status, open, backend, project, warm_pool, body) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (arn) DO NOTHING"
 )
 _PUT: Final = (
     "UPDATE training_jobs SET modified = ?, status = ?, open = ?, backend = ?, project = ?, "
-    "body = ? WHERE arn = ?"
+    "warm_pool = ?, body = ? WHERE arn = ?"
 )
 _OPEN: Final = "SELECT arn FROM training_jobs WHERE open = 1 ORDER BY created, name"
 _TAKEN: Final = "SELECT n FROM taken WHERE job_id = ? AND attempt = ? AND host = ?"
@@ -268,10 +268,16 @@ class _Work(Protocol):
     def __call__(self, connection: Connection, /) -> bool: ...
 
 
-def _moving_columns(job: TrainingJob) -> tuple[float, str, int, str, str]:
+def _moving_columns(job: TrainingJob) -> tuple[float, str, int, str, str, str]:
     """Return the values of the columns that change while a job goes on, in ``_PUT``'s order."""
-    backend = job.backend if job.attempt is None else job.attempt.backend
-    return job.modified.timestamp(), job.status.value, int(not job.settled), backend, job.project
+    return (
+        job.modified.timestamp(),
+        job.status.value,
+        int(not job.settled),
+        job.backend if job.attempt is None else job.attempt.backend,
+        job.project,
+        job.warm_status.value if job.warm_status else "",
+    )
 
 
 def _same(body: bytes, job: TrainingJob) -> bool:
@@ -308,6 +314,9 @@ def _page(query: JobQuery) -> tuple[str, list[Any]]:
         ("modified > ?", _seconds(query.modified_after)),
         ("modified < ?", _seconds(query.modified_before)),
         ("status = ?", query.status.value if query.status else None),
+        ("warm_pool = ?", query.warm_pool.value if query.warm_pool else None),
+        # Said twice for the database, whose index has only those that have one.
+        ("warm_pool <> ?", "" if query.warm_pool else None),
     ]
     conditions: list[str] = ["region = ?"]
     parameters: list[Any] = [query.region]

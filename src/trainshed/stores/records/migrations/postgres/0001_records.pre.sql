@@ -16,7 +16,9 @@ CREATE TABLE training_jobs (
     owner TEXT COLLATE "C" NOT NULL DEFAULT '',
     -- where its attempt runs, or where it asks to run; '' for the default
     backend TEXT COLLATE "C" NOT NULL DEFAULT '',
-    project TEXT COLLATE "C" NOT NULL DEFAULT ''
+    project TEXT COLLATE "C" NOT NULL DEFAULT '',
+    -- WarmPoolStatus; '' for a job that keeps no nodes warm
+    warm_pool TEXT COLLATE "C" NOT NULL DEFAULT ''
 );
 
 CREATE INDEX training_jobs_by_created ON training_jobs (region, created, name, status);
@@ -25,6 +27,8 @@ CREATE INDEX training_jobs_by_status ON training_jobs (region, status, name);
 CREATE INDEX training_jobs_open ON training_jobs (created, name) WHERE open = 1;
 CREATE INDEX training_jobs_by_owner ON training_jobs (owner, created, name, backend)
 WHERE open = 1;
+CREATE INDEX training_jobs_by_warm_pool ON training_jobs (region, warm_pool, created, name)
+WHERE warm_pool <> '';
 
 -- One line per fact that an agent reported and the server took.
 CREATE TABLE facts (

@@ -4,6 +4,8 @@ ALTER TABLE training_jobs ADD COLUMN owner TEXT NOT NULL DEFAULT '';
 -- where its attempt runs, or where it asks to run; '' for the default
 ALTER TABLE training_jobs ADD COLUMN backend TEXT NOT NULL DEFAULT '';
 ALTER TABLE training_jobs ADD COLUMN project TEXT NOT NULL DEFAULT '';
+-- WarmPoolStatus; '' for a job that keeps no nodes warm
+ALTER TABLE training_jobs ADD COLUMN warm_pool TEXT NOT NULL DEFAULT '';
 
 UPDATE training_jobs
 SET backend = coalesce(
@@ -15,6 +17,9 @@ WHERE open = 1;
 
 CREATE INDEX training_jobs_by_owner ON training_jobs (owner, created, name, backend)
 WHERE open = 1;
+
+CREATE INDEX training_jobs_by_warm_pool ON training_jobs (region, warm_pool, created, name)
+WHERE warm_pool <> '';
 
 CREATE TABLE servers (
     id TEXT PRIMARY KEY,
