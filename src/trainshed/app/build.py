@@ -11,7 +11,6 @@ from pathlib import Path
 from types import MappingProxyType
 
 import trainshed
-from trainshed.api.answered import RequestTally
 from trainshed.api.credentials import ContainerCredentials
 from trainshed.api.iam.roles import Roles
 from trainshed.api.keys import Keyring
@@ -31,9 +30,8 @@ from trainshed.api.sts.identity import Identity
 from trainshed.api.trainshed import operations as own
 from trainshed.app import backends
 from trainshed.app.settings import Settings
-from trainshed.app.tracing import Traces
+from trainshed.app.tallies import Tallies
 from trainshed.domain.errors import TrainshedError
-from trainshed.domain.training import TrainingJob
 from trainshed.drivers.base import Driver
 from trainshed.engine import webhooks
 from trainshed.engine.backends import Backends
@@ -43,7 +41,7 @@ from trainshed.engine.notifying import Notifier
 from trainshed.engine.ownership import Ownership, new_id
 from trainshed.engine.planning import Site
 from trainshed.engine.queue import Queue
-from trainshed.stores.figures import QUICK, Histogram
+from trainshed.engine.retention import Retention
 from trainshed.stores.logs.segments import Logs
 from trainshed.stores.objects.embedded import EmbeddedObjects
 from trainshed.stores.objects.remote.access import Access
@@ -51,13 +49,13 @@ from trainshed.stores.objects.remote.patience import Patience
 from trainshed.stores.objects.remote.store import RemoteObjects
 from trainshed.stores.objects.space import make_room_to_start
 from trainshed.stores.objects.whereabouts import StoredFiles
+from trainshed.stores.records.aging import AgedJobs
 from trainshed.stores.records.base import Server
 from trainshed.stores.records.changes import InProcessChanges
 from trainshed.stores.records.leases import SqlLeases
 from trainshed.stores.records.sqlite import SqliteDatabase
 from trainshed.stores.records.tags import SqlTags
-from trainshed.stores.records.tally import JobTally
-from trainshed.stores.records.training import SqlTrainingRecords, Witness
+from trainshed.stores.records.training import SqlTrainingRecords
 from trainshed.wire.front import Front
 
 
@@ -92,10 +90,8 @@ class Parts:
     ownership: Ownership
     notifier: Notifier
     expiry: Expiry
-    requests: RequestTally
-    jobs: JobTally
-    report_lag: Histogram
-    traces: Traces | None
+    retention: Retention
+    tallies: Tallies
     drivers: Mapping[str, Driver]
     """By backend name."""
     backend: str
@@ -145,10 +141,9 @@ def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datet
     make_room_to_start(data / "objects")
     database = SqliteDatabase(data / "trainshed.db")
     changes = InProcessChanges()
-    requests, jobs = RequestTally(logged=settings.log_requests), JobTally()
-    lag, traces = Histogram(QUICK), _traces(settings)
+    tallies = Tallies.of(settings)
     stores = Stores(
-        records=SqlTrainingRecords(database, changes, _witness(jobs, traces)),
+        records=SqlTrainingRecords(database, changes, tallies.note_job),
         tags=SqlTags(database),
         logs=Logs(data / "logs"),
         objects=EmbeddedObjects(
@@ -171,7 +166,7 @@ def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datet
         ),
         clock=clock,
         region=settings.region,
-        observe=requests.note,
+        observe=tallies.requests.note,
     )
     ownership = Ownership(SqlLeases(database, alone=True), this_server(url, drivers), alone=True)
     engine = Engine(
@@ -194,7 +189,7 @@ def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datet
             records=stores.records,
             logs=stores.logs,
             secret=keys.report_secret,
-            heard=lambda at: lag.note(max(0.0, clock().timestamp() - at)),
+            heard=tallies.heard(clock),
         ),
         credentials=ContainerCredentials(
             records=stores.records, secret=keys.report_secret, clock=clock
@@ -210,10 +205,8 @@ def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datet
             clock,
             timedelta(days=settings.objects.abort_incomplete_uploads_after),
         ),
-        requests=requests,
-        jobs=jobs,
-        report_lag=lag,
-        traces=traces,
+        retention=_retention(data, settings, stores, database, clock, ownership),
+        tallies=tallies,
         drivers=drivers,
         backend=settings.backend,
         objects=stores.objects,
@@ -222,21 +215,24 @@ def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datet
     )
 
 
-def _traces(settings: Settings) -> Traces | None:
-    told = settings.telemetry
-    return Traces(told.endpoint, told.headers, trainshed.__version__) if told else None
-
-
-def _witness(jobs: JobTally, traces: Traces | None) -> Witness:
-    """Return what is told of each change of a job."""
-    if traces is None:
-        return jobs.note
-
-    def told(old: TrainingJob, new: TrainingJob) -> None:
-        jobs.note(old, new)
-        traces.note(old, new)
-
-    return told
+def _retention(
+    data: Path,
+    settings: Settings,
+    stores: Stores,
+    database: SqliteDatabase,
+    clock: Callable[[], datetime],
+    ownership: Ownership,
+) -> Retention:
+    """Return what forgets, on the one server that lets jobs in."""
+    return Retention(
+        settings.retention.keep(),
+        jobs=stores.records,
+        aged=AgedJobs(database),
+        logs=stores.logs,
+        unsent=data / "unsent",
+        clock=clock,
+        leads=lambda: ownership.leads,
+    )
 
 
 def this_server(url: str, drivers: Mapping[str, Driver]) -> Server:

@@ -84,8 +84,7 @@ def run(
                 driver.close()
             parts.objects.close()
             parts.database.close()
-            if parts.traces is not None:
-                parts.traces.close()
+            parts.tallies.close()
             (data_dir / "server.json").unlink(missing_ok=True)
 
 
@@ -148,6 +147,7 @@ async def _serve(
         engine = group.create_task(parts.engine.run())
         notifier = group.create_task(parts.notifier.run())
         expiry = group.create_task(parts.expiry.run())
+        retention = group.create_task(parts.retention.run())
         serving = group.create_task(server.serve(sockets=listeners))
         while not server.started and not serving.done():
             await asyncio.sleep(0.002)
@@ -159,6 +159,7 @@ async def _serve(
         engine.cancel()
         notifier.cancel()
         expiry.cancel()
+        retention.cancel()
 
 
 def _announce(
