@@ -106,7 +106,7 @@ def test_an_agent_that_nobody_listens_to_leaves_in_the_end_and_the_next_one_tell
 ) -> None:
     node = agent("true")
     journal, log = Journal(tmp_path / "journal.jsonl"), OutputLog(tmp_path / "output.log")
-    log.add([b"a line"])
+    log.add(b"a line\n")
     journal.append(Kind.ENDED, outcome="completed", reason="")
     if refused:
         plan = replace(node.plan, token="of a server that was here before")

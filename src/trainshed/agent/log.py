@@ -1,22 +1,31 @@
 """The node's log on disk: lines with the time they were seen, as they will be reported.
 
-Times never run backwards. Lines are written whole, and ``read`` hands out whole lines only.
+Times never run backwards, and lines are written whole: the log always ends with the end of a line.
 """
 
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from trainshed.agent.appending import append
-from trainshed.stores.logs.format import MAX_EVENT_BYTES, decode, encode
+from trainshed.stores.logs.format import MAX_EVENT_BYTES, decode, encode_lines
 
 _SIGNED: Final = "[trainshed] "
 _CHUNK: Final = 1024 * 1024
 _TAIL: Final = 2 * MAX_EVENT_BYTES + 64
 """Bytes that surely hold the last whole line: each byte may be escaped, and there is a stamp."""
+
+
+class Added(NamedTuple):
+    """What became of some lines."""
+
+    ms: int
+    """The time they bear, milliseconds since the epoch."""
+    lines: int
+    """How many they are."""
 
 
 class OutputLog:
@@ -35,28 +44,31 @@ class OutputLog:
         """Bytes of whole lines so far."""
         return self._size
 
-    def add(self, lines: Sequence[bytes]) -> int:
-        """Append lines seen now; return the time they bear (milliseconds since the epoch).
+    def add(self, lines: bytes) -> Added:
+        r"""Append lines seen now.
+
+        Args:
+            lines: whole lines end to end, each with ``\n`` behind it; may be empty.
 
         Raises:
             OSError: the disk has no room for them.
         """
         with self._lock:
-            stamp = self._add(lines)
-        for tell in self._listeners:
-            tell()
-        return stamp
+            added = self._add(lines)
+        if lines:
+            for tell in self._listeners:
+                tell()
+        return added
 
     def say(self, text: str) -> None:
         """Append the platform's own words."""
-        lines = [
-            f"{_SIGNED}{line}".encode("utf-8", "backslashreplace") for line in text.splitlines()
-        ]
+        lines = text.splitlines()
+        signed = "".join(f"{_SIGNED}{line}\n" for line in lines)
         with self._lock:
             # Before the lines: without them the entry counts for nothing.
             with self._own.open("a") as own:
                 own.write(f"{self._size} {len(lines)}\n")
-            self._add(lines)
+            self._add(signed.encode("utf-8", "backslashreplace"))
         for tell in self._listeners:
             tell()
 
@@ -66,21 +78,19 @@ class OutputLog:
             found = sum(chunk.count(b"\n") for chunk in self._chunks(offset))
             return found - sum(count for at, count in self._own_lines() if at >= offset)
 
-    def read(self, offset: int, limit: int) -> bytes:
-        """Return up to ``limit`` bytes behind ``offset``, ending with the end of a line."""
-        data = os.pread(self._fd, min(limit, max(self._size - offset, 0)), offset)
-        end = data.rfind(b"\n") + 1
-        return data[:end] if end else data
+    def fileno(self) -> int:
+        """Return the descriptor of the file, from which the log's bytes may be read."""
+        return self._fd
 
     def on_append(self, tell: Callable[[], None]) -> None:
         """Have ``tell`` called after every write, in the thread that writes."""
         self._listeners.append(tell)
 
-    def _add(self, lines: Sequence[bytes]) -> int:
-        stamp = self._latest = max(self._latest, time.time_ns() // 1_000_000)
-        data = b"".join(encode(stamp, text) for text in lines)
+    def _add(self, lines: bytes) -> Added:
+        self._latest = max(self._latest, time.time_ns() // 1_000_000)
+        data, count = encode_lines(self._latest, lines)
         self._size = append(self._fd, data, self._size)
-        return stamp
+        return Added(self._latest, count)
 
     def _chunks(self, offset: int) -> Iterator[bytes]:
         while offset < self._size:

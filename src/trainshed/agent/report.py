@@ -6,6 +6,7 @@ all end the same: each fact and each byte is taken once.
 """
 
 import json
+import os
 import sys
 import threading
 import time
@@ -18,10 +19,15 @@ from trainshed.agent.log import OutputLog
 from trainshed.domain.facts import Kind
 
 _FACTS_AT_ONCE: Final = 500
-_BYTES_AT_ONCE: Final = 512 * 1024
+_BYTES_AT_ONCE: Final = 1024 * 1024
 _SHORTEST_PAUSE_S: Final = 0.005
 _LONGEST_PAUSE_S: Final = 0.08
 """Pauses between two reports grow while there is more to say all the time."""
+_FLOOD: Final = 64 * 1024
+"""Bytes of lines in one report, more than anybody reads as they come: then pauses grow further."""
+_FLOOD_PAUSE_S: Final = 0.5
+_SEALED: Final = 128 * 1024
+"""Bytes read and encrypted at once, where the server is reached by TLS."""
 _FIRST_WAIT_S: Final = 0.1
 _LONGEST_WAIT_S: Final = 5.0
 _LOOK_S: Final = 5.0
@@ -70,9 +76,12 @@ class Reporter:
         self._news = threading.Event()
         self._finished = threading.Event()
         self._leaving = threading.Event()
+        self._hurry = threading.Event()
+        """Set when a flood of lines is no reason to wait any more."""
         self._thread: threading.Thread | None = None
         self._facts_taken = 0
         self._bytes_taken = 0
+        journal.on_append(self._hurry.set)
         journal.on_append(self._news.set)
         log.on_append(self._news.set)
 
@@ -101,6 +110,7 @@ class Reporter:
             now = (self._facts_taken, self._bytes_taken)
             if now == before:
                 self._leaving.set()
+                self._hurry.set()
                 return False
             before = now
         return True
@@ -111,11 +121,14 @@ class Reporter:
             pause, last = _SHORTEST_PAUSE_S, time.monotonic()
             while not self._over():
                 self._await_news()
-                busy = time.monotonic() - last < 2 * _LONGEST_PAUSE_S
-                pause = min(pause * 2, _LONGEST_PAUSE_S) if busy else _SHORTEST_PAUSE_S
+                busy = time.monotonic() - last < _LONGEST_PAUSE_S
+                before = self._bytes_taken
                 self._send_all(line)
+                flood = self._bytes_taken - before >= _FLOOD
+                longest = _FLOOD_PAUSE_S if flood else _LONGEST_PAUSE_S
+                pause = min(pause * 2, longest) if busy else _SHORTEST_PAUSE_S
+                self._rest(pause)
                 last = time.monotonic()
-                self._leaving.wait(pause)
         except Forgotten:
             self._forgotten()
         finally:
@@ -128,6 +141,12 @@ class Reporter:
                 raise Forgotten
         self._news.clear()
 
+    def _rest(self, pause: float) -> None:
+        """Let more come together; no fact waits for more lines than it ever did."""
+        self._hurry.clear()
+        if not self._leaving.wait(min(pause, _LONGEST_PAUSE_S)) and pause > _LONGEST_PAUSE_S:
+            self._hurry.wait(pause - _LONGEST_PAUSE_S)
+
     def _over(self) -> bool:
         if self._leaving.is_set():
             return True
@@ -135,11 +154,16 @@ class Reporter:
         return ended is not None and self._all_taken()
 
     def _all_taken(self) -> bool:
-        return self._facts_taken >= self._journal.length and self._bytes_taken >= self._log.size
+        return self._has_taken(self._journal.length, self._log.size)
+
+    def _has_taken(self, facts: int, size: int) -> bool:
+        return self._facts_taken >= facts and self._bytes_taken >= size
 
     def _send_all(self, line: "_Line") -> None:
+        """Send all that there is now; what comes meanwhile is news, and comes together."""
         wait = _FIRST_WAIT_S
-        while not self._all_taken() and not self._leaving.is_set():
+        facts, size = self._journal.length, self._log.size
+        while not self._has_taken(facts, size) and not self._leaving.is_set():
             before = (self._facts_taken, self._bytes_taken)
             try:
                 self._send_some(line)
@@ -164,12 +188,10 @@ class Reporter:
             facts = [fact for fact in facts if fact.kind is not Kind.ENDED]
         if facts:
             body = json.dumps({"facts": [fact.line() for fact in facts]}).encode()
-            self._facts_taken = line.send("POST", "facts", body, "application/json")
-        if self._bytes_taken < self._log.size:
-            data = self._log.read(self._bytes_taken, _BYTES_AT_ONCE)
-            self._bytes_taken = line.send(
-                "PUT", f"log?offset={self._bytes_taken}", data, "application/octet-stream"
-            )
+            self._facts_taken = line.send("POST", "facts", body)
+        if (left := self._log.size - self._bytes_taken) > 0:
+            length = min(left, _BYTES_AT_ONCE)
+            self._bytes_taken = line.send_log(self._log, self._bytes_taken, length)
 
 
 class _Line:
@@ -180,22 +202,54 @@ class _Line:
         import http.client  # noqa: PLC0415
 
         url = urlsplit(plan.server_url)
-        maker = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
+        self._secure = url.scheme == "https"
+        maker = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
         self.broken: type[Exception] = http.client.HTTPException
         self._connection: Any = maker(url.netloc, timeout=_TIMEOUT_S)
         self._path = f"{url.path.rstrip('/')}/agent/v1/nodes/{plan.node_id}"
         self._token = plan.token
 
-    def send(self, method: str, what: str, body: bytes, content_type: str) -> int:
-        """Return ``taken`` of the server's answer.
+    def send(self, method: str, what: str, body: bytes) -> int:
+        """Send JSON; return ``taken`` of the server's answer.
 
         Raises:
             Forgotten: the server itself says that it knows no such node.
             ValueError: any other answer that is no success, or has no ``taken``.
             OSError, http.client.HTTPException: no answer.
         """
-        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": content_type}
-        self._connection.request(method, f"{self._path}/{what}", body, headers)
+        self._begin(method, what, len(body), "application/json")
+        self._connection.send(body)
+        return self._taken(f"{method} {what}")
+
+    def send_log(self, log: OutputLog, offset: int, length: int) -> int:
+        """Send a stretch of the log, from file to socket; return and raise as ``send`` does."""
+        what = f"log?offset={offset}"
+        self._begin("PUT", what, length, "application/octet-stream")
+        sent = self._send_file(log.fileno(), offset, length)
+        if sent != length:  # the server would wait for the rest
+            raise OSError(f"the log has but {sent} of {length} bytes behind {offset}")
+        return self._taken(f"PUT {what}")
+
+    def _send_file(self, fd: int, offset: int, length: int) -> int:
+        """Return how many bytes there were to send."""
+        if not self._secure:
+            with open(fd, "rb", buffering=0, closefd=False) as file:
+                sent: int = self._connection.sock.sendfile(file, offset, length)
+            return sent
+        end = offset + length
+        while offset < end and (data := os.pread(fd, min(_SEALED, end - offset), offset)):
+            self._connection.send(data)
+            offset += len(data)
+        return length - (end - offset)
+
+    def _begin(self, method: str, what: str, length: int, content_type: str) -> None:
+        self._connection.putrequest(method, f"{self._path}/{what}", skip_accept_encoding=True)
+        self._connection.putheader("Authorization", f"Bearer {self._token}")
+        self._connection.putheader("Content-Type", content_type)
+        self._connection.putheader("Content-Length", str(length))
+        self._connection.endheaders()
+
+    def _taken(self, asked: str) -> int:
         answer = self._connection.getresponse()
         text = answer.read()
         said = json.loads(text) if text.startswith(b"{") else {}
@@ -204,7 +258,7 @@ class _Line:
             raise Forgotten
         taken = said.get("taken")
         if answer.status != 200 or not isinstance(taken, int) or taken < 0:
-            raise ValueError(f"{method} {what}: HTTP {answer.status} {text[:200]!r}")
+            raise ValueError(f"{asked}: HTTP {answer.status} {text[:200]!r}")
         return taken
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainshed.stores.logs.format import decode, encode, pieces
+from trainshed.stores.logs.format import decode, encode, encode_lines, pieces
 
 TIMES = st.integers(0, 10**15 - 1)
 
@@ -71,3 +71,11 @@ def test_agents_get_the_format_without_any_library() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert answer.stdout == "[]\n"
+
+
+@given(ms=TIMES, texts=st.lists(st.binary().map(lambda text: text.replace(b"\n", b""))))
+def test_many_lines_at_once_are_the_same_as_one_after_the_other(
+    ms: int, texts: list[bytes]
+) -> None:
+    whole = b"".join(text + b"\n" for text in texts)
+    assert encode_lines(ms, whole) == (b"".join(encode(ms, text) for text in texts), len(texts))

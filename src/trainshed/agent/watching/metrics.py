@@ -4,8 +4,10 @@ import contextlib
 import math
 import re
 import signal
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
+
+from trainshed.agent.watching.literals import literal_of
 
 _PATIENCE_S: Final = 3.0
 """Processor time a pattern may take for lines that arrived together. One that backtracks without
@@ -17,14 +19,15 @@ class _TooSlow(Exception):
 
 
 class Metrics:
-    """Searches every line for every pattern. Used from the main thread, which gets signals."""
+    """The last number that each pattern found. Used from the main thread, which gets signals."""
 
     def __init__(
         self, definitions: Iterable[Mapping[str, str]], complain: Callable[[str], None]
     ) -> None:
         """``complain`` is told of patterns that can't be used, once each."""
         self._complain = complain
-        self._patterns: dict[str, re.Pattern[str]] = {}
+        self._patterns: dict[str, tuple[re.Pattern[str], bytes]] = {}
+        """By name, with what a line must contain to match; empty when that is not known."""
         self._latest: dict[str, tuple[float, float]] = {}
         for definition in definitions:
             name, pattern = definition["Name"], definition["Regex"]
@@ -36,17 +39,24 @@ class Metrics:
             if not compiled.groups:
                 complain(f"metric {name}: the regex {pattern!r} has no group to take a number from")
                 continue
-            self._patterns[name] = compiled
+            literal = literal_of(compiled).encode("utf-8", "surrogatepass")
+            # What is no UTF-8 in a line is read as U+FFFD.
+            known = "\ufffd".encode() not in literal
+            self._patterns[name] = compiled, literal if known else b""
 
-    def scan(self, lines: Iterable[bytes], ms: int) -> None:
-        """Take the points of lines seen at ``ms`` (milliseconds since the epoch)."""
-        if not self._patterns:
-            return
-        texts = [line.decode("utf-8", "replace") for line in lines]
-        for name, pattern in list(self._patterns.items()):
+    def scan(self, lines: bytes, ms: int) -> None:
+        r"""Take the points of lines seen at ``ms`` (milliseconds since the epoch).
+
+        Args:
+            lines: end to end, each with ``\n`` behind it.
+            ms: they all bear this time, so the last one of each name is the one that counts.
+        """
+        for name, (pattern, literal) in list(self._patterns.items()):
+            if literal not in lines:
+                continue
             try:
                 with _at_most(_PATIENCE_S):
-                    self._search(name, pattern, texts, ms / 1000)
+                    self._search(name, pattern, literal, lines, ms / 1000)
             except _TooSlow:
                 del self._patterns[name]
                 self._complain(
@@ -65,18 +75,31 @@ class Metrics:
         self._latest = {}
         return points
 
-    def _search(self, name: str, pattern: re.Pattern[str], texts: Sequence[str], at: float) -> None:
-        for text in texts:
-            if (found := pattern.search(text)) is not None:
-                self._take(name, found[1], at)
+    def _search(
+        self, name: str, pattern: re.Pattern[str], literal: bytes, lines: bytes, at: float
+    ) -> None:
+        for line in _backward(lines, literal):
+            found = pattern.search(line.decode("utf-8", "replace"))
+            if found is not None and (value := _number(found[1])) is not None:
+                self._latest[name] = (value, at)
+                return
 
-    def _take(self, name: str, text: str | None, at: float) -> None:
-        try:
-            value = float(text or "")
-        except ValueError:
-            return
-        if math.isfinite(value):  # JSON and CloudWatch know no others
-            self._latest[name] = (value, at)
+
+def _backward(lines: bytes, literal: bytes) -> Iterator[bytes]:
+    """Yield the lines that contain ``literal``, the last one first."""
+    end = len(lines)
+    while end > 0 and (at := lines.rfind(literal, 0, end - 1)) >= 0:
+        start = lines.rfind(b"\n", 0, at) + 1
+        yield lines[start : lines.index(b"\n", at)]
+        end = start
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None  # JSON and CloudWatch know no others
 
 
 @contextlib.contextmanager

@@ -9,8 +9,9 @@ from typing import Final
 from trainshed.agent.node import Node
 from trainshed.agent.runtimes.base import Container, Stream
 from trainshed.agent.watching.companions import Companion
-from trainshed.agent.watching.lines import Lines
+from trainshed.agent.watching.lines import Lines, behind
 from trainshed.agent.watching.metrics import Metrics
+from trainshed.agent.watching.pace import Pace
 from trainshed.domain.facts import Fact, Kind
 
 _METRICS_S: Final = 1.0
@@ -34,6 +35,7 @@ class Watch:
         self._companions = {one.fd: one for one in companions if one.fd >= 0}
         self._streams = {stream: Lines() for stream in Stream}
         self._metrics = Metrics(node.plan.metrics, node.log.say)
+        self._pace = Pace(container.outputs)
         self._selector = selectors.DefaultSelector()
         now = time.monotonic()
         self._started = now - _since(node.journal.last(Kind.TRAINING))
@@ -64,8 +66,8 @@ class Watch:
             for key, _ in self._selector.select(self._wait()):
                 act: Callable[[int], None] = key.data
                 act(key.fd)
-        for lines in self._streams.values():
-            self._keep(lines.flush())
+        for stream in self._streams.values():
+            self._keep(stream.flush())
         self._tell_metrics()
         self._selector.close()
 
@@ -85,14 +87,16 @@ class Watch:
         if written is None:
             self._selector.unregister(fd)
             return
-        self._keep([line for stream, data in written for line in self._streams[stream].feed(data)])
+        self._keep(b"".join(self._streams[stream].feed(data) for stream, data in written))
+        self._pace.rest(sum(len(data) for _, data in written))
 
-    def _keep(self, lines: list[bytes]) -> None:
-        """Log and scan lines; what an agent before us did already is passed over."""
-        before, self._lines = self._lines, self._lines + len(lines)
-        new = lines[max(self._logged - before, 0) :]
-        stamp = self._node.log.add(new) if new else time.time_ns() // 1_000_000
-        if unscanned := lines[max(self._scanned - before, 0) :]:
+    def _keep(self, lines: bytes) -> None:
+        """Log and scan whole lines; what an agent before us did already is passed over."""
+        new, before = behind(lines, self._logged - self._lines), self._lines
+        passed = lines.count(b"\n", 0, len(lines) - len(new))
+        stamp, count = self._node.log.add(new)
+        self._lines += passed + count
+        if unscanned := behind(lines, self._scanned - before):
             self._metrics.scan(unscanned, stamp)
 
     def _hear(self, fd: int) -> None:

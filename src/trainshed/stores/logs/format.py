@@ -25,6 +25,25 @@ def encode(ms: int, text: bytes) -> bytes:
     return b"%d %b\n" % (ms, text)
 
 
+def encode_lines(ms: int, texts: bytes) -> tuple[bytes, int]:
+    r"""Return the lines of many events seen at once, and how many they are.
+
+    Like ``encode`` of each, at the speed of copying.
+
+    Args:
+        ms: the time of all.
+        texts: end to end, each with ``\n`` behind it, which is no part of it.
+    """
+    if not texts:
+        return b"", 0
+    if b"\\" in texts:
+        texts = texts.replace(b"\\", b"\\\\")
+    stamp = b"%d " % ms
+    stamped = texts.replace(b"\n", b"\n" + stamp)
+    count = (len(stamped) - len(texts)) // len(stamp)  # what replace has counted already
+    return b"".join((stamp, memoryview(stamped)[: -len(stamp)])), count
+
+
 def decode(line: bytes) -> tuple[int, str]:
     """Return the time (milliseconds since the epoch) and the text of a line.
 
