@@ -168,7 +168,7 @@ async def test_jobs_beyond_the_nodes_wait_and_start_when_one_is_freed(house: Hou
         waiting = await house.until(
             second.arn, lambda found: found.secondary is SecondaryStatus.PENDING
         )
-        assert "1 of 1 nodes" in waiting.transitions[-1].message
+        assert "1 of 1 node" in waiting.transitions[-1].message
         await house.report(f"{first.id}.1.algo-1", *WHOLE_RUN)
         await house.until(second.arn, launched)
 
@@ -289,7 +289,7 @@ async def test_peers_of_a_failed_node_are_stopped_at_once_when_their_patience_en
     async with house.engine(look_seconds=3600):
         await house.records.add(one, {})
         await house.until(one.arn, launched)
-        house.seconds = 1
+        house.seconds = -2
         await house.report(f"{one.id}.1.algo-2", Kind.TRAINING, Kind.EXITED, reason="bad")
         await house.until(
             one.arn, lambda found: found.attempt is not None and 2 in found.attempt.stops.values()

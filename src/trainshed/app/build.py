@@ -181,6 +181,7 @@ def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datet
             capabilities=site.capabilities,
             default=settings.backend,
             clock=clock,
+            leader=lambda: ownership.id,
         ),
     )
     return Parts(

@@ -2,7 +2,6 @@
 
 from trainshed.engine.scheduling.answers import Admission, Answer, Head, Reason
 from trainshed.engine.scheduling.board import Board
-from trainshed.engine.scheduling.line import Request, Turn, admit
 from trainshed.engine.scheduling.schedule import schedule
 from trainshed.engine.scheduling.values import (
     Group,
@@ -27,10 +26,7 @@ __all__ = [
     "Pool",
     "Project",
     "Reason",
-    "Request",
     "Running",
-    "Turn",
     "Waiting",
-    "admit",
     "schedule",
 ]

@@ -66,11 +66,22 @@ def note(board: Board, job: TrainingJob, default: str) -> bool:
             priority=job.priority,
             preemptible=job.preemptible or job.spot,
             launching=job.secondary is _S.STARTING,
-            leaving=not kept and (stopping or bool(attempt.interrupted)),
+            leaving=not kept
+            and (stopping or attempt.over is not None or bool(attempt.interrupted)),
             preempted_for=attempt.preempted_for,
             pool=attempt.pool,
         )
     )
+
+
+def version(job: TrainingJob) -> tuple[int, int]:
+    """Return how far a job's row has come: of two rows of a job, the later has no smaller one."""
+    stage = 1 if job.attempt is None else 0
+    if job.over:
+        stage = 2 + job.cleaned + job.settled
+    last = job.past[-1].number if job.past else 0
+    present = job.attempt.number if job.attempt is not None else 0
+    return max(job.attempts, last, present), stage
 
 
 def pool_key(job: TrainingJob, backend: str, types: Types) -> str:

@@ -19,7 +19,7 @@ from trainshed.engine.scheduling.texts import capacity, cooling, launching, neve
 from trainshed.engine.scheduling.values import Group, Need, Pool, Project
 
 Cooling = Mapping[tuple[str, str], float]
-"""(backend, instance type) that was refused, to until when it is not asked for again."""
+"""(backend, instance type; "" for all types) that was refused, to until when it is left alone."""
 
 
 def schedule(board: Board, now: float, cooling: Cooling | None = None) -> Answer:
@@ -201,8 +201,11 @@ class _Pass:
 
     def _refused(self, backend: str, need: Need) -> str:
         """Return which instance type of ``need`` has no capacity for a while; "" for none."""
-        types = (name for name, _ in need.types if (backend, name) in self._cooling)
-        return next(types, "")
+        if not self._cooling:
+            return ""
+        if (backend, "") in self._cooling:
+            return need.types[0][0]
+        return next((name for name, _ in need.types if (backend, name) in self._cooling), "")
 
     def _pool(self, group: Group, n: int) -> Pool | None:
         """Return the warm nodes that fit, those that would be let go first."""
