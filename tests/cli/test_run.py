@@ -216,3 +216,54 @@ def test_input_modes_and_checkpoints_are_asked_for(
         "none of File, FastFile, Pipe"
         in shell("run", "--dry-run", "train.py", "--input-mode", "Slow", code=2).err
     )
+
+
+def test_how_a_job_stands_among_others_is_asked_for(
+    shell: Shell, fake: FakeServer, script: Path
+) -> None:
+    words = ["--spot", "--max-time", "1h", "--max-wait", "3h", "--retries", "2"]
+    words += ["--project", "vision", "--priority", "70", "--preemptible", "--keep-alive", "10m"]
+    words += ["--instance", "g5.xlarge,ml.p3.2xlarge"]
+    request = json.loads(shell("run", "--dry-run", "train.py", *words).out)
+    assert request["EnableManagedSpotTraining"] is True
+    limits = {"MaxRuntimeInSeconds": 3600, "MaxWaitTimeInSeconds": 10800}
+    assert request["StoppingCondition"] == limits
+    assert request["RetryStrategy"] == {"MaximumRetryAttempts": 2}
+    assert request["ResourceConfig"]["InstanceType"] == "ml.g5.xlarge"
+    assert request["ResourceConfig"]["KeepAlivePeriodInSeconds"] == 600
+    assert {tag["Key"]: tag["Value"] for tag in request["Tags"]} == {
+        "trainshed:project": "vision",
+        "trainshed:priority": "70",
+        "trainshed:preemptible": "true",
+        "trainshed:instance-types": "ml.g5.xlarge ml.p3.2xlarge",
+    }
+
+
+def test_what_says_nothing_asks_for_nothing(shell: Shell, fake: FakeServer, script: Path) -> None:
+    request = json.loads(shell("run", "--dry-run", "train.py").out)
+    assert not {"Tags", "RetryStrategy", "EnableManagedSpotTraining"} & set(request)
+    spot = json.loads(shell("run", "--dry-run", "train.py", "--spot", "--max-time", "2h").out)
+    assert spot["StoppingCondition"]["MaxWaitTimeInSeconds"] == 14400
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--priority", "100"], "more than 99"),
+        (["--priority", "-1"], "less than 0"),
+        (["--retries", "31"], "more than 30"),
+        (["--max-wait", "2h"], "say --spot too"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_asked(
+    shell: Shell, fake: FakeServer, script: Path, words: list[str], why: str
+) -> None:
+    assert why in shell("run", "--dry-run", "train.py", *words, code=2).err
+    assert fake.asked == []
+
+
+def test_each_instance_type_of_several_must_exist(
+    shell: Shell, fake: FakeServer, script: Path
+) -> None:
+    said = shell("run", "--dry-run", "train.py", "--instance", "g5.xlarge,g5.moon", code=1)
+    assert "'g5.moon'" in said.err

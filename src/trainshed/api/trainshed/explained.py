@@ -173,8 +173,11 @@ def _checkpoints(
     if not config:
         return None
     last = ran[-1] if ran else None
-    facts = journals.get(last.launch.number, {}) if last else {}
-    told = [fact.detail for each in facts.values() if (fact := _last(each, Kind.CHECKPOINT))]
+    told: list[Mapping[str, Any]] = []
+    for course in ran:  # the last attempt that told of any
+        facts = journals.get(course.launch.number, {})
+        lasts = (_last(each, Kind.CHECKPOINT) for each in facts.values())
+        told = [fact.detail for fact in lasts if fact] or told
     waiting = [float(detail["since"]) for detail in told if detail.get("since")]
     trouble = next((str(detail["trouble"]) for detail in told if detail.get("trouble")), None)
     stands: dict[str, Any] = {
