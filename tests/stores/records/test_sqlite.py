@@ -1,4 +1,4 @@
-"""The records file: what a write promises, and when."""
+"""The records file: what goes with a file, beside what both databases promise."""
 
 import asyncio
 import sqlite3
@@ -34,36 +34,6 @@ async def keys(database: SqliteDatabase) -> list[str]:
     return [key for (key,) in await database.read("SELECT key FROM tags ORDER BY key")]
 
 
-async def test_writes_that_wait_together_are_all_answered_with_their_own_result(
-    database: SqliteDatabase,
-) -> None:
-    wanted = [f"{n:04}" for n in range(1200)]  # more than one batch
-    assert await asyncio.gather(*(database.write(put(key)) for key in wanted)) == wanted
-    assert await keys(database) == wanted
-
-
-async def test_an_error_in_one_work_undoes_that_work_alone(database: SqliteDatabase) -> None:
-    def fail(connection: Connection) -> None:
-        put("half")(connection)
-        raise ValueError("changed my mind")
-
-    def clash(connection: Connection) -> None:
-        put("clash")(connection)
-        put("a")(connection)
-
-    first, second, third, last = await asyncio.gather(
-        database.write(put("a")),
-        database.write(fail),
-        database.write(clash),
-        database.write(put("b")),
-        return_exceptions=True,
-    )
-    assert (first, last) == ("a", "b")
-    assert isinstance(second, ValueError)
-    assert isinstance(third, StoreError)
-    assert await keys(database) == ["a", "b"]
-
-
 async def test_a_write_that_was_answered_can_be_read_by_another_process(
     database: SqliteDatabase, tmp_path: Path
 ) -> None:
@@ -71,38 +41,6 @@ async def test_a_write_that_was_answered_can_be_read_by_another_process(
         for key in "abc":
             await database.write(put(key))
             assert other.execute("SELECT max(key) FROM tags").fetchone() == (key,)
-
-
-async def test_nothing_is_answered_before_the_commit(
-    database: SqliteDatabase, tmp_path: Path
-) -> None:
-    path, held = tmp_path / "records.db", asyncio.Event()
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")  # the writer cannot begin, so cannot commit
-        writing = asyncio.create_task(database.write(put("a"), lambda _: held.set()))
-        done, _ = await asyncio.wait([writing], timeout=0.05)
-        assert not done
-        assert not held.is_set()
-        assert await keys(database) == []
-        other.execute("ROLLBACK")
-    assert await writing == "a"
-    assert held.is_set()
-
-
-async def test_what_follows_a_write_happens_though_its_caller_has_gone(
-    database: SqliteDatabase, tmp_path: Path
-) -> None:
-    told: asyncio.Queue[str] = asyncio.Queue()
-    with closing(sqlite3.connect(tmp_path / "records.db", isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        writing = asyncio.create_task(database.write(put("a"), told.put_nowait))
-        await asyncio.sleep(0)
-        writing.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await writing
-        other.execute("ROLLBACK")
-    assert await told.get() == "a"
-    assert await keys(database) == ["a"]
 
 
 async def test_when_the_disk_refuses_everyone_in_the_batch_is_told(tmp_path: Path) -> None:
