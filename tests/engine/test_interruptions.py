@@ -63,7 +63,7 @@ def test_an_interrupted_spot_job_waits_in_line_and_gets_its_next_attempt() -> No
     waiting, decisions = settled(decide(running(**SPOT), look), look)
     assert waiting.secondary is S.INTERRUPTED
     assert waiting.attempt is None
-    assert [each.retire is not None for each in decisions] == [False, True]
+    assert [each.retire is not None for each in decisions] == [False, True, False]
     (past,) = waiting.past
     assert (past.number, past.end, past.reason) == (1, AttemptEnd.INTERRUPTED, "spot")
     assert past.trained_from == NOON + timedelta(seconds=2)
@@ -74,6 +74,15 @@ def test_an_interrupted_spot_job_waits_in_line_and_gets_its_next_attempt() -> No
     assert [each.status for each in again.transitions] == [
         *(S.STARTING, S.TRAINING, S.INTERRUPTED, S.STARTING)
     ]
+
+
+def test_an_end_that_was_told_before_the_nodes_were_removed_is_one() -> None:
+    lost = seen(facts(Kind.TRAINING), taken=frozenset({"algo-1"}))
+    given_up = decide(running(**SPOT), lost).job
+    assert given_up.secondary is S.TRAINING
+    told = facts(Kind.TRAINING, Kind.EXITED, Kind.UPLOADING, ended(Outcome.COMPLETED))
+    over, _ = settled(decide(given_up, seen(told)), seen(told))
+    assert over.secondary is S.COMPLETED
 
 
 def test_what_an_interrupted_job_waits_for_stands_in_its_status() -> None:

@@ -49,7 +49,7 @@ def decide(job: TrainingJob, seen: Seen) -> Decision:
     if job.attempt is None:
         return _decide_waiting(job, seen)
     if job.attempt.over is not None:
-        return _retired(job, job.attempt, job.attempt.over, seen)
+        return _decide_given_up(job, job.attempt, job.attempt.over, seen)
     if seen.refusal:
         return Decision(job=_failed(job, seen.refusal, seen.now))
     if seen.no_room and not job.attempt.handles:
@@ -207,22 +207,30 @@ def _given_up(
     job: TrainingJob, attempt: Attempt, what: Trouble, seen: Seen, at: datetime
 ) -> TrainingJob:
     """Return the job with its attempt written down as over: only then are its nodes removed."""
-    over = endings.past(attempt, what, seen.facts, at)
-    if what.end is not AttemptEnd.UNPLACED:
-        message = f"{MESSAGES[_S.INTERRUPTED]}: {what.reason}"
-        job = job.moved_to(_S.INTERRUPTED, at=at, message=message)
-    return replace(job, attempt=replace(attempt, over=over))
+    return replace(job, attempt=replace(attempt, over=endings.past(attempt, what, seen.facts, at)))
 
 
-def _retired(job: TrainingJob, attempt: Attempt, over: PastAttempt, seen: Seen) -> Decision:
-    """Have the job stand in line again, once no node of its last attempt is left."""
+def _decide_given_up(job: TrainingJob, attempt: Attempt, over: PastAttempt, seen: Seen) -> Decision:
+    """Have the job stand in line again, once no node of its last attempt is left.
+
+    What its nodes told until they were removed counts: an end that was taken meanwhile is one.
+    """
+    if not attempt.removed:
+        return Decision(job=replace(job, attempt=replace(attempt, removed=True)), retire=attempt)
+    ended = _ended(host_names(job.instance_count), seen)
+    if len(ended) == job.instance_count and not endings.trouble(job, attempt, ended, seen.facts):
+        job = follow(job, host_names(job.instance_count), seen)
+        return _decide_ended(job, attempt, ended, seen)
     waiting = replace(job, attempt=None)
-    if over.end is AttemptEnd.UNPLACED and job.secondary is _S.STOPPING:
-        return Decision(job=waiting, retire=attempt)
+    if over.end is not AttemptEnd.UNPLACED:
+        waiting = replace(waiting, past=(*job.past, over))
+    if job.secondary is _S.STOPPING:
+        return Decision(job=waiting)
     if over.end is AttemptEnd.UNPLACED:
         reason = f"{MESSAGES[_S.PENDING]}: {over.reason}"
-        return Decision(job=_told_to_wait(waiting, reason, seen.now), retire=attempt)
-    return Decision(job=replace(waiting, past=(*job.past, over)), retire=attempt)
+        return Decision(job=_told_to_wait(waiting, reason, seen.now))
+    message = _interruption(waiting)
+    return Decision(job=waiting.moved_to(_S.INTERRUPTED, at=over.ended, message=message))
 
 
 def _stopped_as(job: TrainingJob, seen: Seen) -> SecondaryStatus:
