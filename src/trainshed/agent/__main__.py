@@ -28,6 +28,7 @@ from trainshed.agent import own_log
 from trainshed.agent.journal import Journal
 from trainshed.agent.log import OutputLog
 from trainshed.agent.node import Node, Runtime
+from trainshed.agent.notices import listen
 from trainshed.agent.report import Reporter
 from trainshed.agent.sequence import give_up, walk
 from trainshed.agent.stopping import Stop
@@ -107,6 +108,7 @@ def serve(folder: Path, make: MakeRuntime) -> int:
         os.chdir("/")
         node = _node(folder, plan, stop, make)
         _give_up_uploads(node.plan, 0.0)
+        listen(node)
         try:
             walk(node)
         except Exception as error:  # noqa: BLE001 - the outermost: a node must not end untold

@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,15 +43,24 @@ class Journal:
             OSError: the disk has no room for it.
         """
         with self._lock:
-            fact = Fact(len(self._ends) + 1, time.time(), kind, detail)
-            line = json.dumps(fact.line()).encode() + b"\n"
-            end = append(self._fd, line, self._ends[-1] if self._ends else 0)
-            if kind in _DURABLE:
-                os.fsync(self._fd)
-            self._note(fact, end)
+            fact = self._written(kind, detail)
         for tell in self._listeners:
             tell()
         return fact
+
+    def tell(self, kind: Kind, **detail: Any) -> bool:  # noqa: ANN401 - as ``append``
+        """Write a fact unless the last of its kind says the same, or the node has ended.
+
+        Fit for threads that do not know how far the node is. Returns whether it was written.
+        """
+        with self._lock:
+            last = self._last.get(kind)
+            if Kind.ENDED in self._last or (last is not None and last.detail == detail):
+                return False
+            self._written(kind, detail)
+        for tell in self._listeners:
+            tell()
+        return True
 
     def once(self, kind: Kind, **detail: Any) -> None:  # noqa: ANN401 - as ``append``
         """Write a fact unless one of its kind stands there already."""
@@ -90,6 +99,16 @@ class Journal:
     def settle(self) -> None:
         """Have every fact so far outlive a crash of the machine too."""
         os.fsync(self._fd)
+
+    def _written(self, kind: Kind, detail: Mapping[str, Any]) -> Fact:
+        """Write the next fact; the lock is held."""
+        fact = Fact(len(self._ends) + 1, time.time(), kind, detail)
+        line = json.dumps(fact.line()).encode() + b"\n"
+        end = append(self._fd, line, self._ends[-1] if self._ends else 0)
+        if kind in _DURABLE:
+            os.fsync(self._fd)
+        self._note(fact, end)
+        return fact
 
     def _note(self, fact: Fact, end: int) -> None:
         self._last[fact.kind] = fact

@@ -79,6 +79,7 @@ class Reporter:
         self._hurry = threading.Event()
         """Set when a flood of lines is no reason to wait any more."""
         self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
         self._facts_taken = 0
         self._bytes_taken = 0
         journal.on_append(self._hurry.set)
@@ -87,9 +88,10 @@ class Reporter:
 
     def start(self) -> None:
         """Begin to report; a second call changes nothing."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
-            self._thread.start()
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
+                self._thread.start()
 
     @property
     def up_to_date(self) -> bool:

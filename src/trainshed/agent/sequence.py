@@ -3,6 +3,9 @@
     lay out -> fetch image -> bring inputs -> restore checkpoints -> run container
     -> keep the last checkpoints and intermediate output -> carry out -> end
 
+A node that is to be taken away begins nothing more, has its container stop, and carries nothing out
+but checkpoints.
+
 Each step looks into the journal and returns at once when it was done by an agent that died, so the
 list is simply walked again from its start.
 """
@@ -10,7 +13,7 @@ list is simply walked again from its start.
 import contextlib
 from typing import Final
 
-from trainshed.agent.journal import Journal
+from trainshed.agent import notices
 from trainshed.agent.node import Node, NodeOver, Step
 from trainshed.agent.outputs.unsent import end_unsent
 from trainshed.agent.steps.checkpoints import keep_last_checkpoints, restore_checkpoints
@@ -19,6 +22,7 @@ from trainshed.agent.steps.image import fetch_image
 from trainshed.agent.steps.inputs import bring_inputs
 from trainshed.agent.steps.layout import lay_out
 from trainshed.agent.steps.outputs import carry_out, keep_intermediate
+from trainshed.agent.verdict import ASKED, note_stopping, verdict
 from trainshed.domain.errors import StoreError
 from trainshed.domain.facts import Kind, Outcome
 from trainshed.stores.objects.remote.store import RemoteObjects
@@ -42,8 +46,9 @@ def walk(node: Node) -> None:
     if node.journal.last(Kind.ENDED) is None:
         stopping = node.journal.last(Kind.STOPPING)
         # A job that ran for too long is not one that somebody wants an end of.
-        if stopping is not None and stopping.detail.get("reason") == "asked":
+        if stopping is not None and stopping.detail.get("reason") == ASKED:
             node.stop.remember()
+        notices.recall(node)
         if node.journal.last(Kind.EXITED) is not None:
             node.reporter.start()  # what is left may wait for long, and be told to wait no longer
         try:
@@ -51,8 +56,8 @@ def walk(node: Node) -> None:
                 step(node)
             outcome, reason = verdict(node.journal)
         except NodeOver as over:
-            outcome, reason = over.outcome, over.reason
-            _leave_early(node, outcome)
+            outcome, reason = _left_early(node, over)
+        notices.tell(node)
         node.runtime.clear(node)
         node.journal.append(Kind.ENDED, outcome=outcome.value, reason=reason)
     if not node.stop.forgotten:
@@ -72,21 +77,19 @@ def give_up(node: Node, why: str) -> None:
     node.reporter.finish()
 
 
-def verdict(journal: Journal) -> tuple[Outcome, str]:
-    """Return how a container's run counts: (outcome, reason)."""
-    exited, stopping = journal.last(Kind.EXITED), journal.last(Kind.STOPPING)
-    if exited is None or (stopping is not None and stopping.n < exited.n):
-        return Outcome.STOPPED, ""
-    if exited.detail["exit_code"] == 0:
-        return Outcome.COMPLETED, ""
-    return Outcome.FAILED, str(exited.detail["reason"])
-
-
-def _leave_early(node: Node, outcome: Outcome) -> None:
+def _left_early(node: Node, over: NodeOver) -> tuple[Outcome, str]:
+    """Return how a node is over whose steps were not all done; tell its peers where they wait."""
+    outcome, notice = over.outcome, node.stop.notice
+    if outcome is Outcome.STOPPED and notice is not None and not node.stop.asked:
+        return Outcome.INTERRUPTED, notice.reason
     if outcome is Outcome.STOPPED:
-        node.journal.once(Kind.STOPPING, reason="asked")
-    if len(node.plan.hosts) == 1 or node.stop.forgotten:
-        return
+        note_stopping(node.journal, ASKED)
+    if len(node.plan.hosts) > 1 and outcome is not Outcome.INTERRUPTED and not node.stop.forgotten:
+        _say_goodbye(node)
+    return outcome, over.reason
+
+
+def _say_goodbye(node: Node) -> None:
     # 15 ms of tarfile, paid by nodes that fail.
     from trainshed.agent.outputs.delivery import Delivery  # noqa: PLC0415
 

@@ -1,12 +1,23 @@
 """How long a node goes on asking a store that is away or full: until the job is to be stopped.
 
 What a job made is wanted, so it waits for as long as it takes. Whoever stops the job wants an end:
-from then on a store may be away for the grace and no longer, as the container may go on for it.
+from then on a store may be away for the grace and no longer, as the container may go on for it. And
+a node that is to be taken away waits until then.
 """
 
 import time
+from typing import Final
 
 from trainshed.agent.node import Node
+
+_LEAVE_S: Final = 1.0
+"""Left of a notice for the node's last words, when nothing else is waited for any more."""
+
+
+def out_of_time(node: Node) -> bool:
+    """Tell whether the node is about to be taken away, so that nothing is waited for any more."""
+    notice = node.stop.notice
+    return bool(notice and notice.deadline and time.time() >= notice.deadline - _LEAVE_S)
 
 
 class Endurance:
@@ -24,7 +35,7 @@ class Endurance:
         Once it was, no other request waits for one either: a hundred files wait no longer than one.
         """
         stop = self._node.stop
-        if stop.impatient:
+        if stop.impatient or out_of_time(self._node):
             return True
         if not stop.asked:
             return False

@@ -196,6 +196,63 @@ class DriverSuite:
         await again.remove(handle)
         await again.interrupt(handle, notice=0.0, reason="it is gone")
 
+    async def test_a_node_with_notice_ends_interrupted_and_is_taken_at_its_deadline(
+        self, place: Place
+    ) -> None:
+        plan = place.plan(entrypoint=RUNS_LONG)
+        handle = await place.driver.launch(plan)
+        await said(place, plan, "running")
+        for _ in range(2):
+            await place.driver.interrupt(handle, notice=6.0, reason="a drill")
+        await told(place, plan, Kind.ENDED)
+        ended = place.reports.fact(plan.node_id, Kind.ENDED)
+        assert ended is not None
+        assert ended.detail == {"outcome": "interrupted", "reason": "a drill"}
+        await become(place.driver, handle, NodeState.TAKEN)
+        await place.driver.remove(handle)
+
+    async def test_a_program_that_hears_nothing_is_taken_with_its_node(self, place: Place) -> None:
+        plan = place.plan(entrypoint=DEAF, grace=3600.0)
+        handle = await place.driver.launch(plan)
+        await said(place, plan, "running")
+        await place.driver.interrupt(handle, notice=1.0, reason="a drill")
+        await told(place, plan, Kind.NOTICE)
+        await become(place.driver, handle, NodeState.TAKEN)
+        with pytest.raises(NodeTaken):
+            await place.restarted().launch(plan)
+        await place.driver.remove(handle)
+
+    async def test_a_node_that_is_given_up_keeps_its_checkpoints_first(self, place: Place) -> None:
+        save = "echo saving; sleep 1; echo 7 >/opt/ml/checkpoints/w; exit 0"
+        script = f"trap '{save}' TERM; echo running; while :; do sleep 0.05; done"
+        kept = {"CheckpointConfig": {"S3Uri": f"{place.plan().output_path}/kept"}}
+        plan = place.plan(entrypoint=("/bin/sh", "-c", script), grace=60.0, request=kept)
+        handle = await place.driver.launch(plan)
+        await said(place, plan, "running")
+        await place.driver.interrupt(handle, notice=None, reason="another job comes first")
+        await said(place, plan, "saving")
+        assert await seen(place.driver, handle) is NodeState.LIVES
+        await told(place, plan, Kind.ENDED)
+        kinds = [fact.kind for fact in place.reports.facts(plan.node_id)]
+        assert kinds[-2:] == [Kind.CHECKPOINT, Kind.ENDED]
+        checkpoint = place.reports.fact(plan.node_id, Kind.CHECKPOINT)
+        assert checkpoint is not None
+        assert (checkpoint.detail["files"], checkpoint.detail["trouble"]) == (1, "")
+        await place.driver.remove(handle)
+
+    async def test_a_notice_reaches_the_agent_at_whatever_moment_it_comes(
+        self, place: Place
+    ) -> None:
+        plan = place.plan(entrypoint=RUNS_LONG)
+        handle = await place.driver.launch(plan)
+        await place.driver.interrupt(handle, notice=3600.0, reason="a drill")
+        await told(place, plan, Kind.ENDED)
+        ended = place.reports.fact(plan.node_id, Kind.ENDED)
+        assert ended is not None
+        assert ended.detail == {"outcome": "interrupted", "reason": "a drill"}
+        await gone(place.driver, handle)
+        await place.driver.remove(handle)
+
     async def test_one_look_tells_of_nodes_in_every_state(self, place: Place) -> None:
         plans = {
             name: place.plan(node_id=f"{name}.1.algo-1", entrypoint=RUNS_LONG)

@@ -84,6 +84,10 @@ class Checkpoints:
         """Return "": a container goes on though its checkpoints are not kept."""
         return ""
 
+    def left_s(self) -> float:
+        """Return how long it takes to store what waits, and as much as was saved last."""
+        return self._sync.left_s
+
     def finish(self) -> None:
         """Leave it at that; what is left is kept once the container's end is in the journal.
 
@@ -114,7 +118,13 @@ class Checkpoints:
         while done.trouble and not self._endurance.over_since(began):
             refused += not done.away
             if refused >= _REFUSALS:
-                break
+                if not self._must_be_kept:
+                    break
+                if refused == _REFUSALS:
+                    self._node.log.say(
+                        "checkpoints are NOT kept, and are tried again until the node is taken "
+                        f"away: {done.trouble}"
+                    )
             self._telling.hear(done)
             stop.pause(wait)
             wait = min(2 * wait, _LONGEST_WAIT_S)
@@ -131,6 +141,15 @@ class Checkpoints:
                 f"checkpoints: {_listed(done.left_out)} may have been in the middle of being "
                 "written when the container ended, and was not kept; the store has what it had"
             )
+
+    @property
+    def _must_be_kept(self) -> bool:
+        """Whether the node is taken away, so that nothing is left of what is not kept.
+
+        It is taken when the checkpoints are kept, or at its time; a user's wish to stop ends that.
+        """
+        stop = self._node.stop
+        return stop.notice is not None and not stop.asked
 
     def _run(self) -> None:
         """Make a pass every now and then, until the container is over."""
@@ -180,7 +199,8 @@ class Checkpoints:
         if exited is None or exited.detail["oom"] or exited.detail.get("no_room"):
             return Trust.SEEN
         code, over_at = exited.detail["exit_code"], exited.detail.get("over", 0.0)
-        heeded = stopping is not None and over_at >= stopping.at + _HEEDED_S
+        asked_at = float(stopping.detail.get("began", stopping.at)) if stopping else 0.0
+        heeded = stopping is not None and over_at >= asked_at + _HEEDED_S
         if code == _KILLED or (code > _SIGNALS and not heeded):
             return Trust.SEEN
         return Trust.CLOSED if code and stopping is None else Trust.ALL

@@ -43,6 +43,8 @@ _WORKERS: Final = 4
 _REFUSALS: Final = 10
 """How many files may be refused in a pass before the others are not tried any more."""
 _CHUNK: Final = 1 << 20
+_PACE: Final = 50e6
+"""Bytes a second, where nothing was stored yet."""
 
 
 class Trust(Enum):
@@ -127,6 +129,17 @@ class Sync:
         self._refusals = 0
         self._why = ""
         self._away = False
+        self._behind = 0
+        """Bytes that wait to be stored."""
+        self._largest = 0
+        """Bytes that a pass has stored at most, lately: about one checkpoint."""
+        self._pace = 0.0
+        """Bytes a second, as last seen; 0 before."""
+
+    @property
+    def left_s(self) -> float:
+        """About how many seconds it takes to store what waits, and another checkpoint."""
+        return (self._behind + self._largest) / (self._pace or _PACE)
 
     def take_up(self) -> None:
         """Go on for an agent that may have stored files and not written the manifest."""
@@ -222,6 +235,8 @@ class Sync:
             return
         self._stop_storing.clear()
         self._refusals, self._away = 0, False
+        began = time.monotonic()
+        self._behind = sum(found.files[path].size for path in ready)
 
         def store(path: str) -> str:
             return self._store(path, found.files[path], trust)
@@ -239,6 +254,14 @@ class Sync:
                 else:
                     done.trouble = done.trouble or trouble
         done.away = self._away
+        self._note_pace(found, [path for path in ready if path not in done.waiting], began)
+
+    def _note_pace(self, found: Look, stored: list[str], began: float) -> None:
+        size = sum(found.files[path].size for path in stored)
+        self._behind -= size
+        self._largest = max(size, self._largest // 2)
+        if size:
+            self._pace = size / max(time.monotonic() - began, _TICK_S)
 
     def _store(self, path: str, signature: Signature, trust: Trust) -> str:
         """Store one file; return why not, ``_LATER`` when only its time has not come."""

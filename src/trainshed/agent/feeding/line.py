@@ -70,6 +70,10 @@ class Line:
         self._listen()
         return self._trouble
 
+    def left_s(self) -> float:
+        """Return 0: nothing that must be waited for."""
+        return 0.0
+
     def finish(self) -> None:
         """End the feeding process, once the container can't mistake that; see ``Companion``."""
         if self._talk is not None:
@@ -144,7 +148,7 @@ class Line:
         poll.register(self.fd, select.POLLIN)
         poll.register(stop.fd, select.POLLIN)
         while not self._ready:
-            if stop.asked:
+            if stop.called_off and self._node.journal.last(Kind.TRAINING) is None:
                 raise NodeOver(Outcome.STOPPED)
             for fd, _ in poll.poll():
                 if fd == stop.fd:

@@ -21,11 +21,13 @@ from trainshed.agent.node import Node
 from trainshed.agent.outputs import archive
 from trainshed.agent.outputs.archive import Piece, shown
 from trainshed.agent.outputs.sending import Sent, encryption, put_all
+from trainshed.agent.waiting import out_of_time
 from trainshed.agent.written.folder import Folder
 from trainshed.domain.errors import ObjectMissing, StoreError
 from trainshed.stores.objects.addresses import Address, parse
 from trainshed.stores.objects.remote.sinks import Sink
 from trainshed.stores.objects.remote.store import RemoteObjects
+from trainshed.stores.objects.remote.troubles import StoreAway
 
 KINDS: Final = {"model": "model.tar.gz", "output": "output.tar.gz"}
 """What is delivered, and the object it becomes."""
@@ -150,6 +152,8 @@ class Delivery:
         while not self._node.stop.impatient:
             if (kinds := self._marked(host)) is not None:
                 return kinds
+            if out_of_time(self._node):
+                raise StoreAway(f"the part of {host} had not come when the node was taken away")
             self._node.stop.pause(wait)
             wait = min(wait * 2, _SLOWEST_LOOK_S)
         if (kinds := self._marked(host)) is not None:

@@ -72,6 +72,10 @@ class Intermediate:
         """Return "": a job is not stopped for what it can do without."""
         return ""
 
+    def left_s(self) -> float:
+        """Return 0: nothing that must be waited for."""
+        return 0.0
+
     def finish(self) -> None:
         """Leave it at that; what is left is stored once the container's end is in the journal.
 
@@ -85,7 +89,8 @@ class Intermediate:
 
     def conclude(self) -> None:
         """Store what is not stored yet: nobody writes any more. Repeatable."""
-        self._objects = self._reached(math.inf)
+        # A node that is taken away is not kept from its last words by what the job can do without.
+        self._objects = self._reached(math.inf if self._node.stop.notice is None else _PATIENCE_S)
         self._pass(live=False)
         self._notes.close()
 

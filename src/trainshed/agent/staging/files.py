@@ -72,7 +72,7 @@ class Staging:
 
     def _left(self) -> bool:
         """Tell whether what is under way is of no use any more."""
-        return self.node.stop.asked or (self._channel is not None and self._channel.failed)
+        return self.node.stop.called_off or (self._channel is not None and self._channel.failed)
 
 
 class _Unlike(Exception):

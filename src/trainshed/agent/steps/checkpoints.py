@@ -58,7 +58,7 @@ def _restore(node: Node, config: Mapping[str, Any]) -> None:
     place, seen_as = place_of(config), local_path(config)
 
     def cancelled() -> bool:
-        return node.stop.asked
+        return node.stop.called_off
 
     objects = RemoteObjects.for_node(
         node.plan,

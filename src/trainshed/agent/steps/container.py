@@ -8,6 +8,7 @@ from typing import Final
 
 from trainshed.agent.node import Node, NodeOver
 from trainshed.agent.runtimes.base import Container, Exit
+from trainshed.agent.verdict import ASKED, NOTICE, note_stopping
 from trainshed.agent.watching.companions import Companion, beside, companions_of
 from trainshed.agent.watching.ending import Ending
 from trainshed.agent.watching.watch import Watch
@@ -73,7 +74,7 @@ def _ran(node: Node, companions: Sequence[Companion], ending: Ending) -> tuple[W
 
 
 def _started(node: Node) -> Container:
-    if node.stop.asked:
+    if node.stop.called_off:
         raise NodeOver(Outcome.STOPPED)
     _introduce(node)
     start = node.runtime.prepare(node)
@@ -112,6 +113,8 @@ def _is_full(node: Node) -> bool:
 
 def _account_for_lost(node: Node) -> None:
     """Say what became of a container whose agent died: the kernel took it along."""
+    if node.stop.called_off:
+        note_stopping(node.journal, ASKED if node.stop.asked else NOTICE)
     if node.journal.last(Kind.STOPPING) is None:
         raise NodeOver(
             Outcome.LOST,

@@ -2,6 +2,7 @@
 
 from trainshed.agent.node import Node, NodeOver
 from trainshed.agent.outputs.unsent import end_unsent, ended_unsent
+from trainshed.agent.verdict import ASKED, interrupted, note_stopping
 from trainshed.agent.waiting import Endurance
 from trainshed.contract import script_mode
 from trainshed.domain.errors import StoreError
@@ -39,6 +40,10 @@ def carry_out(node: Node) -> None:
     # 15 ms of tarfile and gzip, paid when the container has ended.
     from trainshed.agent.outputs.delivery import Delivery  # noqa: PLC0415
 
+    if interrupted(node.journal):
+        if not node.stop.asked:
+            return  # the next attempt makes the results; the checkpoints are kept
+        note_stopping(node.journal, ASKED)
     node.journal.once(Kind.UPLOADING)
     if (over := ended_unsent(node)) is not None:
         raise over
@@ -61,6 +66,9 @@ def carry_out(node: Node) -> None:
     except Cancelled as cancelled:
         raise NodeOver(Outcome.STOPPED) from cancelled
     except StoreAway as away:
+        if node.stop.notice is not None and not node.stop.asked:
+            node.log.say(f"the results were not stored before the node was taken away: {away}")
+            raise NodeOver(Outcome.INTERRUPTED, node.stop.notice.reason) from away
         given_up = node.stop.asked and not node.stop.impatient
         stopped = "the job was stopped while its results waited: " if given_up else ""
         raise end_unsent(node, Outcome.LOST, f"InternalServerError: {stopped}{away}") from away

@@ -31,6 +31,13 @@ class Companion(Protocol):
         """Return why the container can't go on, as a FailureReason; "" while it can."""
         ...
 
+    def left_s(self) -> float:
+        """Return about how many seconds it will take to do what is left after the container's end.
+
+        A program on a node that is taken away gets that much less time to save.
+        """
+        ...
+
     def finish(self) -> None:
         """Do what is left after the container's end, however it ended; then let go of all.
 

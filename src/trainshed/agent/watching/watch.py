@@ -12,7 +12,8 @@ from trainshed.agent.watching.companions import Companion
 from trainshed.agent.watching.lines import Lines, behind
 from trainshed.agent.watching.metrics import Metrics
 from trainshed.agent.watching.pace import Pace
-from trainshed.domain.facts import Fact, Kind
+from trainshed.agent.watching.stopping import Stopping
+from trainshed.domain.facts import Kind
 
 _METRICS_S: Final = 1.0
 """Longest time a metric waits to be told."""
@@ -20,8 +21,6 @@ _DRAIN_S: Final = 2.0
 """How long to read on after the end, should anybody still hold the pipes."""
 _NAP_S: Final = 3600.0
 """Longest sleep: the kernel's own limit is 24 days, below the longest MaxRuntimeInSeconds."""
-_BEGIN_S: Final = 0.01
-"""How often to look whether the command has begun, when it is to be stopped."""
 
 
 class Watch:
@@ -37,18 +36,12 @@ class Watch:
         self._metrics = Metrics(node.plan.metrics, node.log.say)
         self._pace = Pace(container.outputs)
         self._selector = selectors.DefaultSelector()
-        now = time.monotonic()
-        self._started = now - _since(node.journal.last(Kind.TRAINING))
-        self._told_at = now
+        self._stopping = Stopping(node, container, lambda: sum(one.left_s() for one in companions))
+        self._told_at = time.monotonic()
         self._lines = 0
         """How many the container has written."""
         self._logged, self._scanned = _known_of(node)
         self._exited_at: float | None = None
-        self._terminated = False
-        stopping = node.journal.last(Kind.STOPPING)
-        self._kill_at = now + node.plan.grace - _since(stopping) if stopping else None
-        self.killed = False
-        """Whether the container had to be killed."""
         self.trouble = ""
         """Why it could not go on, as a companion said it; "" when it could."""
 
@@ -75,6 +68,11 @@ class Watch:
         """Return the last of what the container wrote to stderr; of stdout, if that is nothing."""
         said = self._streams[Stream.STDERR].tail()
         return said if said.strip() else self._streams[Stream.STDOUT].tail()
+
+    @property
+    def killed(self) -> bool:
+        """Whether the container had to be killed."""
+        return self._stopping.killed
 
     def _over(self) -> bool:
         if self._exited_at is None:
@@ -114,9 +112,8 @@ class Watch:
             return
         self._selector.unregister(fd)
         self.trouble = self.trouble or trouble
-        if not self.killed and self._exited_at is None:
-            self.killed = True
-            self._container.kill()
+        if self._exited_at is None:
+            self._stopping.kill()
 
     def _wake(self, fd: int) -> None:
         os.read(fd, 4096)
@@ -127,28 +124,8 @@ class Watch:
         if now >= self._told_at + _METRICS_S:
             self._told_at = now
             self._tell_metrics()
-        if self._exited_at is not None:
-            return
-        if self._kill_at is None and (reason := self._reason_to_stop(now)):
-            self._node.journal.once(Kind.STOPPING, reason=reason)
-            self._kill_at = now + self._node.plan.grace
-        if self._kill_at is None:
-            return
-        if not self._terminated:
-            self._terminated = self._container.terminate()
-        if not self.killed and (now >= self._kill_at or self._node.stop.impatient):
-            self.killed = True
-            if not self._node.stop.impatient:
-                self._node.log.say(
-                    f"it did not end within {self._node.plan.grace:g} s of the signal to stop, and "
-                    "is killed; a process 1 that does not handle SIGTERM ignores it"
-                )
-            self._container.kill()
-
-    def _reason_to_stop(self, now: float) -> str:
-        if self._node.stop.asked:
-            return "asked"
-        return "max_runtime" if now >= self._started + self._node.plan.max_runtime else ""
+        if self._exited_at is None:
+            self._stopping.mind(now)
 
     def _wait(self) -> float:
         """Return the seconds until something may be due."""
@@ -160,21 +137,12 @@ class Watch:
             yield self._told_at + _METRICS_S
         if self._exited_at is not None:
             yield self._exited_at + _DRAIN_S
-        elif self._kill_at is None:
-            yield self._started + self._node.plan.max_runtime
-        elif not self.killed:
-            yield self._kill_at
-            if not self._terminated:
-                yield time.monotonic() + _BEGIN_S
+        else:
+            yield from self._stopping.due()
 
     def _tell_metrics(self) -> None:
         if points := self._metrics.drain():
             self._node.journal.append(Kind.METRICS, points=points, lines=self._lines)
-
-
-def _since(fact: Fact | None) -> float:
-    """Return the seconds since a fact; by the wall clock, which may have been set meanwhile."""
-    return 0.0 if fact is None else max(time.time() - fact.at, 0.0)
 
 
 def _known_of(node: Node) -> tuple[int, int]:

@@ -100,7 +100,7 @@ def _pulled(node: Node, engine: Engine, name: str, headers: dict[str, str]) -> s
     """
     pull = _Pull(engine, name, headers, node.log.say)
     while not pull.over.wait(_LOOK_S):
-        if node.stop.asked:
+        if node.stop.called_off:
             pull.interrupt()
             raise NodeOver(Outcome.STOPPED)
     if pull.away is not None:

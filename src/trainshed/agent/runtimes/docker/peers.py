@@ -106,7 +106,7 @@ class Peers:
             return
         began, said = time.monotonic(), False
         while missing := [host for host in self._plan.hosts if host not in self._noted(_MADE)]:
-            if node.stop.asked:
+            if node.stop.called_off:
                 raise NodeOver(Outcome.STOPPED)
             if not said and time.monotonic() - began > _SAID_AFTER_S:
                 node.reporter.start()

@@ -123,7 +123,7 @@ class DockerRuntime:
         stop_signal = str(image.get("StopSignal") or spec.STOP_SIGNAL)
         if _is_started(found):
             return self._followed(node, container, stop_signal)
-        return None if node.stop.asked else self._started(node, container, stop_signal)
+        return None if node.stop.called_off else self._started(node, container, stop_signal)
 
     def clear(self, node: Node) -> None:
         """Remove the container and its network; whoever removes the node tries again."""
