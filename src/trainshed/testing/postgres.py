@@ -47,13 +47,17 @@ class Postgres:
         return f"postgresql://trainshed@127.0.0.1:{self.port}/postgres"
 
     def start(self) -> None:
-        """Return when it answers."""
+        """Return when it answers. It ends with the thread that calls this: call it on the main one.
+
+        What was committed before it was killed is there again.
+        """
         settings = {
             "listen_addresses": "127.0.0.1",
             "port": self.port,
             "unix_socket_directories": self._folder,
             "max_connections": 200,
             "shared_buffers": "32MB",
+            "recovery_init_sync_method": "syncfs",
         }
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         program = str(_programs() / "postgres")
