@@ -1,9 +1,11 @@
-"""What SQLite adds to the suite's promises: exact bodies, exact pages, indexes."""
+"""What the databases add to the suite's promises: exact bodies, exact pages, indexes."""
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -11,11 +13,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainshed.domain.training import SecondaryStatus, TrainingJob, TrainingJobStatus, Transition
-from trainshed.stores.records.base import JobQuery
+from trainshed.domain.training import (
+    Attempt,
+    SecondaryStatus,
+    TrainingJob,
+    TrainingJobStatus,
+    Transition,
+)
+from trainshed.stores.records.base import Database, JobQuery
 from trainshed.stores.records.changes import InProcessChanges
+from trainshed.stores.records.postgres import PostgresDatabase
 from trainshed.stores.records.sqlite import SqliteDatabase
 from trainshed.stores.records.training import _OPEN, SqlTrainingRecords, _page
+from trainshed.testing.postgres import Postgres
 from trainshed.testing.records_suite import a_job
 
 MOMENTS = st.datetimes(
@@ -23,6 +33,7 @@ MOMENTS = st.datetimes(
     max_value=datetime(2200, 1, 1),  # noqa: DTZ001
     timezones=st.just(UTC),
 )
+DAY = datetime(2026, 1, 1, tzinfo=UTC)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 JSON: st.SearchStrategy[Any] = st.recursive(
     st.none()
@@ -56,23 +67,36 @@ def jobs(draw: st.DrawFn) -> TrainingJob:
     )
 
 
-@pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteDatabase]:
-    database = SqliteDatabase(tmp_path_factory.mktemp("rows") / "records.db")
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def database(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Database]:
+    """Each of the databases, the same one for all tests."""
+    with ExitStack() as kept:
+        if request.param == "sqlite":
+            database: Database = SqliteDatabase(tmp_path_factory.mktemp("rows") / "records.db")
+        else:
+            server: Postgres = request.getfixturevalue("postgres")
+            database = PostgresDatabase(kept.enter_context(server.schema()))
+        yield database
+        database.close()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[SqliteDatabase]:
+    database = SqliteDatabase(tmp_path / "records.db")
     yield database
     database.close()
 
 
-async def emptied(database: SqliteDatabase) -> SqlTrainingRecords:
+async def emptied(database: Database) -> SqlTrainingRecords:
     await database.write(lambda connection: connection.execute("DELETE FROM training_jobs"))
     return SqlTrainingRecords(database, InProcessChanges())
 
 
 @settings(deadline=None)
 @given(job=jobs())
-async def test_any_job_comes_back_and_can_be_swapped(
-    database: SqliteDatabase, job: TrainingJob
-) -> None:
+async def test_any_job_comes_back_and_can_be_swapped(database: Database, job: TrainingJob) -> None:
     records = await emptied(database)
     assert await records.add(job, {})
     found = await records.get(job.arn)
@@ -91,7 +115,7 @@ async def test_any_job_comes_back_and_can_be_swapped(
     part=st.sampled_from([None, "a", "0", "-"]),
 )
 async def test_pages_equal_sorting_in_python(
-    database: SqliteDatabase,
+    database: Database,
     kept: list[TrainingJob],
     coarse: bool,
     sort_by: str,
@@ -127,7 +151,7 @@ async def test_pages_equal_sorting_in_python(
     assert found == sorted(wanted, key=key, reverse=descending)
 
 
-async def test_a_row_of_an_older_program_can_be_swapped(database: SqliteDatabase) -> None:
+async def test_a_row_of_an_older_program_can_be_swapped(database: Database) -> None:
     records, job = await emptied(database), a_job("old")
     await records.add(job, {})
     body = msgspec.json.decode(msgspec.json.encode(job))
@@ -139,14 +163,40 @@ async def test_a_row_of_an_older_program_can_be_swapped(database: SqliteDatabase
     assert await records.swap(found, replace(found, cleaned=True))
 
 
+async def test_members_that_only_a_newer_program_knows_outlive_a_swap(database: Database) -> None:
+    records, job = await emptied(database), a_job("new")
+    await records.add(job, {})
+    body = {**msgspec.json.decode(msgspec.json.encode(job)), "to_come": {"a": [1.5, None]}}
+    newer = msgspec.json.encode(body)
+    await database.write(lambda c: c.execute("UPDATE training_jobs SET body = ?", (newer,)))
+    found = await records.get(job.arn)
+    assert found == job
+    for reason in ("one", "two"):
+        changed = replace(found, failure_reason=reason)
+        assert await records.swap(found, changed)
+        found = changed
+    [(kept,)] = await database.read("SELECT body FROM training_jobs")
+    assert msgspec.json.decode(kept) == {**body, "failure_reason": "two"}
+
+
+async def test_what_jobs_are_sorted_by_stands_beside_their_bodies(database: Database) -> None:
+    records, job = await emptied(database), replace(a_job("j"), project="p")
+    question = "SELECT owner, backend, project FROM training_jobs"
+    await records.add(job, {}, owner="s")
+    assert await database.read(question) == [("s", "", "p")]
+    asked = replace(job, backend="asked for", project="q")
+    assert await records.swap(job, asked)
+    assert await database.read(question) == [("s", "asked for", "q")]
+    launched = replace(asked, attempt=Attempt(number=1, backend="taken", started=DAY))
+    assert await records.swap(asked, launched)
+    assert await database.read(question) == [("s", "taken", "q")]
+
+
 AFTER: dict[str, tuple[str | float, str]] = {
     "Name": ("j", "j"),
     "CreationTime": (1.0, "j"),
     "Status": ("Failed", "j"),
 }
-
-
-DAY = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("descending", [False, True])
@@ -162,22 +212,22 @@ DAY = datetime(2026, 1, 1, tzinfo=UTC)
     ],
 )
 async def test_an_index_alone_tells_in_order_which_jobs_are_on_a_page(
-    database: SqliteDatabase, sort_by: str, index: str, filters: dict[str, Any], descending: bool
+    file: SqliteDatabase, sort_by: str, index: str, filters: dict[str, Any], descending: bool
 ) -> None:
     query = JobQuery(
         region="r", sort_by=sort_by, descending=descending, after=AFTER[sort_by], **filters
     )
-    plan = await plan_of(database, *_page(query))
+    plan = await plan_of(file, *_page(query))
     assert f"USING COVERING INDEX training_jobs{index}" in plan
     assert "USING PRIMARY KEY (arn=?)" in plan
     assert plan.count("TEMP B-TREE") <= 1  # the bodies of the page are put in order, no others
 
 
-async def test_open_jobs_are_read_from_their_own_index(database: SqliteDatabase) -> None:
-    plan = await plan_of(database, _OPEN, [])
+async def test_open_jobs_are_read_from_their_own_index(file: SqliteDatabase) -> None:
+    plan = await plan_of(file, _OPEN, [])
     assert "COVERING INDEX training_jobs_open" in plan
     assert "TEMP B-TREE" not in plan
 
 
-async def plan_of(database: SqliteDatabase, sql: str, parameters: list[Any]) -> str:
-    return " ".join(row[-1] for row in await database.read("EXPLAIN QUERY PLAN " + sql, parameters))
+async def plan_of(file: SqliteDatabase, sql: str, parameters: list[Any]) -> str:
+    return " ".join(row[-1] for row in await file.read("EXPLAIN QUERY PLAN " + sql, parameters))
