@@ -16,6 +16,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
+from pathlib import Path
 from typing import Any, Final
 
 from trainshed.agent.runtimes.docker.engine import Engine, EngineAway, EngineError
@@ -24,6 +25,8 @@ from trainshed.domain.plan import NodePlan
 
 SHARED: Final = "trainshed"
 ATTEMPT_LABEL: Final = "trainshed.attempt"
+DATA_LABEL: Final = "trainshed.data"
+"""Says whose it is: several servers may use one engine, each with a data folder of its own."""
 _OWN: Final = "bridge"
 _SUBNET: Final = "169.254.170.0/23"
 _BRIDGE: Final = "com.docker.network.bridge."
@@ -50,6 +53,14 @@ def name_for(plan: NodePlan) -> str:
 def attempt_of(node_id: str) -> str:
     """Return ``<job id>.<attempt>``."""
     return node_id.rpartition(".")[0]
+
+
+def labels(plan: NodePlan) -> dict[str, str]:
+    """Return by what everything that is made for an attempt is found again."""
+    found = {ATTEMPT_LABEL: attempt_of(plan.node_id), "trainshed.job": plan.job_name}
+    if plan.unsent:  # a folder beside those of the nodes
+        found[DATA_LABEL] = str(Path(plan.unsent).parent)
+    return found
 
 
 def ensure(engine: Engine, plan: NodePlan, complain: Callable[[str], None]) -> Joined:
@@ -211,7 +222,7 @@ def _addresses(hosts: tuple[str, ...], subnet: IPv4Network) -> dict[str, str]:
 def _of_attempt(name: str, plan: NodePlan) -> dict[str, Any]:
     body: dict[str, Any] = {
         "Name": name,
-        "Labels": {ATTEMPT_LABEL: attempt_of(plan.node_id), "trainshed.job": plan.job_name},
+        "Labels": labels(plan),
     }
     if plan.isolated:
         # Internal networks are cut off from the world; this one from the machine itself too.

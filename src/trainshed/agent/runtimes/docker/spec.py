@@ -218,9 +218,8 @@ def labels(plan: NodePlan) -> dict[str, str]:
     """Return by what everything that is made for a node is found again."""
     return {
         NODE_LABEL: plan.node_id,
-        "trainshed.job": plan.job_name,
         "trainshed.host": plan.host,
-        network.ATTEMPT_LABEL: network.attempt_of(plan.node_id),
+        **network.labels(plan),
     }
 
 
