@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 _ROUND_SECONDS: Final = 0.05
 """The least time between two rounds: what changes meanwhile is decided, and flushed, together."""
+_SHARE_OF_TIME: Final = 0.2
+"""How much of its time this server may spend on deciding: a long line must not hold requests up."""
 _LOOK_SECONDS: Final = 5.0
 """How often those who wait are looked at though nothing changed: time alone raises priorities."""
 _AUDIT_SECONDS: Final = 60.0
@@ -148,8 +150,8 @@ class Queue:
         while self._board is board and self._leads.is_set():
             await self._wait()
             if self._board is board:
-                await self._round()
-                await asyncio.sleep(_ROUND_SECONDS)
+                busy = await self._round()
+                await asyncio.sleep(max(_ROUND_SECONDS, busy / _SHARE_OF_TIME))
 
     async def _wait(self) -> None:
         """Return when something changed, or time alone may decide something."""
@@ -161,8 +163,8 @@ class Queue:
                 pass
         self._changed.clear()
 
-    async def _round(self) -> None:
-        """Ask the scheduler, and write what it says."""
+    async def _round(self) -> float:
+        """Ask the scheduler, and write what it says; return for how many seconds it thought."""
         now = self._clock()
         seconds = now.timestamp()
         if seconds - self._audited >= _AUDIT_SECONDS:
@@ -172,8 +174,11 @@ class Queue:
         board.now = seconds
         if not board.waiting and not board.handed:
             self._untold.clear()
-            return
+            return 0.0
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         answer = schedule(board, seconds, self._cooling.at(seconds))
+        busy = loop.time() - began
         await self._all(self._answer(arn, told) for arn, told in answer.admissions.items())
         await self._all(
             self._answer(arn, Admission(admitted=False, hopeless=why))
@@ -189,6 +194,7 @@ class Queue:
         await self._all(self._write(arn, partial(_released, now=now)) for arn in answer.releases)
         self._find_untold(answer, seconds)
         await self._tell(answer)
+        return busy
 
     def _find_untold(self, answer: Answer, now: float) -> None:
         """Find those for whom something else is missing by now, and has been for a while."""

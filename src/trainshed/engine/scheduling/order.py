@@ -39,10 +39,11 @@ def aged(priority: int, waited: float, policy: Policy) -> int:
 class _Queue:
     """The lines of one project and priority, merged by age."""
 
-    __slots__ = ("heap", "project")
+    __slots__ = ("heap", "project", "weight")
 
-    def __init__(self, project: str, lines: Iterable[Line]) -> None:
+    def __init__(self, project: str, weight: float, lines: Iterable[Line]) -> None:
         self.project = project
+        self.weight = weight
         self.heap = [(line.entries[0], n, 0, line) for n, line in enumerate(lines)]
         heapify(self.heap)
 
@@ -64,7 +65,10 @@ class Order:
         self._use = use
         self._now = now
         self._levels = {
-            priority: [_Queue(project, groups.values()) for project, groups in projects.items()]
+            priority: [
+                _Queue(name, board.policy.project(name).weight, groups.values())
+                for name, groups in projects.items()
+            ]
             for priority, projects in board.lines.items()
         }
         self._best: dict[int, _Queue] = {}
@@ -99,6 +103,8 @@ class Order:
 
     def _tidy(self) -> None:
         queues = self._levels[self._now_at]
+        if all(queue.heap for queue in queues):
+            return
         queues[:] = [queue for queue in queues if queue.heap]
         if not queues:
             del self._levels[self._now_at]
@@ -120,5 +126,4 @@ class Order:
         # Half of what the next one adds: else projects of wide jobs would always get more than
         # their share, or always less (the quotients of Webster and Sainte-Lague).
         coming = load + line.group.needs[0].load / 2
-        weight = self._policy.project(queue.project).weight
-        return (spent + _COMMITTED * coming) / weight, created, queue.project
+        return (spent + _COMMITTED * coming) / queue.weight, created, queue.project

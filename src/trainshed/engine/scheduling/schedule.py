@@ -55,7 +55,10 @@ class _Pass:
         self._preemptions: dict[str, str] = {}
         self._releases: list[str] = []
         self._heads: list[Head] = []
-        self._viable: dict[Group, tuple[tuple[int, ...], str]] = {}
+        self._viable: dict[tuple[str, tuple[Need, ...]], tuple[tuple[int, ...], str]] = {}
+        """What is possible at all for jobs of a project that ask for something."""
+        self._in_vain: dict[tuple[str, tuple[Need, ...]], Reason] = {}
+        """What the same wait for, where nothing of it is free: less and less is, in one pass."""
 
     def run(self) -> Answer:
         order = Order(self._board, self._use, self._now)
@@ -82,21 +85,27 @@ class _Pass:
             self._hopeless.update((arn, why) for _, arn, _ in turn.line.entries)
             order.pass_over()
             return
-        if (reason := self._start(turn, options, room)) is None:
+        key = (group.project, group.needs)
+        reason = None if self._has_pool(group) else self._in_vain.get(key)
+        reason = reason or self._start(turn, options, room)
+        if reason is None:
             order.let_in()
             return
+        if not any(room.fits(need) for need in group.needs):
+            self._in_vain[key] = reason
         self._reasons[group] = reason
         order.pass_over()
 
     def _options(self, group: Group, room: Room) -> tuple[tuple[int, ...], str]:
         """Return which of a group's needs are possible at all; where none is, why."""
-        if (found := self._viable.get(group)) is None:
+        key = (group.project, group.needs)
+        if (found := self._viable.get(key)) is None:
             project = self._board.policy.project(group.project)
             fits = [n for n, need in enumerate(group.needs) if room.ever(need)]
             allowed = [n for n in fits if not quotas.never(project, group.needs[n])]
-            found = self._viable[group] = (tuple(allowed), "")
+            found = self._viable[key] = (tuple(allowed), "")
             if not allowed:
-                found = self._viable[group] = ((), never(group, room.place, project, fits))
+                found = self._viable[key] = ((), never(group, room.place, project, fits))
         return found
 
     def _start(self, turn: Turn, options: tuple[int, ...], room: Room) -> Reason | None:
@@ -207,9 +216,12 @@ class _Pass:
             return need.types[0][0]
         return next((name for name, _ in need.types if (backend, name) in self._cooling), "")
 
+    def _has_pool(self, group: Group) -> bool:
+        return bool(self._board.pools) and any(map(self._board.pools.__contains__, group.pool_keys))
+
     def _pool(self, group: Group, n: int) -> Pool | None:
         """Return the warm nodes that fit, those that would be let go first."""
-        key = group.pool_keys[n] if group.pool_keys else ""
+        key = group.pool_keys[n] if group.pool_keys and self._board.pools else ""
         pools = self._board.pools.get(key, {}).values() if key else ()
         free = (
             pool for pool in pools if pool.arn not in self._pools_taken and pool.ends > self._now

@@ -24,9 +24,12 @@ Types = tuple[tuple[str, int], ...]
 """(instance type, nodes of it)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Need:
-    """What a job takes of its place, if it runs there on these types; all of it or nothing."""
+    """What a job takes of its place, if it runs there on these types; all of it or nothing.
+
+    One value for all who ask for the same; get it by ``Board.need``.
+    """
 
     instance_type: str = ""
     """See ``Admission.instance_type``."""
