@@ -1,6 +1,6 @@
 """Rows of jobs in memory, as far as the operations of our own read and write them."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count
@@ -41,9 +41,10 @@ class Rows:
     async def remove(self, job: TrainingJob) -> bool:
         return self.jobs.pop(job.arn, None) is not None
 
-    async def open_jobs(self) -> list[str]:
-        found = [each for each in self.jobs.values() if not (each.over and each.cleaned)]
-        return [each.arn for each in sorted(found, key=lambda each: each.created)]
+    async def each_open(self) -> AsyncIterator[TrainingJob]:
+        for each in list(self.jobs.values()):
+            if not (each.over and each.cleaned):
+                yield each
 
     async def facts(self, job_id: str, attempt: int) -> Mapping[str, tuple[Fact, ...]]:
         return self.journals.get((job_id, attempt), {})

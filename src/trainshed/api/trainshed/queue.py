@@ -1,7 +1,8 @@
 """DescribeQueue: who waits for nodes, in which order, and who has them meanwhile."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Protocol
 
@@ -16,20 +17,61 @@ DEFAULT_PAGE: Final = 100
 UNSEEN: Final = "Training job waiting for its turn"
 """What a job waits for that nobody has looked at yet."""
 
-Standing = tuple[int, float, str]
+Place = tuple[int, float, str]
 """What the line is ordered by: priority (the highest first), when it was created, ARN."""
 
 
 class OpenJobs(Protocol):
-    """The slice of ``TrainingRecords`` that tells of all jobs that are not over."""
+    """The slice of the record store that tells of all jobs that are not over."""
 
-    async def open_jobs(self) -> list[str]:
-        """Return the ARNs of all jobs that are not over or not cleaned, oldest first."""
+    def each_open(self) -> AsyncIterator[TrainingJob]:
+        """Yield the jobs that are not over or not cleaned."""
         ...
 
-    async def get(self, arn: str) -> TrainingJob | None:
-        """Return the job, or None."""
-        ...
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stood:
+    """What is told of a job in line: small, because ten thousand may stand there."""
+
+    arn: str
+    name: str
+    backend: str
+    project: str
+    priority: int
+    created: float
+    """Seconds since the epoch."""
+    since: datetime
+    """When it began to wait."""
+    attempt: int
+    """The one it waits for."""
+    nodes: int
+    instance_types: str
+    reason: str
+
+    @property
+    def place(self) -> Place:
+        """What its place in line follows from."""
+        return -self.priority, self.created, self.arn
+
+
+@dataclass(slots=True)
+class Shares:
+    """Who waits and who has nodes, over all open jobs."""
+
+    waiting: list[Stood] = field(default_factory=list)
+    running: Counter[str] = field(default_factory=Counter)
+    """Jobs that have nodes, by project."""
+    nodes_of_projects: Counter[str] = field(default_factory=Counter)
+    nodes_of_backends: Counter[str] = field(default_factory=Counter)
+
+    def note(self, job: TrainingJob, default: str) -> None:
+        """Count a job; ``default`` is where jobs go that name no backend."""
+        if waits(job):
+            self.waiting.append(_stood(job, job.backend or default))
+        elif job.attempt is not None and (nodes := nodes_of(job)):
+            self.running[job.project] += 1
+            self.nodes_of_projects[job.project] += nodes
+            self.nodes_of_backends[job.attempt.backend] += nodes
 
 
 class DescribeQueue:
@@ -55,79 +97,32 @@ class DescribeQueue:
 
     async def describe_queue(self, call: Call) -> dict[str, Any]:
         """Return one page of the jobs that wait, and what runs by project and by backend."""
-        jobs = [
-            job
-            for arn in await self._records.open_jobs()
-            if (job := await self._records.get(arn)) is not None
-        ]
-        waiting = sorted((job for job in jobs if waits(job)), key=standing)
-        positions = self._positions(waiting)
-        found = [job for job in waiting if self._asked_for(job, call.params)]
+        shares = Shares()
+        async for job in self._records.each_open():
+            shares.note(job, self._default)
+        shares.waiting.sort(key=lambda each: each.place)
+        positions = _positions(shares.waiting)
+        found = [each for each in shares.waiting if _asked_for(each, call.params)]
         if (start := start_of(call)) is not None:
             after = (*start[0], start[1])
-            found = [job for job in found if standing(job) > after]
+            found = [each for each in found if each.place > after]
         limit = int(call.params.get("MaxResults") or DEFAULT_PAGE)
         page = found[:limit]
         answer: dict[str, Any] = {
-            "WaitingJobs": [self._waiting(job, positions[job.arn]) for job in page],
-            "Projects": _projects(jobs),
-            "Backends": self._states(jobs),
+            "WaitingJobs": [_told(each, positions[each.arn]) for each in page],
+            "Projects": _projects(shares),
+            "Backends": self._states(shares),
         }
         if len(found) > limit:
-            *key, arn = standing(page[-1])
+            *key, arn = page[-1].place
             answer["NextToken"] = next_token(call, (key, arn))
         return answer
 
-    def _backend(self, job: TrainingJob) -> str:
-        if job.attempt is not None:
-            return job.attempt.backend
-        return job.backend or self._default
-
-    def _positions(self, waiting: Iterable[TrainingJob]) -> dict[str, int]:
-        """Return where each job stands in its backend's line, from 1, by ARN."""
-        lengths: Counter[str] = Counter()
-        found = {}
-        for job in waiting:
-            backend = self._backend(job)
-            lengths[backend] += 1
-            found[job.arn] = lengths[backend]
-        return found
-
-    def _asked_for(self, job: TrainingJob, params: Mapping[str, Any]) -> bool:
-        project, backend = params.get("Project"), params.get("Backend")
-        return (project is None or job.project == project) and (
-            backend is None or self._backend(job) == backend
-        )
-
-    def _waiting(self, job: TrainingJob, position: int) -> dict[str, Any]:
-        asked = job.request.get("ResourceConfig", {}).get("InstanceType", "")
-        told = {
-            "Position": position,
-            "TrainingJobName": job.name,
-            "TrainingJobArn": job.arn,
-            "Backend": self._backend(job),
-            "Priority": job.priority,
-            "Nodes": job.instance_count,
-            "AttemptNumber": len(job.past) + 1,
-            "SinceTime": since(job),
-            "Reason": reason(job),
-        }
-        if types := ", ".join(job.instance_types) or asked:
-            told["InstanceType"] = types
-        if job.project:
-            told["Project"] = job.project
-        return told
-
-    def _states(self, jobs: Sequence[TrainingJob]) -> list[dict[str, Any]]:
-        in_use: Counter[str] = Counter()
-        waiting: Counter[str] = Counter()
-        for job in jobs:
-            if waits(job):
-                waiting[self._backend(job)] += 1
-            else:
-                in_use[self._backend(job)] += nodes_of(job)
+    def _states(self, shares: Shares) -> list[dict[str, Any]]:
+        waiting = Counter(each.backend for each in shares.waiting)
+        in_use = shares.nodes_of_backends
         states = []
-        for name in sorted({*self._backends, *waiting, *(+in_use)}):
+        for name in sorted({*self._backends, *waiting, *in_use}):
             state = {
                 "Backend": name,
                 "NodesInUse": in_use[name],
@@ -153,42 +148,76 @@ def nodes_of(job: TrainingJob) -> int:
     return job.instance_count if job.attempt is not None and (warm or not job.cleaned) else 0
 
 
-def since(job: TrainingJob) -> datetime:
-    """Return since when a job waits; after an interruption it waits anew."""
-    return job.past[-1].ended if job.past else job.created
-
-
-def standing(job: TrainingJob) -> Standing:
-    """Return what a waiting job's place in line follows from."""
-    return -job.priority, job.created.timestamp(), job.arn
-
-
 def reason(job: TrainingJob) -> str:
     """Return what a job in line waits for."""
     last = job.transitions[-1].message
     return UNSEEN if last == MESSAGES[SecondaryStatus.STARTING] else last
 
 
-def _projects(jobs: Sequence[TrainingJob]) -> list[dict[str, Any]]:
-    running: Counter[str] = Counter()
-    waiting: Counter[str] = Counter()
-    in_use: Counter[str] = Counter()
-    for job in jobs:
-        if waits(job):
-            waiting[job.project] += 1
-        elif nodes := nodes_of(job):
-            running[job.project] += 1
-            in_use[job.project] += nodes
-    total = in_use.total()
+def _stood(job: TrainingJob, backend: str) -> Stood:
+    asked = job.request.get("ResourceConfig", {}).get("InstanceType", "")
+    return Stood(
+        arn=job.arn,
+        name=job.name,
+        backend=backend,
+        project=job.project,
+        priority=job.priority,
+        created=job.created.timestamp(),
+        # After an interruption it waits anew.
+        since=job.past[-1].ended if job.past else job.created,
+        attempt=len(job.past) + 1,
+        nodes=job.instance_count,
+        instance_types=", ".join(job.instance_types) or asked,
+        reason=reason(job),
+    )
+
+
+def _positions(waiting: Iterable[Stood]) -> dict[str, int]:
+    """Return where each job stands in its backend's line, from 1, by ARN."""
+    lengths: Counter[str] = Counter()
+    found = {}
+    for each in waiting:
+        lengths[each.backend] += 1
+        found[each.arn] = lengths[each.backend]
+    return found
+
+
+def _asked_for(each: Stood, params: Mapping[str, Any]) -> bool:
+    project, backend = params.get("Project"), params.get("Backend")
+    return project in {None, each.project} and backend in {None, each.backend}
+
+
+def _told(each: Stood, position: int) -> dict[str, Any]:
+    told = {
+        "Position": position,
+        "TrainingJobName": each.name,
+        "TrainingJobArn": each.arn,
+        "Backend": each.backend,
+        "Priority": each.priority,
+        "Nodes": each.nodes,
+        "AttemptNumber": each.attempt,
+        "SinceTime": each.since,
+        "Reason": each.reason,
+    }
+    if each.instance_types:
+        told["InstanceType"] = each.instance_types
+    if each.project:
+        told["Project"] = each.project
+    return told
+
+
+def _projects(shares: Shares) -> list[dict[str, Any]]:
+    waiting = Counter(each.project for each in shares.waiting)
+    total = shares.nodes_of_projects.total()
     found = []
-    for name in sorted({*running, *waiting}):
+    for name in sorted({*shares.running, *waiting}):
         project: dict[str, Any] = {
             "Project": name,
-            "RunningJobs": running[name],
+            "RunningJobs": shares.running[name],
             "WaitingJobs": waiting[name],
-            "NodesInUse": in_use[name],
+            "NodesInUse": shares.nodes_of_projects[name],
         }
         if total:
-            project["Share"] = in_use[name] / total
+            project["Share"] = shares.nodes_of_projects[name] / total
         found.append(project)
     return found

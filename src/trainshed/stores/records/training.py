@@ -6,7 +6,7 @@ server wrote, and this one does not know, stay in the body.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from itertools import groupby
@@ -25,6 +25,7 @@ from trainshed.stores.records.base import (
     MetricValue,
 )
 from trainshed.stores.records.changes import Marker
+from trainshed.stores.records.open_rows import each_open
 from trainshed.stores.records.tags import DROP_TAGS, PUT_TAG
 
 _ENCODER: Final = msgspec.json.Encoder()
@@ -179,6 +180,10 @@ class SqlTrainingRecords:
     async def open_jobs(self) -> list[str]:
         """Return the ARNs of all jobs that are not over or not cleaned, oldest first."""
         return [arn for (arn,) in await self._database.read(_OPEN)]
+
+    def each_open(self) -> AsyncIterator[TrainingJob]:
+        """Yield all jobs that are not over or not cleaned, oldest first; see ``open_rows``."""
+        return each_open(self._database)
 
     async def take(self, job_id: str, attempt: int, host: str, facts: Sequence[Fact]) -> int | None:
         """Take the facts whose turn it is, each number once; return the last one taken.
