@@ -22,9 +22,10 @@ from trainshed.domain.training import (
 )
 from trainshed.stores.records.base import Database, JobQuery
 from trainshed.stores.records.changes import InProcessChanges
+from trainshed.stores.records.leases import _CLAIMABLE, _NEXT_OWNER, _OWNED
 from trainshed.stores.records.postgres import PostgresDatabase
 from trainshed.stores.records.sqlite import SqliteDatabase
-from trainshed.stores.records.training import _OPEN, SqlTrainingRecords, _page
+from trainshed.stores.records.training import _CHECKPOINTS, _OPEN, SqlTrainingRecords, _page
 from trainshed.testing.postgres import Postgres
 from trainshed.testing.records_suite import a_job
 
@@ -227,6 +228,28 @@ async def test_open_jobs_are_read_from_their_own_index(file: SqliteDatabase) -> 
     plan = await plan_of(file, _OPEN, [])
     assert "COVERING INDEX training_jobs_open" in plan
     assert "TEMP B-TREE" not in plan
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        f"{_NEXT_OWNER} >= ''",
+        f"{_NEXT_OWNER} > ''",
+        _OWNED,
+        _CLAIMABLE.format("AND backend IN (?, ?)"),
+    ],
+)
+async def test_the_jobs_of_an_owner_are_found_without_looking_at_those_of_others(
+    file: SqliteDatabase, question: str
+) -> None:
+    plan = await plan_of(file, question, ["x"] * question.count("?"))
+    assert "COVERING INDEX training_jobs_by_owner (open=? AND owner" in plan
+    assert "TEMP B-TREE" not in plan
+
+
+async def test_checkpoints_are_looked_for_in_open_jobs_alone(file: SqliteDatabase) -> None:
+    plan = await plan_of(file, _CHECKPOINTS, [])
+    assert plan.index("training_jobs_open (open=?)") < plan.index("f USING PRIMARY KEY (job_id=?)")
 
 
 async def plan_of(file: SqliteDatabase, sql: str, parameters: list[Any]) -> str:

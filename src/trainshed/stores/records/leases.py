@@ -24,6 +24,11 @@ _HOLD: Final = (
     "INSERT INTO leases (name, server, until) VALUES (?, ?, ?) "
     "ON CONFLICT (name) DO UPDATE SET server = excluded.server, until = excluded.until"
 )
+_CLAIMABLE: Final = (
+    "SELECT created, name, arn FROM training_jobs WHERE open = 1 AND owner = ? "
+    "{} ORDER BY created, name LIMIT ?"
+)
+_NEXT_OWNER: Final = "SELECT min(owner) FROM training_jobs WHERE open = 1 AND owner"
 _OWNED: Final = "SELECT arn FROM training_jobs WHERE open = 1 AND owner = ? ORDER BY created, name"
 
 
@@ -202,12 +207,10 @@ def _is_elsewhere(connection: Connection, backend: str, server: Server) -> bool:
 
 def _owners(connection: Connection) -> Iterator[str]:
     """Yield who owns open jobs, each once: one look at the index for each, not one for each job."""
-    row = connection.execute("SELECT min(owner) FROM training_jobs WHERE open = 1").fetchone()
+    row = connection.execute(f"{_NEXT_OWNER} >= ''").fetchone()
     while row is not None and row[0] is not None:
         yield row[0]
-        row = connection.execute(
-            "SELECT min(owner) FROM training_jobs WHERE open = 1 AND owner > ?", (row[0],)
-        ).fetchone()
+        row = connection.execute(f"{_NEXT_OWNER} > ?", (row[0],)).fetchone()
 
 
 def _claimable(
@@ -218,14 +221,12 @@ def _claimable(
     On any at all when that is None: where there is one server, it has to end those as well whose
     backend nobody configures any more.
     """
-    question = "SELECT created, name, arn FROM training_jobs WHERE open = 1 AND owner = ?"
     parameters: list[str | int] = [owner]
+    within = ""
     if backends is not None:
-        marks = ", ".join("?" for _ in ("", *backends))
-        question += f" AND backend IN ({marks})"  # marks only
+        within = f"AND backend IN ({', '.join('?' for _ in ('', *backends))})"
         parameters += ["", *backends]
-    question += " ORDER BY created, name LIMIT ?"
-    return connection.execute(question, (*parameters, limit)).fetchall()
+    return connection.execute(_CLAIMABLE.format(within), (*parameters, limit)).fetchall()
 
 
 def _listed(names: frozenset[str]) -> bytes:

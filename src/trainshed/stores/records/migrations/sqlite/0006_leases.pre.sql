@@ -15,7 +15,8 @@ SET backend = coalesce(
 )
 WHERE open = 1;
 
-CREATE INDEX training_jobs_by_owner ON training_jobs (owner, created, name, backend)
+-- open is among the columns so that SQLite prefers this index to the one without owners.
+CREATE INDEX training_jobs_by_owner ON training_jobs (open, owner, created, name, backend)
 WHERE open = 1;
 
 CREATE INDEX training_jobs_by_warm_pool ON training_jobs (region, warm_pool, created, name)
