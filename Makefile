@@ -10,7 +10,7 @@ UV_VERSION := 0.13.9
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test test-clients test-docker bench docs lock clean
+.PHONY: help setup demo check model test test-clients test-docker bench docs lock clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 16
@@ -45,6 +45,10 @@ check: $(VENV)/.dev  ## Format, lint, types, floors
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+
+model: $(VENV)/.dev  ## Check the protocol's model exhaustively, and that the check finds what breaks it
+	@tools/system-packages gcc libc6-dev spin
+	@$(BIN)/python model/check.py
 
 test: $(VENV)/.dev  ## All tests that need nothing but this machine
 	@tools/system-packages bubblewrap fuse3 postgresql
