@@ -28,7 +28,9 @@ from trainshed.api.sagemaker.search import SearchTraining
 from trainshed.api.sagemaker.tags import ResourceTags
 from trainshed.api.sts.identity import Identity
 from trainshed.api.trainshed import operations as own
+from trainshed.api.trainshed.garbage import Collect
 from trainshed.app import backends
+from trainshed.app.garbage import garbage
 from trainshed.app.settings import Settings
 from trainshed.app.tallies import Tallies
 from trainshed.domain.errors import TrainshedError
@@ -129,6 +131,8 @@ def credentials(data: Path, region: str) -> Credentials:
 class Stores:
     """Where one server keeps everything."""
 
+    database: SqliteDatabase
+    changes: InProcessChanges
     records: SqlTrainingRecords
     tags: SqlTags
     logs: Logs
@@ -138,26 +142,23 @@ class Stores:
 def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datetime]) -> Parts:
     """Open the stores under ``data`` and wire a server that is reached at ``url``."""
     keys = credentials(data, settings.region)
-    make_room_to_start(data / "objects")
-    database = SqliteDatabase(data / "trainshed.db")
-    changes = InProcessChanges()
     tallies = Tallies.of(settings)
-    stores = Stores(
-        records=SqlTrainingRecords(database, changes, tallies.note_job),
-        tags=SqlTags(database),
-        logs=Logs(data / "logs"),
-        objects=EmbeddedObjects(
-            database,
-            data / "objects",
-            clock,
-            limit=settings.objects.limit_bytes(),
-            reserve=settings.objects.reserve_bytes(),
-        ),
-    )
+    stores = _stores(data, settings, clock, tallies)
     drivers = backends.drivers(settings, data, stores.records)
     site = _site(data, settings, url, keys.report_secret, drivers)
+    leases = SqlLeases(stores.database, alone=True)
+    ownership = Ownership(leases, this_server(url, drivers), alone=True)
+    left = garbage(
+        data,
+        database=stores.database,
+        records=stores.records,
+        logs=stores.logs,
+        objects=stores.objects,
+        drivers=drivers,
+        clock=clock,
+    )
     front = Front(
-        operations(stores, settings, clock, drivers),
+        operations(stores, settings, clock, drivers, left.collect),
         keys=Keyring(
             own={keys.access_key: keys.secret_key},
             records=stores.records,
@@ -167,22 +168,6 @@ def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datet
         clock=clock,
         region=settings.region,
         observe=tallies.requests.note,
-    )
-    ownership = Ownership(SqlLeases(database, alone=True), this_server(url, drivers), alone=True)
-    engine = Engine(
-        records=stores.records,
-        changes=changes,
-        backends=Backends(drivers=drivers, default=settings.backend),
-        site=site,
-        clock=clock,
-        ownership=ownership,
-        queue=Queue(
-            records=stores.records,
-            capabilities=site.capabilities,
-            default=settings.backend,
-            clock=clock,
-            leader=lambda: ownership.id,
-        ),
     )
     return Parts(
         front=front,
@@ -196,9 +181,9 @@ def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datet
             records=stores.records, secret=keys.report_secret, clock=clock
         ),
         nearby=NearbyObjects(
-            files=StoredFiles(database), records=stores.records, secret=keys.report_secret
+            files=StoredFiles(stores.database), records=stores.records, secret=keys.report_secret
         ),
-        engine=engine,
+        engine=_engine(stores, settings, site, clock, ownership, drivers),
         ownership=ownership,
         notifier=Notifier(stores.objects.events, settings.notified(), clock, webhooks.post),
         expiry=Expiry(
@@ -206,13 +191,61 @@ def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datet
             clock,
             timedelta(days=settings.objects.abort_incomplete_uploads_after),
         ),
-        retention=_retention(data, settings, stores, database, clock, ownership),
+        retention=_retention(data, settings, stores, clock, ownership),
         tallies=tallies,
         drivers=drivers,
         backend=settings.backend,
         objects=stores.objects,
         records=stores.records,
+        database=stores.database,
+    )
+
+
+def _stores(
+    data: Path, settings: Settings, clock: Callable[[], datetime], tallies: Tallies
+) -> Stores:
+    """Open what is kept under ``data``."""
+    make_room_to_start(data / "objects")
+    database, changes = SqliteDatabase(data / "trainshed.db"), InProcessChanges()
+    return Stores(
         database=database,
+        changes=changes,
+        records=SqlTrainingRecords(database, changes, tallies.note_job),
+        tags=SqlTags(database),
+        logs=Logs(data / "logs"),
+        objects=EmbeddedObjects(
+            database,
+            data / "objects",
+            clock,
+            limit=settings.objects.limit_bytes(),
+            reserve=settings.objects.reserve_bytes(),
+        ),
+    )
+
+
+def _engine(
+    stores: Stores,
+    settings: Settings,
+    site: Site,
+    clock: Callable[[], datetime],
+    ownership: Ownership,
+    drivers: Mapping[str, Driver],
+) -> Engine:
+    """Return what makes true what the records wish for."""
+    return Engine(
+        records=stores.records,
+        changes=stores.changes,
+        backends=Backends(drivers=drivers, default=settings.backend),
+        site=site,
+        clock=clock,
+        ownership=ownership,
+        queue=Queue(
+            records=stores.records,
+            capabilities=site.capabilities,
+            default=settings.backend,
+            clock=clock,
+            leader=lambda: ownership.id,
+        ),
     )
 
 
@@ -220,7 +253,6 @@ def _retention(
     data: Path,
     settings: Settings,
     stores: Stores,
-    database: SqliteDatabase,
     clock: Callable[[], datetime],
     ownership: Ownership,
 ) -> Retention:
@@ -228,7 +260,7 @@ def _retention(
     return Retention(
         settings.retention.keep(),
         jobs=stores.records,
-        aged=AgedJobs(database),
+        aged=AgedJobs(stores.database),
         logs=stores.logs,
         unsent=data / "unsent",
         clock=clock,
@@ -274,6 +306,7 @@ def operations(
     settings: Settings,
     clock: Callable[[], datetime],
     drivers: Mapping[str, Driver] = MappingProxyType({}),
+    collect: Collect | None = None,
 ) -> dict[tuple[str, str], Operation]:
     """Return everything this server offers, by service and operation."""
     records, account = stores.records, settings.account
@@ -302,7 +335,11 @@ def operations(
         Identity(account=account, records=records).operations(),
         Roles(account=account).operations(),
         own.operations(
-            records, account, clock, own.Places(backends=capabilities, default=settings.backend)
+            records,
+            account,
+            clock,
+            own.Places(backends=capabilities, default=settings.backend),
+            collect,
         ),
     )
 

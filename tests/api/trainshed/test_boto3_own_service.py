@@ -15,8 +15,8 @@ from botocore.exceptions import ClientError
 from tests.api.serving import KEYS, Server, serving
 from tests.api.trainshed.rows import Rows, S, at
 
-from trainshed.api.trainshed.garbage import Finding
 from trainshed.api.trainshed.operations import Places, operations
+from trainshed.domain.garbage import Finding
 from trainshed.domain.training import Drill
 from trainshed.drivers.base import Capabilities
 from trainshed.wire.model import OWN, OWN_MODELS, load

@@ -1,30 +1,11 @@
 """CollectGarbage: what is left of jobs that are over, told and removed."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from trainshed.api.operations import Table
+from trainshed.domain.garbage import Finding
 from trainshed.wire.message import Call
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """Something that nobody needs any more."""
-
-    kind: str
-    """Such as ``node``, ``folder``, ``container``, ``network``."""
-    name: str
-    backend: str = ""
-    """Where, for what a backend has."""
-    reason: str = ""
-    """Why it is not needed any more."""
-    size: int | None = None
-    """Bytes; None where that is not known."""
-    removed: bool = False
-    trouble: str = ""
-    """Why it could not be removed."""
-
 
 Collect = Callable[[bool], Awaitable[Sequence[Finding]]]
 """Looks for what is left; asked with True it removes it too."""

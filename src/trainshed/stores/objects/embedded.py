@@ -75,6 +75,10 @@ class EmbeddedObjects:
         """Remove files that a crash left behind; return how many. Call it once at the start."""
         return await self._files.sweep(lambda start: index.named_files(self._database, start))
 
+    def in_hand(self) -> frozenset[str]:
+        """Return the names of files that no row names and that are in use all the same."""
+        return self._files.in_hand()
+
     def close(self) -> None:
         """End the threads. The database is the caller's to close."""
         self._files.close()

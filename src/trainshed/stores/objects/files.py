@@ -69,6 +69,10 @@ class Files:
         """Return where the bytes of ``file`` are."""
         return self._folder / file[:2] / file
 
+    def in_hand(self) -> frozenset[str]:
+        """Return the files that no row names yet, or no longer, and that are in use here."""
+        return frozenset(self._unclaimed | self._leaving)
+
     async def stage(
         self, chunks: AsyncIterable[bytes], room: Room, algorithms: Collection[str] = ()
     ) -> Staged:
