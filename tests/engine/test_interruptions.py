@@ -23,6 +23,7 @@ LATER = NOON + timedelta(minutes=1)
 S = SecondaryStatus
 SPOT = {
     "EnableManagedSpotTraining": True,
+    "CheckpointConfig": {"S3Uri": "s3://bucket/checkpoints"},
     "StoppingCondition": {"MaxRuntimeInSeconds": 3600, "MaxWaitTimeInSeconds": 7200},
 }
 NOTICE = (Kind.NOTICE, {"deadline": LATER.timestamp(), "reason": "spot"})
@@ -124,6 +125,13 @@ def test_a_node_that_was_taken_has_all_others_save_their_work() -> None:
     assert decision.interrupt == {"algo-1": None}
 
 
+def test_peers_without_checkpoints_are_not_waited_for_long() -> None:
+    without = {**SPOT}
+    del without["CheckpointConfig"]
+    look = seen(facts(Kind.TRAINING), facts(Kind.TRAINING), taken=frozenset({"algo-2"}))
+    assert decide(running(2, **without), look).interrupt == {"algo-1": 3.0}
+
+
 def test_peers_that_fail_after_a_node_was_taken_are_not_blamed() -> None:
     failed = facts(
         Kind.TRAINING,
@@ -160,7 +168,7 @@ def test_without_spot_a_node_that_is_taken_costs_a_retry(retries: int, goes_on: 
 
 
 def test_a_preempted_job_saves_waits_and_uses_up_no_retry() -> None:
-    chosen = running()
+    chosen = running(CheckpointConfig=SPOT["CheckpointConfig"])
     assert chosen.attempt is not None
     chosen = replace(chosen, attempt=replace(chosen.attempt, preempted_for="arn:x/urgent"))
     assert decide(chosen, seen(facts(Kind.TRAINING))).interrupt == {"algo-1": None}

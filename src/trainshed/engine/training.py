@@ -39,7 +39,7 @@ _S = SecondaryStatus
 _RELAUNCHES: Final = 3
 """How often an attempt's vanished agents are started over their journals before it is lost."""
 _PEER_PATIENCE_SECONDS: Final = 3.0
-"""How long the other nodes may take to save their work after one has failed the job."""
+"""How long the other nodes may take to end after one of them has spoiled the attempt."""
 
 
 def decide(job: TrainingJob, seen: Seen) -> Decision:
@@ -165,10 +165,13 @@ def _wanted_interrupts(
     if job.secondary is _S.STOPPING:
         return {}
     wanted: dict[str, float | None] = {}
+    # What nobody keeps is not waited for.
+    keeps = attempt.preempted_for or job.request.get("CheckpointConfig")
+    patience = None if keeps else _PEER_PATIENCE_SECONDS
     for host in alive:
         told = host in attempt.interrupted or last_of(seen.facts.get(host, ()), Kind.NOTICE)
         if everybody and not told:
-            wanted[host] = None
+            wanted[host] = patience
     drill = job.drill
     if drill and not drill.told and drill.attempt == attempt.number and drill.host in alive:
         wanted[drill.host] = drill.notice
