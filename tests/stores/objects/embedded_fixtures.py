@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from trainshed.stores.objects.embedded import EmbeddedObjects
+from trainshed.stores.records.base import Database
 from trainshed.stores.records.sqlite import SqliteDatabase
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -28,12 +29,19 @@ class TickingClock:
 def opened(folder: Path, *, linger: float = 0.0) -> Iterator[EmbeddedObjects]:
     """Open the store of a data folder, and close it."""
     database = SqliteDatabase(folder / "records.db")
+    with stored(database, folder, linger=linger) as store:
+        yield store
+    database.close()
+
+
+@contextmanager
+def stored(database: Database, folder: Path, *, linger: float = 0.0) -> Iterator[EmbeddedObjects]:
+    """Open the store of a data folder with an index elsewhere, and close it."""
     store = EmbeddedObjects(database, folder / "objects", TickingClock(), linger=linger)
     try:
         yield store
     finally:
         store.close()
-        database.close()
 
 
 async def chunks(*pieces: bytes) -> AsyncIterator[bytes]:

@@ -8,7 +8,14 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from tests.stores.objects.embedded_fixtures import chunks, content, files, opened, until_files
+from tests.stores.objects.embedded_fixtures import (
+    chunks,
+    content,
+    files,
+    opened,
+    stored,
+    until_files,
+)
 
 from trainshed.domain.errors import ObjectMissing, StoreError
 from trainshed.stores.objects.embedded import EmbeddedObjects
@@ -21,11 +28,12 @@ from trainshed.stores.objects.info import (
     ConditionFailed,
     Staged,
 )
+from trainshed.stores.records.base import Database
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[EmbeddedObjects]:
-    with opened(tmp_path) as it:
+def store(tmp_path: Path, database: Database) -> Iterator[EmbeddedObjects]:
+    with stored(database, tmp_path) as it:
         yield it
 
 

@@ -5,15 +5,16 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from tests.stores.objects.embedded_fixtures import NOON, chunks, opened
+from tests.stores.objects.embedded_fixtures import NOON, chunks, stored
 
 from trainshed.stores.objects.embedded import EmbeddedObjects
 from trainshed.stores.objects.events import TEST, Subscription
+from trainshed.stores.records.base import Database
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[EmbeddedObjects]:
-    with opened(tmp_path) as it:
+def store(tmp_path: Path, database: Database) -> Iterator[EmbeddedObjects]:
+    with stored(database, tmp_path) as it:
         yield it
 
 

@@ -13,6 +13,7 @@ from tests.stores.objects.embedded_fixtures import (
     content,
     files,
     opened,
+    stored,
     until_files,
 )
 
@@ -28,11 +29,12 @@ from trainshed.stores.objects.info import (
     Upload,
     UploadMissing,
 )
+from trainshed.stores.records.base import Database
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[EmbeddedObjects]:
-    with opened(tmp_path) as it:
+def store(tmp_path: Path, database: Database) -> Iterator[EmbeddedObjects]:
+    with stored(database, tmp_path) as it:
         yield it
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import zlib
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from functools import lru_cache
 from typing import Any, Final
 
@@ -106,11 +107,13 @@ class Place:
             )
         except psycopg.Error as error:
             raise self._unreachable(error) from error
-        try:
-            await connection.execute(_READS, prepare=False)
-        except psycopg.Error as error:
-            await connection.close()
-            raise self._unreachable(error) from error
+        with ExitStack() as undo:
+            undo.callback(connection.pgconn.finish)  # also when whoever asked has gone
+            try:
+                await connection.execute(_READS, prepare=False)
+            except psycopg.Error as error:
+                raise self._unreachable(error) from error
+            undo.pop_all()
         return connection
 
     def unreadable(self, error: psycopg.Error) -> StoreError:
@@ -148,18 +151,16 @@ class Readers:
             while True:
                 used = bool(self._idle)
                 session = self._idle.pop() if used else await self._place.reader()
-                try:
-                    cursor = await session.execute(numbered(question), values)
-                    rows = await cursor.fetchall()
-                except psycopg.Error as error:
-                    broken = session.closed
-                    await session.close()
-                    if not (broken and used):
+                with ExitStack() as undo:
+                    undo.callback(session.pgconn.finish)  # unless it is known to be idle again
+                    try:
+                        cursor = await session.execute(numbered(question), values)
+                        rows = await cursor.fetchall()
+                    except psycopg.Error as error:
+                        if used and session.closed:
+                            continue
                         raise self._place.unreadable(error) from error
-                except BaseException:  # cancelled: what it is at is not known
-                    await session.close()
-                    raise
-                else:
+                    undo.pop_all()
                     self._idle.append(session)
                     return rows
 
