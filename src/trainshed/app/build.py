@@ -158,7 +158,7 @@ def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datet
         clock=clock,
     )
     front = Front(
-        operations(stores, settings, clock, drivers, left.collect),
+        operations(stores, settings, clock, drivers, left.collect, lambda: ownership.id),
         keys=Keyring(
             own={keys.access_key: keys.secret_key},
             records=stores.records,
@@ -307,8 +307,12 @@ def operations(
     clock: Callable[[], datetime],
     drivers: Mapping[str, Driver] = MappingProxyType({}),
     collect: Collect | None = None,
+    owner: Callable[[], str] = str,
 ) -> dict[tuple[str, str], Operation]:
-    """Return everything this server offers, by service and operation."""
+    """Return everything this server offers, by service and operation.
+
+    ``owner`` returns what the server is called that steps the jobs made here.
+    """
     records, account = stores.records, settings.account
     create = CreateTraining(
         records=records,
@@ -317,6 +321,7 @@ def operations(
         clock=clock,
         new_id=lambda: secrets.token_hex(6),
         backends=drivers,
+        owner=owner,
     )
     capabilities = {name: driver.capabilities for name, driver in drivers.items()}
     return offered(
