@@ -8,7 +8,7 @@ from typing import Final
 
 from trainshed.agent.checkpoints.kept import Kept
 from trainshed.agent.checkpoints.manifest import attempt_of
-from trainshed.agent.checkpoints.place import OWN, local_path, place_of
+from trainshed.agent.checkpoints.place import OWN, listed, local_path, place_of
 from trainshed.agent.checkpoints.sync import Pass, Sync, Trust, Whose
 from trainshed.agent.checkpoints.telling import Telling
 from trainshed.agent.node import Node
@@ -30,7 +30,6 @@ _PATIENCE_S: Final = 15.0
 """How long one request goes on asking a store that is away; the next pass asks again."""
 _REFUSALS: Final = 3
 """How often to try what the store refuses."""
-_NAMED: Final = 5
 _KILLED: Final = 137
 _HEEDED_S: Final = 1.0
 """Who still runs so long after SIGTERM does something about it."""
@@ -134,11 +133,11 @@ class Checkpoints:
         self._telling.hear(done, last=True)
         if done.trouble:
             self._node.log.say(
-                f"checkpoints are NOT kept in whole: {_listed(done.waiting)}: {done.trouble}"
+                f"checkpoints are NOT kept in whole: {listed(done.waiting)}: {done.trouble}"
             )
         if done.left_out:
             self._node.log.say(
-                f"checkpoints: {_listed(done.left_out)} may have been in the middle of being "
+                f"checkpoints: {listed(done.left_out)} may have been in the middle of being "
                 "written when the container ended, and was not kept; the store has what it had"
             )
 
@@ -204,9 +203,3 @@ class Checkpoints:
         if code == _KILLED or (code > _SIGNALS and not heeded):
             return Trust.SEEN
         return Trust.CLOSED if code and stopping is None else Trust.ALL
-
-
-def _listed(paths: set[str]) -> str:
-    """Return some paths as words."""
-    first = ", ".join(sorted(paths)[:_NAMED])
-    return first if len(paths) <= _NAMED else f"{first} and {len(paths) - _NAMED} more"

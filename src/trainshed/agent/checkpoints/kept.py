@@ -7,6 +7,7 @@ One JSON object a line, appended before or after each act; the last line of a pa
     {"path": "a/b", "begun": true}                              may be in the store from now on
     {"path": "a/b", "kept": [...], "sha256": …, "etag": …, "restored": false}
     {"path": "a/b", "gone": true}                               deleted in the store
+    {"path": "a/b", "torn": "<etag>"}                           part of what was stored in part
 """
 
 import contextlib
@@ -49,6 +50,7 @@ class Kept:
         self._begun: set[str] = set()
         self._seen: dict[str, Signature] = {}
         self._open: set[str] = set()
+        self._torn: dict[str, str] = {}
         self._lines = 0
         self._size = 0
         self._fd = -1
@@ -71,6 +73,7 @@ class Kept:
         """Forget everything."""
         with self._lock:
             self._known, self._begun, self._seen, self._open = {}, set(), {}, set()
+            self._torn = {}
             self._begin_anew()
 
     def close(self) -> None:
@@ -85,6 +88,16 @@ class Kept:
         """A copy of what is known, by path."""
         with self._lock:
             return dict(self._known)
+
+    @property
+    def torn(self) -> Mapping[str, str]:
+        """ETags, by path, of objects that no host may go on from."""
+        with self._lock:
+            return dict(self._torn)
+
+    def note_torn(self, path: str, etag: str) -> None:
+        """Note that an object is part of what was stored in part; it was not brought."""
+        self._write({"path": path, "torn": etag})
 
     def get(self, path: str) -> Known | None:
         """Return what is known of one path."""
@@ -161,6 +174,8 @@ class Kept:
                 self._seen[path] = Signature(*signature)
             case {"path": path, "open": bool(is_open)}:
                 (self._open.add if is_open else self._open.discard)(path)
+            case {"path": path, "torn": str(etag)}:
+                self._torn[path] = etag
             case {"path": path, "begun": True}:
                 self._begun.add(path)
             case {"path": path}:
@@ -175,6 +190,7 @@ class Kept:
         lines += [{"path": path, "begun": True} for path in self._begun]
         lines += [{"path": path, "seen": each} for path, each in self._seen.items()]
         lines += [{"path": path, "open": True} for path in self._open]
+        lines += [{"path": path, "torn": etag} for path, etag in self._torn.items()]
         data = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
         new = self._path.with_name(f"{self._path.name}.new")
         fd = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)

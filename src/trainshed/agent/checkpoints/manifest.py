@@ -2,7 +2,8 @@
 
     {"version": 1, "job": "digits", "attempt": "3f2a.1", "host": "algo-1", "at": 1767225600.1,
      "files": {"step-3/w.pt": {"size": 12, "sha256": "…", "etag": "…", "mtime": 1767225599.2,
-                               "restored": true}}}
+                               "restored": true}},
+     "torn": {"step-4/w.pt": "…"}}    ETags of what was stored in part of a checkpoint
 
 An entry holds for the very object it names by its ETag and no other: whoever puts another one there
 since, a person or a host, makes it void. So a manifest may be out of date without doing harm.
@@ -10,8 +11,8 @@ since, a person or a host, makes it void. So a manifest may be out of date witho
 
 import contextlib
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from trainshed.agent.checkpoints.kept import Known
@@ -58,6 +59,9 @@ class Manifest:
     host: str
     at: float
     files: Mapping[str, Line]
+    torn: Mapping[str, str] = field(default_factory=dict)
+    """ETags, by path, of objects that are part of a checkpoint of which the rest was never stored;
+    no host brings them."""
 
     def write(self, place: Place, objects: RemoteObjects) -> None:
         """Store it; raise ``StoreError`` as ``RemoteObjects`` does."""
@@ -82,6 +86,7 @@ class Manifest:
                 host=str(found["host"]),
                 at=float(found["at"]),
                 files={path: _line(each) for path, each in found["files"].items()},
+                torn={str(path): str(etag) for path, etag in found.get("torn", {}).items()},
             )
         except (KeyError, TypeError, ValueError, AttributeError):
             return None
@@ -92,21 +97,7 @@ def attempt_of(plan: NodePlan) -> str:
     return plan.node_id.rpartition(".")[0]
 
 
-def lines_by_object(
-    place: Place, objects: RemoteObjects, keys: Iterable[str]
-) -> Mapping[tuple[str, str], Line]:
-    """Return what the manifests with these keys say, by path and ETag."""
-    found: dict[tuple[str, str], Line] = {}
-    for key in keys:
-        host = key.rpartition("/")[2].removesuffix(".json")
-        if (manifest := Manifest.read(place, objects, host)) is not None:
-            for path, line in manifest.files.items():
-                if line.etag:
-                    found[path, line.etag] = line
-    return found
-
-
-def is_manifest(path: str) -> bool:
+def is_own(path: str) -> bool:
     """Tell whether a path below S3Uri is the platform's own."""
     return path.startswith(f"{OWN}/")
 

@@ -1,6 +1,6 @@
 """Where a job's checkpoints are: in the store, and in the container. No I/O."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final
@@ -10,6 +10,8 @@ from trainshed.stores.objects.addresses import Address, parse
 
 OWN: Final = ".trainshed"
 """The folder below S3Uri where manifests are; no job's own files are kept or found there."""
+_NAMED: Final = 5
+"""Files that are named where there are many."""
 _SYSTEM: Final = ("bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "libx32", "proc", "run",
                   "sbin", "sys", "usr")  # fmt: skip
 """Folders of the root without which no program runs."""
@@ -46,6 +48,10 @@ class Place:
     def manifest(self, host: str) -> Address:
         """Return where a host tells what it has kept."""
         return self.folder.joined(OWN, f"{host}.json")
+
+    def storing(self, host: str) -> Address:
+        """Return where a host tells what it is about to store."""
+        return self.folder.joined(OWN, f"{host}.storing")
 
     def path_of(self, key: str) -> str:
         """Return where an object goes below the container's folder; "" for a folder's marker.
@@ -103,6 +109,12 @@ def local_path(config: Mapping[str, Any]) -> PurePosixPath:
             f"folder of its own, such as {tree.checkpoints}"
         )
     return path
+
+
+def listed(paths: Collection[str]) -> str:
+    """Return some paths as words; of many, only the first."""
+    first = ", ".join(sorted(paths)[:_NAMED])
+    return first if len(paths) <= _NAMED else f"{first} and {len(paths) - _NAMED} more"
 
 
 def _is_bad(path: str) -> bool:

@@ -1,6 +1,7 @@
 """Has the store hold what the checkpoints folder holds: one pass at a time.
 
-    look -> store what is new or changed -> write the manifest -> delete what is gone
+    look -> say what is about to be stored, if it is more than one file -> store what is new or
+    changed -> write the manifest -> delete what is gone
 
 In this order a crash in between leaves no fewer whole checkpoints than there were. A version of a
 file is stored only when nobody has it open for writing, it did not change while it was read, and
@@ -20,6 +21,7 @@ from typing import Final
 from trainshed.agent.checkpoints.kept import Kept, Known
 from trainshed.agent.checkpoints.manifest import Line, Manifest
 from trainshed.agent.checkpoints.place import Place
+from trainshed.agent.checkpoints.storing import Storing
 from trainshed.agent.watching.ending import Ending
 from trainshed.agent.written.folder import Folder, Look, Signature
 from trainshed.agent.written.leases import is_being_written
@@ -236,6 +238,13 @@ class Sync:
         self._stop_storing.clear()
         self._refusals, self._away = 0, False
         began = time.monotonic()
+        if len(ready) > 1:
+            whose = Storing(host=self._whose.host, at=time.time(), paths=tuple(sorted(ready)))
+            try:
+                whose.write(self._place, self._objects)
+            except StoreError as error:
+                done.trouble, done.away = str(error), isinstance(error, StoreAway)
+                return
         self._behind = sum(found.files[path].size for path in ready)
 
         def store(path: str) -> str:
@@ -361,7 +370,12 @@ class Sync:
         }
         whose = self._whose
         mine = Manifest(
-            job=whose.job, attempt=whose.attempt, host=whose.host, at=time.time(), files=files
+            job=whose.job,
+            attempt=whose.attempt,
+            host=whose.host,
+            at=time.time(),
+            files=files,
+            torn=self._kept.torn,
         )
         mine.write(self._place, self._objects)
         self._unwritten = False

@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from trainshed.agent.checkpoints.place import BadPlace, local_path, place_of
 from trainshed.agent.node import Node, NodeOver
-from trainshed.domain import sizes
 from trainshed.domain.errors import StoreError
 from trainshed.domain.facts import Kind, Outcome
 from trainshed.stores.objects.remote.store import RemoteObjects
@@ -78,11 +77,11 @@ def _restore(node: Node, config: Mapping[str, Any]) -> None:
         raise NodeOver(Outcome.FAILED, f"{_BAD} {bad}") from bad
     finally:
         kept.close()
-    if restored.files:
-        node.log.say(
-            f"checkpoints: {sizes.files(restored.files, restored.size)} of {place.folder} brought "
-            f"to {seen_as}"
-        )
+    for line in restored.told(f"of {place.folder} brought to {seen_as}"):
+        node.log.say(f"checkpoints: {line}")
+    node.journal.append(
+        Kind.RESTORED, files=restored.files, bytes=restored.size, newest=restored.newest
+    )
 
 
 def _empty(folder: Path) -> None:
