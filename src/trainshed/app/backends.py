@@ -105,18 +105,19 @@ def has_nodes(data: Path, runtime: str) -> bool:
 
 def local(settings: LocalBackend) -> Capabilities:
     """Return what the processes of this machine can do."""
-    return Capabilities(
+    capabilities = Capabilities(
         max_nodes=settings.max_nodes,
         images=tuple(
             (pattern, interpreter(environment)) for pattern, environment in settings.images.items()
         ),
         grace=settings.stop_seconds,
     )
+    return settings.limited(capabilities)
 
 
 def containers(settings: DockerBackend, engine: str) -> Capabilities:
     """Return what the containers of an engine can do."""
-    return Capabilities(
+    capabilities = Capabilities(
         max_nodes=settings.max_nodes,
         images=(*settings.images.items(), _PYTHON_IMAGE),
         runtime="docker",
@@ -127,3 +128,4 @@ def containers(settings: DockerBackend, engine: str) -> Capabilities:
         grace=settings.stop_seconds,
         container_host=settings.container_host,
     )
+    return settings.limited(capabilities)

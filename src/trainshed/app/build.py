@@ -29,7 +29,7 @@ from trainshed.api.sagemaker.tags import ResourceTags
 from trainshed.api.sts.identity import Identity
 from trainshed.api.trainshed import operations as own
 from trainshed.api.trainshed.garbage import Collect
-from trainshed.app import backends
+from trainshed.app import backends, sharing
 from trainshed.app.garbage import garbage
 from trainshed.app.settings import Settings
 from trainshed.app.tallies import Tallies
@@ -160,7 +160,7 @@ def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datet
     front = Front(
         operations(stores, settings, clock, drivers, left.collect, lambda: ownership.id),
         keys=Keyring(
-            own={keys.access_key: keys.secret_key},
+            own={**sharing.secrets(settings.projects), keys.access_key: keys.secret_key},
             records=stores.records,
             secret=keys.report_secret,
             clock=clock,
@@ -244,6 +244,7 @@ def _engine(
             capabilities=site.capabilities,
             default=settings.backend,
             clock=clock,
+            policy=sharing.policy(settings.queue, settings.projects),
             leader=lambda: ownership.id,
         ),
     )

@@ -29,6 +29,13 @@ logs_days = 90
 [telemetry]
 endpoint = "http://127.0.0.1:4318"
 
+[projects.vision]
+weight = 2
+max_gpus = 4
+
+[queue]
+ageing_minutes = 30
+
 [backends.local]
 max_nodes = 8
 
@@ -59,8 +66,9 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from trainshed.agent.runtimes.docker import sockets
-from trainshed.app import kinds
+from trainshed.app import kinds, sharing
 from trainshed.app.kinds import Further
+from trainshed.app.sharing import Capacity, ProjectSettings, QueueSettings, SpotSettings
 from trainshed.domain import sizes
 from trainshed.domain.errors import TrainshedError
 from trainshed.domain.instances import Instance
@@ -77,7 +85,7 @@ class SettingsError(TrainshedError):
     """The settings file can't be used; the message says where and why."""
 
 
-class LocalBackend(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class LocalBackend(Capacity, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Nodes that are processes of this machine."""
 
     max_nodes: Annotated[int, msgspec.Meta(ge=1)] = max(4, 2 * (os.cpu_count() or 1))
@@ -114,7 +122,7 @@ class InstanceSize(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         return Instance(cpus=self.cpus, memory=memory, gpus=self.gpus, shm=shm)
 
 
-class DockerBackend(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class DockerBackend(Capacity, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Nodes that are containers of a Docker engine on this machine, or of Podman."""
 
     max_nodes: Annotated[int, msgspec.Meta(ge=1)] = max(4, 2 * (os.cpu_count() or 1))
@@ -284,6 +292,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How long things are kept."""
     telemetry: Telemetry | None = None
     """None: no traces."""
+    projects: dict[str, ProjectSettings] = msgspec.field(default_factory=dict)
+    """Who shares this server, by the name in the tag ``trainshed:project``. Where there are any,
+    jobs may name no others; ``default`` stands for jobs that name none."""
+    queue: QueueSettings = QueueSettings()
+    """How jobs wait for nodes."""
+    spot: SpotSettings = SpotSettings()
+    """Managed spot training."""
     backend: str = "local"
     """Where jobs go that name no backend themselves."""
     backends: Backends = Backends()
@@ -300,6 +315,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return (
             *(store.secret_key for store in self.stores),
             *(target.token for target in self.webhooks.values()),
+            *sharing.secrets(self.projects).values(),
             *(self.telemetry.headers.values() if self.telemetry else ()),
         )
 
@@ -360,6 +376,7 @@ def _check(settings: Settings, path: Path) -> None:
         settings.objects.limit_bytes()
         settings.objects.reserve_bytes()
         settings.cache_bytes()
+        sharing.check(settings.projects)
         for place in (settings.backends.docker, *(each.options for each in places.values())):
             if isinstance(place, DockerBackend):
                 place.sizes()
