@@ -50,6 +50,17 @@ def test_what_is_stuck_is_a_warning() -> None:
     assert said.endswith(". WARNING: NOT being kept for 2 min: the store is away")
 
 
+@pytest.mark.parametrize(
+    ("lag", "interval", "stuck"), [(60, 30.0, False), (61, 30.0, True), (199, 100.0, False)]
+)
+def test_what_lags_by_more_than_two_sync_intervals_is_stuck(
+    lag: float, interval: float, stuck: bool
+) -> None:
+    (fact,) = facts(kept(interval=interval))
+    late = facts(kept(since=fact.at - lag, interval=interval))
+    assert ("WARNING" in message({"algo-1": late})) is stuck
+
+
 @pytest.mark.parametrize("last", [(), (Kind.STOPPING,), (Kind.EXITED,)])
 def test_it_stands_with_the_training_status(last: tuple[Kind, ...]) -> None:
     known = {"algo-1": facts(Kind.DOWNLOADING, Kind.TRAINING, kept(), *last)}

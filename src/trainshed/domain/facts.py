@@ -27,7 +27,8 @@ exited        ``exit_code`` 0-255 (128 + n for death by signal n); ``oom`` bool;
               did not
 checkpoint    ``files`` and ``bytes`` that the node has stored of its checkpoints; ``kept_at``
               when it last did (epoch); ``since`` when the oldest change was made that waits
-              too long to be kept, 0 when none does; ``trouble`` why, "" when nothing is wrong
+              too long to be kept, 0 when none does; ``trouble`` why, "" when nothing is wrong;
+              ``interval``: the node's sync interval (see ``domain.late``)
 uploading     ``message``: what the status should tell of it, "" or missing for nothing
 ended         ``outcome``: an ``Outcome``; ``reason``: why it failed, "" when it did not
 ============  =====================================================================

@@ -6,9 +6,8 @@ from typing import Final
 
 from trainshed.domain import sizes
 from trainshed.domain.facts import Fact, Kind
+from trainshed.domain.late import INTERVAL_S, is_late
 
-_LOUD_SECONDS: Final = 60.0
-"""How long a change must have waited to be kept before that is said as a warning."""
 _WHY: Final = 200
 """Longest explanation; a status message is one line."""
 
@@ -22,7 +21,7 @@ def message(facts: Mapping[str, tuple[Fact, ...]]) -> str:
     lasts = [last for each in facts.values() if (last := _last(each)) is not None]
     if not lasts:
         return ""
-    stuck = [last for last in lasts if last.detail.get("since") and _age(last) >= _LOUD_SECONDS]
+    stuck = [last for last in lasts if _is_stuck(last)]
     files = sum(int(last.detail.get("files", 0)) for last in lasts)
     size = sum(int(last.detail.get("bytes", 0)) for last in lasts)
     kept_at = max(float(last.detail.get("kept_at", 0.0)) for last in lasts)
@@ -34,6 +33,12 @@ def message(facts: Mapping[str, tuple[Fact, ...]]) -> str:
     worst = max(stuck, key=_age)
     why = str(worst.detail.get("trouble") or "saving is faster than the store takes")
     return f"{kept}. WARNING: NOT being kept for {int(_age(worst) // 60)} min: {why[:_WHY]}"
+
+
+def _is_stuck(fact: Fact) -> bool:
+    """Tell whether the node's sync lags by more than two of its intervals."""
+    interval = float(fact.detail.get("interval", INTERVAL_S))
+    return bool(fact.detail.get("since")) and is_late(_age(fact), interval)
 
 
 def _age(fact: Fact) -> float:

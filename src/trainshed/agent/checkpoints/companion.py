@@ -17,6 +17,7 @@ from trainshed.agent.watching.ending import Ending
 from trainshed.agent.written.folder import Folder
 from trainshed.domain.errors import StoreError
 from trainshed.domain.facts import Kind
+from trainshed.domain.late import INTERVAL_S
 from trainshed.stores.objects.remote.store import RemoteObjects
 
 _LOOK_S: Final = 1.0
@@ -68,6 +69,7 @@ class Checkpoints:
             ending=ending,
             whose=whose,
             say=node.log.say,
+            meanwhile=self._tell_of_progress,
         )
         if node.journal.last(Kind.TRAINING) is not None:
             self._sync.take_up()
@@ -159,12 +161,16 @@ class Checkpoints:
             if self._ending.over:
                 self._unheard = done
                 return
-            self._telling.hear(done)
             wait = max(_LOOK_S, _SHARE * done.look_s)
+            self._telling.interval_s = max(INTERVAL_S, wait)
+            self._telling.hear(done)
             if done.trouble:
                 wait, failed = max(wait, failed), min(2 * failed, _LONGEST_WAIT_S)
             else:
                 failed = _FIRST_WAIT_S
+
+    def _tell_of_progress(self, done: Pass) -> None:
+        self._telling.meanwhile(done)
 
     def _tried(self, trust: Trust) -> Pass:
         try:

@@ -13,7 +13,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
@@ -41,6 +41,8 @@ _TICK_S: Final = 0.02
 _HOLD_S: Final = 60.0
 """How long files that are being written hold back the deleting of others: what replaces a
 checkpoint is often written after that is deleted."""
+_MEANWHILE_S: Final = 1.0
+"""How often to tell how a pass goes that stores something large."""
 _WORKERS: Final = 4
 _REFUSALS: Final = 10
 """How many files may be refused in a pass before the others are not tried any more."""
@@ -108,11 +110,14 @@ class Sync:
         whose: Whose,
         say: Callable[[str], None],
         settle_s: float = SETTLE_S,
+        meanwhile: Callable[[Pass], None] = lambda _: None,
     ) -> None:
         """Keep ``folder`` at ``place``.
 
-        ``settle_s`` is how long the container must go on after a file was seen closed.
+        ``settle_s`` is how long the container must go on after a file was seen closed;
+        ``meanwhile`` is called now and then while a pass stores, in the thread that makes it.
         """
+        self._meanwhile = meanwhile
         self._folder = folder
         self._place = place
         self._objects = objects
@@ -253,7 +258,9 @@ class Sync:
         # A new file before one that replaces another: each leaves more whole checkpoints.
         ordered = sorted(ready, key=lambda path: (self._kept.get(path) is not None, path))
         with ThreadPoolExecutor(min(_WORKERS, len(ordered)), "checkpoints") as crew:
-            for path, trouble in zip(ordered, crew.map(store, ordered), strict=True):
+            storing = [crew.submit(store, path) for path in ordered]
+            for path, under_way in zip(ordered, storing, strict=True):
+                trouble = self._awaited(under_way, done)
                 if not trouble:
                     done.stored += 1
                     done.waiting.discard(path)
@@ -264,6 +271,12 @@ class Sync:
                     done.trouble = done.trouble or trouble
         done.away = self._away
         self._note_pace(found, [path for path in ready if path not in done.waiting], began)
+
+    def _awaited(self, under_way: Future[str], done: Pass) -> str:
+        """Return what storing a file came to, telling now and then how the pass goes."""
+        while not wait([under_way], _MEANWHILE_S).done:
+            self._meanwhile(done)
+        return under_way.result()
 
     def _note_pace(self, found: Look, stored: list[str], began: float) -> None:
         size = sum(found.files[path].size for path in stored)
