@@ -229,7 +229,7 @@ async def test_a_deletion_cut_short_is_finished_at_the_next_start(tmp_path: Path
     await logs.append("g", "s", 0, b"1 a\n")
     (tmp_path / "g").rename(tmp_path / "+going")
     logs = Logs(tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    assert not [path for path in tmp_path.iterdir() if path.is_dir()]
     assert await logs.groups() == []
 
 

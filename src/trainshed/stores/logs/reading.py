@@ -29,6 +29,10 @@ _TIME: Final = 17
 """Bytes that hold a line's time and the space behind it."""
 
 
+class StreamDeleted(StoreError):
+    """A stream was deleted while it was read."""
+
+
 class Event(NamedTuple):
     """One line."""
 
@@ -204,7 +208,9 @@ class StreamReader:
             with (self._folder / segment_name(start)).open("rb", buffering=0) as file:
                 found = os.pread(file.fileno(), length, offset - start)
         except FileNotFoundError as error:
-            raise StoreError(f"{self._folder}: the stream was deleted while it was read") from error
+            raise StreamDeleted(
+                f"{self._folder}: the stream was deleted while it was read"
+            ) from error
         if len(found) != length:
             raise StoreError(f"{self._folder}: the segment of offset {start} has lost bytes")
         return found

@@ -1,16 +1,21 @@
 """Groups and streams of log lines, as folders of append-only files.
 
-``<root>/<group>/<stream>/<offset of its first byte>.log``. What was asked for is on disk when the
-call returns, with one exception: what ``append`` keeps survives the server's death, but a power cut
-may take the last seconds of it. Agents hear from ``append`` how much is held, and send the rest
-again; flushing for every report would cost more than it saves.
+``<root>/<group>/<stream>/<offset of its first byte>.log``. Several servers may share one root: each
+change is made under the lock of the folder it changes, and begins with what the files say then;
+nothing is remembered that another server could change.
+
+What was asked for is on disk when the call returns, with one exception: what ``append`` keeps
+survives the server's death, but a power cut may take the last seconds of it. Agents hear from
+``append`` how much is held, and send the rest again; flushing for every report would cost more than
+it saves.
 """
 
 import asyncio
+import contextlib
+import errno
 import os
+import secrets
 import shutil
-import threading
-from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +25,18 @@ from trainshed.domain.errors import StoreError
 from trainshed.stores.flushing import flush_folder
 from trainshed.stores.logs.folders import OURS, created, folder_name, names_in, write_label
 from trainshed.stores.logs.format import decode, encode, pieces
-from trainshed.stores.logs.reading import COPIED, UNORDERED, StreamReader, segment_name
+from trainshed.stores.logs.listing import Listing, note
+from trainshed.stores.logs.locking import locked, stands
+from trainshed.stores.logs.reading import COPIED, UNORDERED, StreamDeleted, StreamReader
+from trainshed.stores.logs.writing import extend, last_segment
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 SEGMENT_BYTES: Final = 64 * 1024 * 1024
+_TRIES: Final = 100
+"""How often a stream that somebody deletes all the time is made again for one report."""
+_GOING: Final = f"{OURS}going"
 
 
 class CopiedStream(StoreError):
@@ -54,17 +65,15 @@ class Stream:
 
 
 class Logs:
-    """All groups and streams below one folder, which one server at a time may write."""
+    """All groups and streams below one folder."""
 
     def __init__(self, root: Path, segment_bytes: int = SEGMENT_BYTES) -> None:
         """Keep logs below ``root``; begin a new file after ``segment_bytes``."""
         self._root = root
         self._segment_bytes = segment_bytes
-        self._lock = threading.RLock()
-        """Held by whoever changes anything; readers need none, because files only grow."""
-        self._names: dict[str, _Listing] = {}
+        self._listings: dict[str, Listing] = {}
         root.mkdir(parents=True, exist_ok=True)
-        for left in root.glob(f"{OURS}*"):  # by a crash in the middle of a deletion
+        for left in root.glob(f"{_GOING}*"):  # by a crash in the middle of a deletion
             shutil.rmtree(left, ignore_errors=True)
 
     async def append(self, group: str, stream: str, offset: int, data: bytes) -> int:
@@ -108,11 +117,11 @@ class Logs:
 
     async def delete_group(self, group: str) -> bool:
         """Delete a group and its streams; return False when there is none."""
-        return await self._run(self._delete, group, self._root / folder_name(group))
+        return await self._run(self._delete_group, group)
 
     async def delete_stream(self, group: str, stream: str) -> bool:
         """Delete a stream; return False when there is none."""
-        return await self._run(self._delete, group, self._folder(group, stream))
+        return await self._run(self._delete_stream, group, stream)
 
     async def groups(self) -> list[Group]:
         """Return all groups, sorted by name."""
@@ -161,102 +170,105 @@ class Logs:
         return {name: reader for name, reader in found if reader}
 
     def _append(self, group: str, stream: str, offset: int, data: bytes) -> int:
-        with self._lock:
-            reader = self._reader(group, stream)
-            held = reader.size if reader else 0
-            if not offset <= held < offset + len(data):
-                return held
-            if reader is None:
-                ms, _ = decode(data.split(b"\n", 1)[0])
-                self._create_group(group, ms)
+        folder = self._folder(group, stream)
+        for _ in range(_TRIES):
+            try:
+                return self._extended(folder, offset, data)
+            except FileNotFoundError:
+                if offset or not data:
+                    return 0
+            ms, _text = decode(data[: data.find(b"\n") + 1])
+            self._create_group(group, ms)
+            with contextlib.suppress(FileNotFoundError):  # the group is gone already
                 self._create_stream(group, stream, ms, COPIED)
-                reader = StreamReader(self._folder(group, stream))
-            folder = self._folder(group, stream)
-            self._extend(folder, reader, data[held - offset :], flush=False)
-            return offset + len(data)
+        raise StoreError(f"{stream} in {group} is deleted again and again")
+
+    def _extended(self, folder: Path, offset: int, data: bytes) -> int:
+        """Keep what is new of ``data``; return how much is held.
+
+        Raises:
+            FileNotFoundError: there is no such stream, or it was deleted meanwhile.
+        """
+        with locked(folder) as lock:
+            last = last_segment(folder, lock)
+            if offset <= last.end < offset + len(data):
+                new = memoryview(data)[last.end - offset :]
+                extend(folder, lock, last, new, limit=self._segment_bytes)
+                if not stands(folder, lock):
+                    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
+                return offset + len(data)
+            return last.end
 
     def _put(self, group: str, stream: str, events: Iterable[tuple[int, str]]) -> bool:
         batch = sorted(events, key=lambda event: event[0])
-        with self._lock:
-            reader = self._reader(group, stream)
-            if reader is None:
-                return False
-            if reader.copied:
-                raise CopiedStream(f"{stream} in {group} is the copy of what a node wrote")
-            folder = self._folder(group, stream)
-            latest = reader.last_ms if reader.ordered else None
-            if batch and latest is not None and batch[0][0] < latest:
-                (folder / UNORDERED).touch()
-                flush_folder(folder)  # before the line that makes it true
-            lines = [
-                encode(ms, part)
-                for ms, text in batch
-                for part in pieces(text.encode("utf-8", "replace"))
-            ]
-            if reader.size != reader.end:  # a crash left half a line: end it
-                lines.insert(0, b"\n")
-            self._extend(folder, reader, b"".join(lines), flush=True)
-            return True
+        folder = self._folder(group, stream)
+        try:
+            with locked(folder) as lock:
+                reader = StreamReader(folder)
+                if reader.copied:
+                    raise CopiedStream(f"{stream} in {group} is the copy of what a node wrote")
+                self._put_behind(reader, folder, lock, batch)
+        except FileNotFoundError:
+            return False
+        return True
 
-    def _extend(self, folder: Path, reader: StreamReader, data: bytes, *, flush: bool) -> None:
-        """Write behind the last byte; begin a new segment where a full one ends with a line."""
-        start, size = reader.segments[-1] if reader.segments else (0, 0)
-        if size >= self._segment_bytes and reader.end == reader.size:
-            start, size = start + size, 0
-        while data:
-            cut = data.find(b"\n", max(self._segment_bytes - size - 1, 0)) + 1
-            # A full file is flushed before the next begins, so that no power cut leaves a hole.
-            piece = data[: cut or len(data)]
-            _write(folder / segment_name(start), piece, flush=flush or bool(cut))
-            if flush and not size:
-                flush_folder(folder)
-            if not cut:
-                return
-            start, size, data = start + size + cut, 0, data[cut:]
+    def _put_behind(
+        self, reader: StreamReader, folder: Path, lock: int, batch: Sequence[tuple[int, str]]
+    ) -> None:
+        latest = reader.last_ms if reader.ordered else None
+        if batch and latest is not None and batch[0][0] < latest:
+            (folder / UNORDERED).touch()
+            flush_folder(folder)  # before the line that makes it true
+        lines = [
+            encode(ms, part)
+            for ms, text in batch
+            for part in pieces(text.encode("utf-8", "replace"))
+        ]
+        last = last_segment(folder, lock)
+        if last.end != reader.end:  # a crash left half a line: end it
+            lines.insert(0, b"\n")
+        data = memoryview(b"".join(lines))
+        extend(folder, lock, last, data, limit=self._segment_bytes, flush=True)
 
     def _create_group(self, group: str, ms: int) -> bool:
-        return self._create(self._root, group, ms)
+        with locked(self._root):
+            return _create(self._root, group, ms)
 
     def _create_stream(self, group: str, stream: str, ms: int, *marks: str) -> bool:
         parent = self._root / folder_name(group)
-        with self._lock:
-            before = parent.stat().st_mtime_ns
-            if not self._create(parent, stream, ms, *marks):
+        with locked(parent):
+            if (parent / folder_name(stream)).exists():
                 return False
-            listing = self._names.get(group)
-            if listing and listing.changed == before:
-                insort(listing.names, stream)
-                listing.changed = parent.stat().st_mtime_ns
-            return True
+            note(parent, stream, made=True)
+            return _create(parent, stream, ms, *marks)
 
-    def _create(self, parent: Path, name: str, ms: int, *marks: str) -> bool:
-        """Make a labelled folder; whoever looks, even after a power cut, sees nothing or all."""
-        with self._lock:
-            folder, making = parent / folder_name(name), parent / f"{OURS}making"
-            if folder.exists():
-                return False
-            shutil.rmtree(making, ignore_errors=True)
-            making.mkdir()
-            write_label(making, name, ms)
-            for mark in marks:
-                (making / mark).touch()
-            flush_folder(making)
-            making.rename(folder)
-            flush_folder(parent)
-            return True
+    def _delete_group(self, group: str) -> bool:
+        folder = self._root / folder_name(group)
+        try:
+            with locked(self._root), locked(folder):
+                going = self._take_away(folder)
+        except FileNotFoundError:
+            return False
+        shutil.rmtree(going, ignore_errors=True)  # what can't be removed now, the next start does
+        return True
 
-    def _delete(self, group: str, folder: Path) -> bool:
-        with self._lock:
-            self._names.pop(group, None)
-            going = self._root / f"{OURS}going"
-            shutil.rmtree(going, ignore_errors=True)
-            try:
-                folder.rename(going)
-            except FileNotFoundError:
-                return False
-            flush_folder(folder.parent)
-            shutil.rmtree(going)
-            return True
+    def _delete_stream(self, group: str, stream: str) -> bool:
+        folder = self._folder(group, stream)
+        try:
+            with locked(folder.parent), locked(folder):
+                going = self._take_away(folder)
+                note(folder.parent, stream, made=False)
+        except FileNotFoundError:
+            return False
+        shutil.rmtree(going, ignore_errors=True)
+        return True
+
+    def _take_away(self, folder: Path) -> Path:
+        """Have a folder stand for nothing any more; return where it is now."""
+        going = self._root / f"{_GOING}-{secrets.token_hex(8)}"
+        folder.rename(going)
+        flush_folder(folder.parent)
+        return going
 
     def _groups(self) -> list[Group]:
         return [
@@ -264,44 +276,36 @@ class Logs:
         ]
 
     def _stream_names(self, group: str, prefix: str) -> list[str] | None:
-        folder = self._root / folder_name(group)
-        with self._lock:
-            try:
-                changed = folder.stat().st_mtime_ns
-                listing = self._names.get(group)
-                if listing is None or listing.changed != changed:
-                    listing = self._names[group] = _Listing(changed, names_in(folder))
-            except FileNotFoundError:
-                self._names.pop(group, None)
-                return None
-            names = listing.names
-            first = end = bisect_left(names, prefix)
-            while end < len(names) and names[end].startswith(prefix):
-                end += 1
-            return names[first:end]
+        listing = self._listings.setdefault(group, Listing(self._root / folder_name(group)))
+        try:
+            return listing.names(prefix)
+        except FileNotFoundError:
+            self._listings.pop(group, None)
+            return None
 
     def _streams(self, group: str, names: Sequence[str]) -> list[Stream]:
-        return [
-            Stream(name, created(self._folder(group, name)), reader.first_ms, reader.last_ms)
-            for name, reader in self._readers(group, names).items()
-        ]
+        found = []
+        for name, reader in self._readers(group, names).items():
+            with contextlib.suppress(FileNotFoundError, StreamDeleted):
+                made = created(self._folder(group, name))
+                found.append(Stream(name, made, reader.first_ms, reader.last_ms))
+        return found
 
 
-@dataclass(slots=True)
-class _Listing:
-    """A group's streams as they were when its folder was last changed."""
+def _create(parent: Path, name: str, ms: int, *marks: str) -> bool:
+    """Make a labelled folder; whoever looks, even after a power cut, sees nothing or all.
 
-    changed: int
-    names: list[str]
-
-
-def _write(path: Path, data: bytes, *, flush: bool) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view) :]
-        if flush:
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    The parent's lock is held.
+    """
+    folder, making = parent / folder_name(name), parent / f"{OURS}making"
+    if folder.exists():
+        return False
+    shutil.rmtree(making, ignore_errors=True)
+    making.mkdir()
+    write_label(making, name, ms)
+    for mark in marks:
+        (making / mark).touch()
+    flush_folder(making)
+    making.rename(folder)
+    flush_folder(parent)
+    return True
