@@ -229,6 +229,7 @@ def test_an_interruption_tells_what_was_lost_and_how_long_the_gap_was() -> None:
     assert answer["BillableTimeInSeconds"] == 52
     assert answer["SpotSavingPercent"] == 17.5
     assert answer["LastFailure"]["Reason"] == "a drill"
+    assert answer["LastFailure"]["Advice"] == ["nothing: it goes on in attempt 2"]
 
 
 def test_a_drill_that_worked_resumed() -> None:

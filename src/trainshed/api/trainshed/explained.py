@@ -152,10 +152,20 @@ def _failure(job: TrainingJob) -> dict[str, Any] | None:
     past = job.past[-1]
     why = past.reason or f"attempt {past.number}: {past.end.value}"
     failure = _failed(why, job, past.ended, past.number)
-    # An interruption is no fault: what counts is whether its work is kept.
-    if past.end is not AttemptEnd.LOST and not job.request.get("CheckpointConfig"):
-        failure["Advice"] = [_NO_CHECKPOINTS]
+    if past.end is not AttemptEnd.LOST:
+        failure["Advice"] = [_after_interruption(job)]
     return failure
+
+
+def _after_interruption(job: TrainingJob) -> str:
+    """Return what to do after what is no fault: what counts is whether its work is kept."""
+    if not job.request.get("CheckpointConfig"):
+        return _NO_CHECKPOINTS
+    if job.over:
+        return "nothing: it is over"
+    if waits(job):
+        return "nothing: its next attempt begins once there is capacity"
+    return f"nothing: it goes on in attempt {len(job.past) + 1}"
 
 
 def _failed(why: str, job: TrainingJob, at: datetime | None, attempt: int | None) -> dict[str, Any]:
