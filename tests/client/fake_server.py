@@ -175,8 +175,13 @@ class FakeServer:
     def _describe_log_streams(self, params: dict[str, Any]) -> dict[str, Any]:
         if not self.lines:
             raise Refusal(400, "ResourceNotFoundException", "The specified log group …")
-        found = [name for name in self.lines if name.startswith(params["logStreamNamePrefix"])]
-        return {"logStreams": [{"logStreamName": name} for name in sorted(found)]}
+        prefix, behind = params["logStreamNamePrefix"], params.get("nextToken", "")
+        found = sorted(n for n in self.lines if n.startswith(prefix) and n > behind)
+        page = found[: params["limit"]]
+        answer: dict[str, Any] = {"logStreams": [{"logStreamName": name} for name in page]}
+        if len(found) > len(page):
+            answer["nextToken"] = page[-1]
+        return answer
 
     def _get_log_events(self, params: dict[str, Any]) -> dict[str, Any]:
         lines = self.lines[params["logStreamName"]]

@@ -197,3 +197,12 @@ def test_looks_are_close_while_there_is_news_and_slow_down_without(fake: FakeSer
 
 def test_a_stream_is_named_after_its_node() -> None:
     assert node_of("job-1/algo-12-1767225600") == "algo-12"
+
+
+def test_lines_of_more_nodes_than_one_page_of_streams_names_all_come(fake: FakeServer) -> None:
+    job = fake.add_job("one")
+    for rank in range(1, 121):
+        say(fake, "here", stream=f"one/algo-{rank}-1767225600")
+    complete(fake, job)
+    lines = [event.node for event in told(fake) if isinstance(event, Line)]
+    assert sorted(lines) == sorted(f"algo-{rank}" for rank in range(1, 121))

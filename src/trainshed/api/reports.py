@@ -118,15 +118,19 @@ class Intake:
     async def take_log(self, node: Node, offset: int, data: bytes) -> int:
         """Keep a piece of a node's log; return how many bytes of the log are kept.
 
+        Each attempt has streams of its own, so what a former one still has to say finds its place.
+
         Raises:
-            RequestRejected: the job is gone, or has gone on to another attempt (404).
+            RequestRejected: the job is gone, or never had this attempt (404).
         """
         job = await self._records.by_id(node.job_id)
         if job is None:
             raise _no_such_node(f"no job has the id {node.job_id}")
-        if job.attempt is None or job.attempt.number != node.attempt:
-            raise _no_such_node(f"attempt {node.attempt} of {job.name} is not its present one")
-        stream = names.log_stream(job.name, node.host, job.attempt.started)
+        attempts = [job.attempt, *reversed(job.past)] if job.attempt else reversed(job.past)
+        started = next((one.started for one in attempts if one.number == node.attempt), None)
+        if started is None:
+            raise _no_such_node(f"{job.name} has no attempt {node.attempt}")
+        stream = names.log_stream(job.name, node.host, started)
         return await self._logs.append(names.TRAINING_LOG_GROUP, stream, offset, data)
 
 

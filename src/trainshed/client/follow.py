@@ -213,22 +213,24 @@ def follow(
 
 def streams(api: Api, name: str) -> list[str]:
     """Return the names of a job's log streams, sorted; none before the first line."""
-    try:
-        answer = api.call(
-            "logs",
-            "DescribeLogStreams",
-            {
-                "logGroupName": TRAINING_LOG_GROUP,
-                "logStreamNamePrefix": f"{name}/",
-                "orderBy": "LogStreamName",
-                "limit": 50,
-            },
-        )
-    except ApiError as error:
-        if error.code == "ResourceNotFoundException":
-            return []
-        raise
-    return [stream["logStreamName"] for stream in answer["logStreams"]]
+    found: list[str] = []
+    asked: dict[str, Any] = {
+        "logGroupName": TRAINING_LOG_GROUP,
+        "logStreamNamePrefix": f"{name}/",
+        "orderBy": "LogStreamName",
+        "limit": 50,
+    }
+    while True:
+        try:
+            answer = api.call("logs", "DescribeLogStreams", asked)
+        except ApiError as error:
+            if error.code == "ResourceNotFoundException":
+                return []
+            raise
+        found += [stream["logStreamName"] for stream in answer["logStreams"]]
+        if "nextToken" not in answer:
+            return found
+        asked["nextToken"] = answer["nextToken"]
 
 
 def node_of(stream: str) -> str:

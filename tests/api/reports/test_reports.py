@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from trainshed.api.reports import MAX_FACTS_BYTES, MAX_LOG_BYTES, Reports
 from trainshed.domain import names
 from trainshed.domain.errors import StoreError
 from trainshed.domain.facts import Fact, Kind
-from trainshed.domain.training import Attempt, TrainingJob
+from trainshed.domain.training import Attempt, AttemptEnd, PastAttempt, TrainingJob
 from trainshed.stores.logs.segments import Logs
 from trainshed.stores.records.changes import InProcessChanges
 from trainshed.stores.records.sqlite import SqliteDatabase
@@ -202,15 +203,43 @@ async def test_a_node_of_no_job_is_not_found(agent: Agent, node: str) -> None:
         assert (answer.status, answer.body["code"]) == (404, "ResourceNotFound")
 
 
+def over(number: int, started: datetime) -> PastAttempt:
+    ended = started + timedelta(minutes=1)
+    end = AttemptEnd.INTERRUPTED
+    return PastAttempt(number=number, backend="local", started=started, ended=ended, end=end)
+
+
+@pytest.mark.parametrize("again", [True, False])
+async def test_late_bytes_of_a_former_attempt_go_to_its_own_stream(
+    agent: Agent, again: bool
+) -> None:
+    assert await agent.send_log(b"one\n", 0) == Answer(200, {"taken": 4})
+    later = NOON + timedelta(minutes=9)
+    new = replace(
+        agent.job,
+        past=(over(1, NOON), over(2, later)),
+        attempt=Attempt(number=3, backend="local", started=later + timedelta(minutes=9))
+        if again
+        else None,
+    )
+    assert await agent.records.swap(agent.job, new)
+    assert await agent.send_log(b"two\n", 4) == Answer(200, {"taken": 8})
+    second = names.node_id(agent.job.id, 2, "algo-1")
+    assert await agent.send_log(b"other\n", 0, node=second) == Answer(200, {"taken": 6})
+    assert await agent.logs.held(names.TRAINING_LOG_GROUP, STREAM) == 8
+    stream = names.log_stream("digits", "algo-1", later)
+    assert await agent.logs.held(names.TRAINING_LOG_GROUP, stream) == 6
+
+
 @pytest.mark.parametrize("number", [None, 2])
-async def test_the_log_of_an_attempt_that_is_over_is_not_taken(
+async def test_the_log_of_an_attempt_that_never_was_is_not_taken(
     agent: Agent, number: int | None
 ) -> None:
     now = Attempt(number=number, backend="local", started=NOON) if number else None
     assert await agent.records.swap(agent.job, replace(agent.job, attempt=now))
     answer = await agent.send_log(b"one\n", 0)
     assert answer.status == 404
-    assert "attempt 1 of digits is not its present one" in answer.body["message"]
+    assert "digits has no attempt 1" in answer.body["message"]
 
 
 async def test_too_large_a_report_is_refused_before_it_is_read_whole(agent: Agent) -> None:
