@@ -31,6 +31,7 @@ from trainshed.api.trainshed import operations as own
 from trainshed.api.trainshed.garbage import Collect
 from trainshed.app import backends, sharing
 from trainshed.app.garbage import garbage
+from trainshed.app.records import Hearing, opened
 from trainshed.app.settings import Settings
 from trainshed.app.tallies import Tallies
 from trainshed.domain.errors import TrainshedError
@@ -45,6 +46,7 @@ from trainshed.engine.planning import Site
 from trainshed.engine.queue import Queue
 from trainshed.engine.retention import Retention
 from trainshed.stores.logs.segments import Logs
+from trainshed.stores.objects import events
 from trainshed.stores.objects.embedded import EmbeddedObjects
 from trainshed.stores.objects.remote.access import Access
 from trainshed.stores.objects.remote.patience import Patience
@@ -52,10 +54,9 @@ from trainshed.stores.objects.remote.store import RemoteObjects
 from trainshed.stores.objects.space import make_room_to_start
 from trainshed.stores.objects.whereabouts import StoredFiles
 from trainshed.stores.records.aging import AgedJobs
-from trainshed.stores.records.base import Server
+from trainshed.stores.records.base import Database, Server
 from trainshed.stores.records.changes import InProcessChanges
 from trainshed.stores.records.leases import SqlLeases
-from trainshed.stores.records.sqlite import SqliteDatabase
 from trainshed.stores.records.tags import SqlTags
 from trainshed.stores.records.training import SqlTrainingRecords
 from trainshed.wire.front import Front
@@ -100,7 +101,9 @@ class Parts:
     """The name of the one where jobs go that name none."""
     objects: EmbeddedObjects
     records: SqlTrainingRecords
-    database: SqliteDatabase
+    database: Database
+    hear: Hearing | None
+    """Hears what other servers write; None where this is the only one."""
 
 
 def credentials(data: Path, region: str) -> Credentials:
@@ -116,7 +119,7 @@ def credentials(data: Path, region: str) -> Credentials:
             "secret_key": secrets.token_urlsafe(30),
             "report_secret": secrets.token_urlsafe(30),
         }
-        write_private(path, json.dumps({**made, "region": region}, indent=1))
+        _make_private(path, json.dumps({**made, "region": region}, indent=1))
     try:
         kept = json.loads(path.read_text())
         return Credentials(kept["access_key"], kept["secret_key"], kept["report_secret"])
@@ -131,7 +134,8 @@ def credentials(data: Path, region: str) -> Credentials:
 class Stores:
     """Where one server keeps everything."""
 
-    database: SqliteDatabase
+    database: Database
+    hear: Hearing | None
     changes: InProcessChanges
     records: SqlTrainingRecords
     tags: SqlTags
@@ -146,8 +150,9 @@ def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datet
     stores = _stores(data, settings, clock, tallies)
     drivers = backends.drivers(settings, data, stores.records)
     site = _site(data, settings, url, keys.report_secret, drivers)
-    leases = SqlLeases(stores.database, alone=True)
-    ownership = Ownership(leases, this_server(url, drivers), alone=True)
+    alone = stores.hear is None
+    leases = SqlLeases(stores.database, alone=alone)
+    ownership = Ownership(leases, this_server(url, drivers), alone=alone)
     left = garbage(
         data,
         database=stores.database,
@@ -185,11 +190,18 @@ def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datet
         ),
         engine=_engine(stores, settings, site, clock, ownership, drivers),
         ownership=ownership,
-        notifier=Notifier(stores.objects.events, settings.notified(), clock, webhooks.post),
+        notifier=Notifier(
+            stores.objects.events,
+            settings.notified(),
+            clock,
+            webhooks.post,
+            leads=lambda: ownership.leads,
+        ),
         expiry=Expiry(
             stores.objects.uploads,
             clock,
             timedelta(days=settings.objects.abort_incomplete_uploads_after),
+            leads=lambda: ownership.leads,
         ),
         retention=_retention(data, settings, stores, clock, ownership),
         tallies=tallies,
@@ -198,6 +210,7 @@ def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datet
         objects=stores.objects,
         records=stores.records,
         database=stores.database,
+        hear=stores.hear,
     )
 
 
@@ -206,20 +219,23 @@ def _stores(
 ) -> Stores:
     """Open what is kept under ``data``."""
     make_room_to_start(data / "objects")
-    database, changes = SqliteDatabase(data / "trainshed.db"), InProcessChanges()
+    changes = InProcessChanges()
+    database, listening = opened(settings.records, data)
+    objects = EmbeddedObjects(
+        database,
+        data / "objects",
+        clock,
+        limit=settings.objects.limit_bytes(),
+        reserve=settings.objects.reserve_bytes(),
+    )
     return Stores(
         database=database,
+        hear=listening and listening(changes, {events.TOPIC: objects.events.ring}),
         changes=changes,
         records=SqlTrainingRecords(database, changes, tallies.note_job),
         tags=SqlTags(database),
         logs=Logs(data / "logs"),
-        objects=EmbeddedObjects(
-            database,
-            data / "objects",
-            clock,
-            limit=settings.objects.limit_bytes(),
-            reserve=settings.objects.reserve_bytes(),
-        ),
+        objects=objects,
     )
 
 
@@ -324,7 +340,6 @@ def operations(
         backends=drivers,
         owner=owner,
     )
-    capabilities = {name: driver.capabilities for name, driver in drivers.items()}
     return offered(
         create.operations(),
         ReadTraining(records=records, account=account).operations(),
@@ -361,10 +376,26 @@ def write_private(path: Path, text: str) -> None:
 
     Flushed before it gets its name: keys that a power cut emptied would lock everybody out.
     """
-    temporary = path.with_name(path.name + ".new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    _written_at(path.with_name(f"{path.name}.new"), text).replace(path)
+
+
+def _make_private(path: Path, text: str) -> None:
+    """Write such a file unless it is there; of several who do so at once, one does."""
+    temporary = _written_at(path.with_name(f"{path.name}.{os.getpid()}.new"), text)
+    try:
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        temporary.unlink()
+    except OSError:  # a file system without such links
+        temporary.replace(path)
+    else:
+        temporary.unlink()
+
+
+def _written_at(path: Path, text: str) -> Path:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    temporary.replace(path)
+    return path

@@ -5,6 +5,7 @@ hear of the jobs that outlived the last one; so it listens at their addresses as
 """
 
 import contextlib
+import fcntl
 import json
 import logging
 import socket
@@ -35,10 +36,13 @@ class PortInUse(TrainshedError):
 class Listeners:
     """The sockets of one server; the first is the one to tell people of."""
 
-    def __init__(self, data_dir: Path, host: str, held: contextlib.ExitStack) -> None:
-        """Hold no socket yet; ``held`` closes them."""
+    def __init__(
+        self, data_dir: Path, host: str, held: contextlib.ExitStack, *, shared: bool = False
+    ) -> None:
+        """Hold no socket yet; ``held`` closes them. Others have them too where they are shared."""
         self.sockets: list[socket.socket] = []
         self._data_dir = data_dir
+        self.shared = shared
         self._host = host
         self._held = held
 
@@ -70,11 +74,11 @@ class Listeners:
             OSError: the port is taken at either.
         """
         with contextlib.ExitStack() as kept:
-            first = kept.enter_context(socket.create_server((self._host, port), backlog=_BACKLOG))
+            first = kept.enter_context(self._made(self._host, port))
             found = [first]
             if self._host not in _REACHED_BY_LOOPBACK:
-                near = (_LOOPBACK, first.getsockname()[1])
-                found.append(kept.enter_context(socket.create_server(near, backlog=_BACKLOG)))
+                near = self._made(_LOOPBACK, first.getsockname()[1])
+                found.append(kept.enter_context(near))
             self._held.enter_context(kept.pop_all())
         self.sockets += found
 
@@ -86,10 +90,15 @@ class Listeners:
         for port in sorted(told - {self.port}):
             self._open(_LOOPBACK, port)
 
+    def _made(self, host: str, port: int) -> socket.socket:
+        return socket.create_server((host, port), backlog=_BACKLOG, reuse_port=self.shared)
+
     def _open(self, address: str, port: int) -> None:
         listener = self._held.enter_context(socket.socket())
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if self.shared:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             if address != _LOOPBACK:
                 listener.setsockopt(socket.IPPROTO_IP, _FREEBIND, 1)
             listener.bind((address, port))
@@ -108,20 +117,25 @@ class Listeners:
 
 
 @contextmanager
-def listening(data_dir: Path, host: str, port: int | None) -> Iterator[Listeners]:
+def listening(
+    data_dir: Path, host: str, port: int | None, *, shared: bool = False
+) -> Iterator[Listeners]:
     """Listen, until the block ends.
 
     Args:
         data_dir: remembers the port, and holds the plans of nodes that live.
         host: address to listen on, besides loopback.
         port: 0 for any free one; None for 7070, or any free one. Both prefer the one used last.
+        shared: whether several servers have this folder, and so each of their ports together: the
+            system gives each connection to one that lives.
 
     Raises:
         PortInUse: ``port`` was asked for and is taken.
     """
     with contextlib.ExitStack() as held:
-        listeners = Listeners(data_dir, host, held)
-        _open_first(listeners, data_dir, host, port)
+        listeners = Listeners(data_dir, host, held, shared=shared)
+        with _one_at_a_time(data_dir) if shared else contextlib.nullcontext():
+            _open_first(listeners, data_dir, host, port)
         listeners.open_known()
         yield listeners
 
@@ -129,10 +143,13 @@ def listening(data_dir: Path, host: str, port: int | None) -> Iterator[Listeners
 def _open_first(listeners: Listeners, data_dir: Path, host: str, port: int | None) -> None:
     last = data_dir / "port"
     wishes = [port] if port is not None else [settings.DEFAULT_PORT, 0]
-    if port in {None, 0} and (used := _port_in(last)):
+    if (used := _port_in(last)) and port in {None, 0}:
         wishes.insert(0, used)
     for wish in wishes:
         try:
+            if listeners.shared and wish != used:
+                # Nobody but servers of this folder may be met there.
+                socket.create_server((host, wish)).close()
             listeners.open_first(wish)
         except OSError as error:
             if wish == wishes[-1]:
@@ -146,6 +163,14 @@ def _open_first(listeners: Listeners, data_dir: Path, host: str, port: int | Non
                 with contextlib.suppress(OSError):
                     write_private(last, str(listeners.port))
             return
+
+
+@contextmanager
+def _one_at_a_time(data_dir: Path) -> Iterator[None]:
+    """Let one server look for a port, so that the next one finds it told."""
+    with (data_dir / "port.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _port_in(file: Path) -> int:

@@ -65,17 +65,21 @@ def run(
     environment = settings.inherited_environment()
     chosen = settings.load(config, environment)
     configure(chosen.log_format, chosen.log_level, chosen.secrets())
-    with _held(data_dir), listening(data_dir, host, port) as listeners:
+    folder = _folder(data_dir, chosen.records)
+    several = bool(chosen.records.shared)
+    with _held(data_dir), listening(folder, host, port, shared=several) as listeners:
         url = f"http://{host}:{listeners.port}"
-        hidden = (*chosen.secrets(), *credentials(data_dir, chosen.region).secrets())
+        hidden = (*chosen.secrets(), *credentials(folder, chosen.region).secrets())
         configure(chosen.log_format, chosen.log_level, hidden)
-        parts = build(data_dir, chosen, url=listeners.near, clock=clock.now)
+        if not folder.samefile(data_dir):
+            _show_keys(data_dir, folder)
+        parts = build(folder, chosen, url=listeners.near, clock=clock.now)
         for address in _addresses(parts):
             listeners.add(address)
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 announce = partial(_announce, data_dir, url, config, chosen.stores)
-                watching = Watching(parts, data_dir, chosen.objects.reserve_bytes())
+                watching = Watching(parts, folder, chosen.objects.reserve_bytes())
                 application = _application(parts, watching)
                 ready = partial(on_ready, url)
                 runner.run(_serve(parts, application, listeners.sockets, announce, ready))
@@ -111,6 +115,39 @@ def _make(data_dir: Path) -> None:
         raise _unusable(data_dir, "its name has a line break")
 
 
+def _folder(data_dir: Path, records: settings.Records) -> Path:
+    """Return where everything but the records is kept: the data directory, or a shared folder.
+
+    Raises:
+        DataDirUnusable: nothing can be kept in the shared folder.
+    """
+    if not records.shared:
+        return data_dir
+    folder = Path(records.shared)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (folder / "port.lock").touch()
+    except OSError as error:
+        raise DataDirUnusable(
+            f"the folder {str(folder)!r} that the servers share (records.shared) cannot be used: "
+            f"{error}"
+        ) from error
+    return folder
+
+
+def _show_keys(data_dir: Path, folder: Path) -> None:
+    """Have the programs that know the data directory find the shared keys there.
+
+    Keys of a time when the server had this folder for itself are kept beside them.
+    """
+    name = "credentials.json"
+    shown = data_dir / name
+    if shown.exists() and not shown.is_symlink():
+        shown.replace(data_dir / f"{name}.former")
+    shown.unlink(missing_ok=True)
+    shown.symlink_to(folder / name)
+
+
 def _unusable(data_dir: Path, why: str) -> DataDirUnusable:
     return DataDirUnusable(
         f"the data directory {str(data_dir)!r} cannot be used: {why}; name another with --data-dir"
@@ -141,13 +178,15 @@ async def _serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.handle_exit, number, None)
-    await parts.objects.sweep()
+    if parts.hear is None:  # else others may be writing files that no row names yet
+        await parts.objects.sweep()
     # A fault that the engine can't go on with ends the server, loudly.
     async with asyncio.TaskGroup() as group:
         engine = group.create_task(parts.engine.run())
         notifier = group.create_task(parts.notifier.run())
         expiry = group.create_task(parts.expiry.run())
         retention = group.create_task(parts.retention.run())
+        hearing = group.create_task(parts.hear()) if parts.hear else None
         serving = group.create_task(server.serve(sockets=listeners))
         while not server.started and not serving.done():
             await asyncio.sleep(0.002)
@@ -160,6 +199,8 @@ async def _serve(
         notifier.cancel()
         expiry.cancel()
         retention.cancel()
+        if hearing is not None:
+            hearing.cancel()
 
 
 def _announce(

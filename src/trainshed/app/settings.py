@@ -62,6 +62,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Final, Literal
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
@@ -250,6 +251,25 @@ class Telemetry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Sent with every request, such as a token."""
 
 
+class Records(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where jobs and the index of objects are kept."""
+
+    url: Annotated[str, msgspec.Meta(pattern=r"^(postgres(ql)?://.*)?$")] = ""
+    """``postgresql://user:password@host:5432/database``, which several servers may share; by
+    default a file of the data directory, which is one server's."""
+    shared: str = ""
+    """Folder that all servers of these records have: objects, logs, keys, the files of nodes. By
+    default the data directory: then there can be one server only."""
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return what of it must never be logged."""
+        try:
+            password = urlsplit(self.url).password
+        except ValueError:  # no URL: whoever opens it says so
+            return (self.url,)
+        return (password, unquote(password)) if password else ()
+
+
 class Backends(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Configured places, by name."""
 
@@ -271,6 +291,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Folders below which jobs may read and write ``file://`` addresses; none by default."""
     stores: tuple[Store, ...] = ()
     """Object stores beside the server's own."""
+    records: Records = Records()
+    """Where rows are kept."""
     objects: ObjectStore = ObjectStore()
     """The server's own object store."""
     cache: str = "20g"
@@ -313,6 +335,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def secrets(self) -> tuple[str, ...]:
         """Return what stands in the settings and must never be logged."""
         return (
+            *self.records.secrets(),
             *(store.secret_key for store in self.stores),
             *(target.token for target in self.webhooks.values()),
             *sharing.secrets(self.projects).values(),
@@ -383,6 +406,7 @@ def _check(settings: Settings, path: Path) -> None:
                 place.shm_bytes()
     except ValueError as error:
         raise SettingsError(f"settings file {path}: {error}") from error
+    _check_shared(settings.records, path)
     for root in settings.file_roots:
         if not Path(root).is_absolute():
             raise SettingsError(f"settings file {path}: file_roots: {root!r} is not absolute")
@@ -393,6 +417,18 @@ def _check(settings: Settings, path: Path) -> None:
                 f"settings file {path}: file_systems: {name!r} is {folder!r}; it must be an "
                 "absolute path, or nfs://host/export"
             )
+
+
+def _check_shared(records: Records, path: Path) -> None:
+    if records.shared and not records.url:
+        raise SettingsError(
+            f"settings file {path}: records.shared is for several servers, and these need a "
+            'database that they share: records.url = "postgresql://…"'
+        )
+    if records.shared and not Path(records.shared).is_absolute():
+        raise SettingsError(
+            f"settings file {path}: records.shared: {records.shared!r} is not absolute"
+        )
 
 
 def _bytes(name: str, text: str) -> int:

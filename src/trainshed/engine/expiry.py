@@ -31,18 +31,27 @@ class Expiry:
     """Looks now and then."""
 
     def __init__(
-        self, uploads: Unfinished, clock: Callable[[], datetime], after: timedelta
+        self,
+        uploads: Unfinished,
+        clock: Callable[[], datetime],
+        after: timedelta,
+        leads: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Give up what was begun ``after`` ago; zero gives nothing up."""
+        """Give up what was begun ``after`` ago; zero gives nothing up.
+
+        ``leads`` tells whether this server is the one that does it.
+        """
         self._uploads = uploads
         self._clock = clock
         self._after = after
+        self._leads = leads
 
     async def run(self) -> None:
         """Work until cancelled."""
         while self._after:
             try:
-                await self.look()
+                if self._leads():
+                    await self.look()
             except StoreError:  # a full disk, mostly
                 log.exception("uploads that nobody finished could not be given up this time")
             await asyncio.sleep(_LOOK_SECONDS)

@@ -27,6 +27,8 @@ _KEPT: Final = timedelta(days=7)
 """How long a webhook may be away before its events are given up."""
 _LOOK_SECONDS: Final = 30.0
 """How often to look although nothing told of a change: the safety net."""
+_IDLE_SECONDS: Final = 1.0
+"""How often to ask whether this server has become the one that tells."""
 _CLEAR_SECONDS: Final = 3600.0
 """How often to look for events that nobody can be told."""
 
@@ -101,12 +103,22 @@ class Notifier:
         webhooks: Mapping[str, Webhook],
         clock: Callable[[], datetime],
         post: Callable[[Webhook, Event], None],
+        leads: Callable[[], bool] = lambda: True,
     ) -> None:
-        """``post`` tells one event; it blocks, and raises ``Unreachable`` or ``Refused``."""
+        """Tell ``webhooks`` of ``events``.
+
+        Args:
+            events: what is to be told.
+            webhooks: by name.
+            clock: the time.
+            post: tells one event; it blocks, and raises ``Unreachable`` or ``Refused``.
+            leads: whether this server is the one that tells; another one does while it is not.
+        """
         self._events = events
         self._webhooks = webhooks
         self._clock = clock
         self._post = post
+        self._leads = leads
         # Of its own: webhooks that do not answer must not use up the threads that serve objects.
         self._threads = ThreadPoolExecutor(max(len(webhooks), 1), "webhook")
 
@@ -141,6 +153,9 @@ class Notifier:
         news = self._events.watch()
         while True:
             news.clear()
+            if not self._leads():
+                await asyncio.sleep(_IDLE_SECONDS)
+                continue
             try:
                 pause = await self._look(webhook)
             except StoreError:  # a full disk, mostly; what was told meanwhile is told again

@@ -21,6 +21,8 @@ MULTIPART = "ObjectCreated:CompleteMultipartUpload"
 DELETE = "ObjectRemoved:Delete"
 TAGGED = "ObjectTagging:Put"
 UNTAGGED = "ObjectTagging:Delete"
+TOPIC = "objects"
+"""What other servers are told when there are new events."""
 TEST = "TestEvent"
 """Told once to a new webhook, so that its owner sees that it is reached."""
 
@@ -219,6 +221,7 @@ def _insert(connection: Connection, webhook: str, due: float, body: Mapping[str,
         "INSERT INTO events (webhook, due, tries, body) VALUES (?, ?, 0, ?)",
         (webhook, due, json.dumps(body).encode()),
     )
+    connection.tell(TOPIC)
 
 
 def _event(n: int, webhook: str, tries: int, body: bytes) -> Event:

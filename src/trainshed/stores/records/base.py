@@ -79,7 +79,10 @@ class Connection(Protocol):
         ...
 
     def tell(self, arn: str) -> None:
-        """Have other servers told that a job changes, once this is on disk."""
+        """Have other servers told that a job (or what else has a name) changes.
+
+        They are told once this is on disk.
+        """
         ...
 
 

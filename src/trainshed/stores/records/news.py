@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Final
 
 import psycopg
@@ -24,10 +26,20 @@ class News:
     What was told while nobody listened is made up for by marking ``EVERYTHING``.
     """
 
-    def __init__(self, database: PostgresDatabase, changes: Marker) -> None:
-        """Hear what ``database`` tells, and mark it in ``changes``."""
+    def __init__(
+        self,
+        database: PostgresDatabase,
+        changes: Marker,
+        topics: Mapping[str, Callable[[], None]] = MappingProxyType({}),
+    ) -> None:
+        """Hear what ``database`` tells, and mark it in ``changes``.
+
+        ``topics`` are called, in place of that, when their name is told; and whenever something
+        may have gone unheard.
+        """
         self._database = database
         self._changes = changes
+        self._topics = topics
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -43,7 +55,14 @@ class News:
         async with session:
             channel = sql.Identifier(self._database.place.channel)
             await session.execute(sql.SQL("LISTEN {}").format(channel).as_bytes(session))
-            self._changes.mark(EVERYTHING)
+            self._tell(EVERYTHING)
             async for told in session.notifies():
                 if told.pid != self._database.pid:  # this process has marked its own
-                    self._changes.mark(told.payload)
+                    self._tell(told.payload)
+
+    def _tell(self, told: str) -> None:
+        for name, ring in self._topics.items():
+            if told in {name, EVERYTHING}:
+                ring()
+        if told not in self._topics:
+            self._changes.mark(told)

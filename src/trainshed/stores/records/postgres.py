@@ -75,6 +75,7 @@ class PostgresDatabase:
         self._pid = self._connection.info.backend_pid
         self._readers = Readers(self._place)
         self._writer = Writer(f"the database {self._place}", self._commit)
+        self.writes = self._writer.tally
 
     @property
     def place(self) -> Place:
