@@ -340,6 +340,7 @@ def operations(
         backends=drivers,
         owner=owner,
     )
+    capabilities = {name: driver.capabilities for name, driver in drivers.items()}
     return offered(
         create.operations(),
         ReadTraining(records=records, account=account).operations(),
