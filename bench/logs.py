@@ -15,7 +15,7 @@ from typing import Any, Final
 from bench import servers
 from bench.jobs import LOG_GROUP
 from bench.load import Target, requests_per_second
-from bench.measured import fill_memory
+from bench.measured import fill_memory, own_cpu
 from trainshed.stores.logs.folders import folder_name, names_in
 
 JOBS: Final = 50
@@ -77,7 +77,7 @@ def measure() -> dict[str, float]:
         told = {pid: servers.cpu_seconds(pid) - used for pid, used in before.items()}
         quiet = told[server] / 3
         before = {pid: servers.cpu_seconds(pid) for pid in [server, *agents]}
-        began = time.monotonic()
+        began, machine, own = time.monotonic(), _machine_seconds(), own_cpu()
         (folder / "begin").touch()
         busy = asyncio.run(latencies(target, names[0], SECONDS))
         size = JOBS * BLOCKS * LINE * LINES
@@ -85,6 +85,7 @@ def measure() -> dict[str, float]:
             time.sleep(0.05)
         took = time.monotonic() - began
         used = {pid: servers.cpu_seconds(pid) - was for pid, was in before.items()}
+        others = (_machine_seconds() - machine - sum(used.values()) - own_cpu() + own) / took
         memory = max(servers.resident_mb(pid) for pid in agents)
         server_memory = servers.resident_mb(server)
         (folder / "end").touch()
@@ -100,6 +101,7 @@ def measure() -> dict[str, float]:
         "logs: server, processor ms per MB (without the API's load)": (mine - quiet * SECONDS)
         / mb
         * 1000,
+        "logs: the writers and whoever else is on the machine, processors": others,
         "logs: largest agent, resident MB": memory,
         "logs: server, resident MB": server_memory,
         "logs: Describe p50 without, ms": statistics.median(idle),
@@ -210,6 +212,13 @@ def _check(data: Path, name: str) -> None:
         raise RuntimeError(
             f"{name}: {len(said)} lines of {BLOCKS * LINES}, {wrong} of them are other ones"
         )
+
+
+def _machine_seconds() -> float:
+    """Return the processor seconds that this machine has spent on anything."""
+    fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
+    idle = int(fields[3]) + int(fields[4])
+    return (sum(map(int, fields[:8])) - idle) / os.sysconf("SC_CLK_TCK")
 
 
 def _percentile(values: Sequence[float], share: float) -> float:

@@ -126,8 +126,10 @@ class Intake:
         job = await self._records.by_id(node.job_id)
         if job is None:
             raise _no_such_node(f"no job has the id {node.job_id}")
-        attempts = [job.attempt, *reversed(job.past)] if job.attempt else reversed(job.past)
-        started = next((one.started for one in attempts if one.number == node.attempt), None)
+        began = {one.number: one.started for one in job.past}
+        if job.attempt is not None:
+            began[job.attempt.number] = job.attempt.started
+        started = began.get(node.attempt)
         if started is None:
             raise _no_such_node(f"{job.name} has no attempt {node.attempt}")
         stream = names.log_stream(job.name, node.host, started)
