@@ -331,6 +331,7 @@ def operations(
     ``owner`` returns what the server is called that steps the jobs made here.
     """
     records, account = stores.records, settings.account
+    capabilities = {name: driver.capabilities for name, driver in drivers.items()}
     create = CreateTraining(
         records=records,
         data=Data(stores.objects, settings.file_roots, elsewhere(settings), settings.file_systems),
@@ -339,8 +340,8 @@ def operations(
         new_id=lambda: secrets.token_hex(6),
         backends=drivers,
         owner=owner,
+        rules=sharing.rules(settings.projects, settings.spot, capabilities, settings.backend),
     )
-    capabilities = {name: driver.capabilities for name, driver in drivers.items()}
     return offered(
         create.operations(),
         ReadTraining(records=records, account=account).operations(),

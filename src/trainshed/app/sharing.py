@@ -12,16 +12,15 @@ ageing_minutes = 60
 from collections.abc import Mapping
 from dataclasses import replace
 from math import inf
-from typing import Annotated, Final
+from typing import Annotated
 
 import msgspec
 
+from trainshed.api.sagemaker.standing import DEFAULT_PROJECT, Rules
 from trainshed.drivers.base import Capabilities
 from trainshed.engine.scheduling import Policy, Project
 
-DEFAULT_PROJECT: Final = "default"
-"""What ``[projects.…]`` and tags call the project of the jobs that name none."""
-_SHORTEST_SECRET: Final = 16
+_SHORTEST_SECRET = 16
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Price = Annotated[float, msgspec.Meta(ge=0)]
@@ -101,6 +100,25 @@ def policy(queue: QueueSettings, projects: Mapping[str, ProjectSettings]) -> Pol
         backfill=queue.backfill,
         preemption=queue.preemption,
         pool_patience=inf if patience is None else patience * 60,
+    )
+
+
+def rules(
+    projects: Mapping[str, ProjectSettings],
+    spot: SpotSettings,
+    backends: Mapping[str, Capabilities],
+    default: str,
+) -> Rules:
+    """Return what jobs may ask for; ``default``: the backend of those that name none."""
+    return Rules(
+        projects={*projects, DEFAULT_PROJECT} if projects else (),
+        keys=projects_of_keys(projects),
+        types={
+            name: [pattern for pattern, _ in (*each.instances, *each.capacity) if pattern != "*"]
+            for name, each in backends.items()
+        },
+        backend=default,
+        spot_needs_checkpoints=spot.require_checkpoints,
     )
 
 

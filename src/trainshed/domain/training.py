@@ -298,10 +298,26 @@ class TrainingJob:
         return bool(self.request.get("EnableManagedSpotTraining"))
 
     @property
+    def warning(self) -> str:
+        """What its first status tells besides, as the end of a message; "" for nothing."""
+        if not self.spot or self.request.get("CheckpointConfig"):
+            return ""
+        return (
+            ". Warning: managed spot training without a CheckpointConfig begins anew after each "
+            "interruption"
+        )
+
+    @property
     def retries(self) -> int:
         """How many further attempts it may have after faults of the platform."""
         strategy = self.request.get("RetryStrategy") or {}
         return int(strategy.get("MaximumRetryAttempts") or 0)
+
+    @property
+    def outlives_its_nodes(self) -> bool:
+        """Whether it would get another attempt if its present nodes were taken away or lost."""
+        used = sum(each.end is not AttemptEnd.PREEMPTED for each in self.past)
+        return self.spot or used < self.retries
 
     @property
     def wait_ends(self) -> datetime | None:
@@ -317,7 +333,9 @@ class TrainingJob:
         groups = resources.get("InstanceGroups") or ()
         if groups:
             return sum(int(group["InstanceCount"]) for group in groups)
-        return int(resources.get("InstanceCount", 1))
+        # Of several types that it prefers one is taken, as many of it as of each other.
+        first, *_ = resources.get("InstancePreferences") or ({},)
+        return int(resources.get("InstanceCount") or first.get("InstanceCount") or 1)
 
     def noted(self, secondary: SecondaryStatus, message: str, *, at: datetime) -> "TrainingJob":
         """Return this job with another message on its last transition to ``secondary``.

@@ -28,7 +28,8 @@ def follow(job: TrainingJob, nodes: tuple[str, ...], seen: Seen) -> TrainingJob:
     if job.stop_wish is not None or wait_is_over(job, seen.now):
         job = moved(job, _S.STOPPING, seen.now)
     if job.attempt is not None and job.attempt.handles and job.secondary is _S.STARTING:
-        job = job.moved_to(_S.STARTING, at=seen.now, message=PREPARING)
+        warning = "" if job.past else job.warning
+        job = job.moved_to(_S.STARTING, at=seen.now, message=f"{PREPARING}{warning}")
     firsts = {kind: _firsts(seen.facts, kind) for kind in Kind}
     busy = firsts[Kind.PULLING] + firsts[Kind.DOWNLOADING] + firsts[Kind.TRAINING]
     if busy and job.training_start is None:

@@ -71,7 +71,7 @@ def plan(job: TrainingJob, attempt: Attempt, site: Site) -> LaunchPlan | Unplann
             f"ClientError: no environment is mapped to the image '{image}'; "
             f"add a pattern that fits it to [backends.{attempt.backend}.images]"
         )
-    groups = _groups(job.request.get("ResourceConfig", {}), attempt.instance_type)
+    groups = _groups(job, attempt.instance_type)
     shared = replace(
         _shared(job, site, groups, capabilities),
         image=image if process else mapped or image,
@@ -196,16 +196,17 @@ def mapped_image(image: str, images: Sequence[tuple[str, str]]) -> str | None:
     return None
 
 
-def _groups(resources: Mapping[str, Any], instance_type: str) -> tuple[Mapping[str, Any], ...]:
+def _groups(job: TrainingJob, instance_type: str) -> tuple[Mapping[str, Any], ...]:
     """Return the instance groups as resourceconfig.json has them, hosts dealt out in order.
 
     ``instance_type`` is what the attempt got, where the job named several; "" else.
     """
+    resources = job.request.get("ResourceConfig", {})
     asked = resources.get("InstanceGroups") or [
         {
             "InstanceGroupName": "homogeneousCluster",
             "InstanceType": instance_type or resources.get("InstanceType") or "local",
-            "InstanceCount": resources.get("InstanceCount") or 1,
+            "InstanceCount": job.instance_count,
         }
     ]
     all_hosts = names.hosts(sum(int(group["InstanceCount"]) for group in asked))

@@ -91,7 +91,8 @@ def _admitted(job: TrainingJob, admission: Admission, seen: Seen) -> Decision:
         pool=admission.pool,
         pool_began=admission.pool_began,
     )
-    launching = job.moved_to(_S.STARTING, at=seen.now, message=LAUNCHING)
+    warning = "" if job.past else job.warning
+    launching = job.moved_to(_S.STARTING, at=seen.now, message=f"{LAUNCHING}{warning}")
     launching = replace(launching, attempt=attempt, attempts=attempt.number)
     return Decision(job=launching, launch=True)
 

@@ -80,8 +80,21 @@ def described(job: TrainingJob, metrics: Sequence[MetricValue] = ()) -> dict[str
         ]
     if (warm := warm_pool(job)) is not None:
         answer["WarmPoolStatus"] = warm
+    _add_selected(answer, job)
     _add_times(answer, job)
     return answer
+
+
+def _add_selected(answer: dict[str, Any], job: TrainingJob) -> None:
+    """Tell which of the instance types that a job prefers it got."""
+    last = job.attempt or (job.past[-1] if job.past else None)
+    resources = answer.get("ResourceConfig") or {}
+    if last is not None and last.instance_type and resources.get("InstancePreferences"):
+        answer["ResourceConfig"] = {
+            **resources,
+            "SelectedInstanceType": last.instance_type,
+            "SelectedInstanceCount": job.instance_count,
+        }
 
 
 def warm_pool(job: TrainingJob) -> dict[str, Any] | None:

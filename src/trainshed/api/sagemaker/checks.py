@@ -26,6 +26,7 @@ def check_request(request: Request) -> None:
     _check_offered(request)
     _check_algorithm(request)
     groups = _check_resources(request.get("ResourceConfig"))
+    _check_preferences(request)
     _check_limits(request)
     _check_channels(request, groups)
 
@@ -55,7 +56,7 @@ def _check_offered(request: Request) -> None:
         if member in request:
             raise not_offered(member, "leave it out.")
     resources = request.get("ResourceConfig") or {}
-    for member in ("TrainingPlanArn", "InstancePlacementConfig", "InstancePreferences"):
+    for member in ("TrainingPlanArn", "InstancePlacementConfig"):
         if resources.get(member):
             raise not_offered(
                 f"ResourceConfig.{member}", "use InstanceType and InstanceCount, or InstanceGroups."
@@ -109,6 +110,8 @@ def _check_resources(resources: Request | None) -> frozenset[str]:
     if resources is None:
         raise constraint("resourceConfig", None, "Member must not be null")
     groups = resources.get("InstanceGroups") or ()
+    if resources.get("InstancePreferences"):
+        return frozenset()
     if not groups:
         for member in ("InstanceType", "InstanceCount"):
             if resources.get(member) is None:
@@ -127,6 +130,38 @@ def _check_resources(resources: Request | None) -> frozenset[str]:
     if twice := _twice(group["InstanceGroupName"] for group in groups):
         raise invalid(f"ResourceConfig.InstanceGroups names the group {twice} more than once.")
     return frozenset(group["InstanceGroupName"] for group in groups)
+
+
+def _check_preferences(request: Request) -> None:
+    """Check a list of instance types, of which the first with capacity is taken."""
+    resources = request.get("ResourceConfig") or {}
+    preferences = resources.get("InstancePreferences") or ()
+    if not preferences:
+        return
+    where = "ResourceConfig.InstancePreferences"
+    for member in ("InstanceType", "InstanceGroups"):
+        if resources.get(member):
+            raise invalid(f"{where} and {member} exclude each other; give one of them.")
+    if request.get("EnableManagedSpotTraining"):
+        raise invalid(f"{where} is not for EnableManagedSpotTraining; give one of them.")
+    if any(each.get("TrainingPlanArns") for each in preferences):
+        raise not_offered(f"{where}.TrainingPlanArns", "leave it out.")
+    if twice := _twice(each["InstanceType"] for each in preferences):
+        raise invalid(f"{where} names the instance type {twice} more than once.")
+    counts = [each.get("InstanceCount") for each in preferences]
+    one = resources.get("InstanceCount")
+    said = [count for count in counts if count is not None]
+    if (one is None and len(said) != len(counts)) or (one is not None and said):
+        raise invalid(
+            f"{where}: give InstanceCount either once, in ResourceConfig, or with every preference."
+        )
+    for count in said if one is None else [one]:
+        _check_count("resourceConfig.instanceCount", count)
+    if len(set(said)) > 1:
+        raise not_offered(
+            f"{where} with different counts of instances",
+            "give one InstanceCount for all of them.",
+        )
 
 
 def _check_count(path: str, count: int) -> None:

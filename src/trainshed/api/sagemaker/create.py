@@ -9,18 +9,23 @@ from trainshed.api.sagemaker.checks import check_request, check_tags
 from trainshed.api.sagemaker.data import Data
 from trainshed.api.sagemaker.lookup import training_job_arn
 from trainshed.api.sagemaker.rejections import invalid
-from trainshed.api.sagemaker.standing import standing
+from trainshed.api.sagemaker.repeats import invocation_of, is_repeated
+from trainshed.api.sagemaker.standing import ANYTHING, Rules, standing
 from trainshed.domain import names, sizes
 from trainshed.domain.errors import RequestRejected
-from trainshed.domain.training import SecondaryStatus, TrainingJob
+from trainshed.domain.training import MESSAGES, SecondaryStatus, TrainingJob
 from trainshed.wire.message import Call
 
 
 class NewJobs(Protocol):
     """The slice of ``TrainingRecords`` that takes new jobs."""
 
-    async def add(self, job: TrainingJob, tags: Mapping[str, str]) -> bool:
+    async def add(self, job: TrainingJob, tags: Mapping[str, str], owner: str = "") -> bool:
         """Keep a new job and its tags; return False, changing nothing, if its ARN is taken."""
+        ...
+
+    async def get(self, arn: str) -> TrainingJob | None:
+        """Return the job, or None."""
         ...
 
 
@@ -36,7 +41,8 @@ class CreateTraining:
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
         backends: Collection[str],
-        projects: Collection[str] = (),
+        rules: Rules = ANYTHING,
+        owner: Callable[[], str] = lambda: "",
     ) -> None:
         """Keep jobs in ``records``.
 
@@ -47,7 +53,8 @@ class CreateTraining:
             clock: tells the time.
             new_id: returns a new ``TrainingJob.id`` at each call.
             backends: the names that the tag ``trainshed:backend`` may have.
-            projects: the same for ``trainshed:project``; () for any.
+            rules: what else the settings say of who may ask for what.
+            owner: the server that is to step the job.
         """
         self._records = records
         self._data = data
@@ -55,7 +62,8 @@ class CreateTraining:
         self._clock = clock
         self._new_id = new_id
         self._backends = backends
-        self._projects = projects
+        self._rules = rules
+        self._owner = owner
 
     def operations(self) -> Table:
         """Return the operations this subject offers."""
@@ -72,7 +80,7 @@ class CreateTraining:
         backend = self._backend(tags)
         shm = _shm(tags)
         check_request(request)
-        among_others = standing(tags, request, self._projects)
+        among_others = standing(tags, request, self._rules, call.access_key or "")
         await self._data.check(request, call.region)
         now = self._clock()
         job = TrainingJob(
@@ -86,9 +94,15 @@ class CreateTraining:
             modified=now,
             backend=backend,
             shm=shm,
+            invocations=(invocation,) if (invocation := invocation_of(call)) else (),
             **among_others,
-        ).moved_to(SecondaryStatus.STARTING, at=now)
-        if not await self._records.add(job, tags):
+        )
+        greeting = f"{MESSAGES[SecondaryStatus.STARTING]}{job.warning}"
+        job = job.moved_to(SecondaryStatus.STARTING, at=now, message=greeting)
+        if not await self._records.add(job, tags, owner=self._owner()):
+            there = await self._records.get(job.arn)
+            if there is not None and is_repeated(call, there):
+                return {"TrainingJobArn": job.arn}
             raise RequestRejected(
                 "ResourceInUse",
                 "Training job names must be unique within an AWS account and region, "
