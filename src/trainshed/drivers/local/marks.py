@@ -35,7 +35,9 @@ class Marks:
     def __init__(self, folder: Path) -> None:
         """Read and write in ``folder``, the node's; ``removed`` is beside the folder it lies in."""
         self.folder = folder
-        self._removed = tombstone(folder)
+        self._stop, self._notice, self._taken = (
+            f"{folder}/{name}" for name in ("stop", "notice", "taken")
+        )
 
     def lay(self) -> None:
         """Take the room of all marks that may be written; what stands there stays.
@@ -43,34 +45,35 @@ class Marks:
         Raises:
             OSError: there is none.
         """
-        for name, blank in (("stop", b"0"), ("taken", b"0"), ("notice", _BLANK)):
-            _write(self.folder / name, blank, anew=False)
+        marks = {self._stop: b"0", self._taken: b"0", self._notice: _BLANK}
+        for mark, blank in marks.items():
+            _write(mark, blank, anew=False)
 
     def note_wish(self, *, at_once: bool) -> None:
         """Have the agent stop its container; a wish to do it at once is not taken back."""
-        if at_once or _read(self.folder / "stop") in {b"", b"0"}:
-            _write(self.folder / "stop", b"2" if at_once else b"1")
+        if at_once or _read(self._stop) in {b"", b"0"}:
+            _write(self._stop, b"2" if at_once else b"1")
 
     def notice(self) -> Notice | None:
         """Return the word that the node is to be taken away; None while there is none."""
-        found = _read(self.folder / "notice")
+        found = _read(self._notice)
         return Notice.parse(found) if found.startswith(b"{") else None
 
     def note_notice(self, notice: Notice) -> None:
         """Give the node word, unless it has one that leaves it no more time."""
         if notice.replaces(self.notice()):
-            _write(self.folder / "notice", notice.to_bytes())
+            _write(self._notice, notice.to_bytes())
 
     @property
     def taken(self) -> Taken:
         """How far the taking away has come."""
-        found = _read(self.folder / "taken")
+        found = _read(self._taken)
         return Taken(int(found)) if found else Taken.NOT
 
     def note_taken(self, how: Taken) -> None:
         """Note how far it has come; nothing is noted of a node whose folder is gone."""
         with contextlib.suppress(FileNotFoundError):
-            _write(self.folder / "taken", str(how.value).encode())
+            _write(self._taken, str(how.value).encode())
 
     @property
     def ended(self) -> bool:
@@ -83,7 +86,7 @@ class Marks:
     @property
     def removed(self) -> bool:
         """Whether the node was removed."""
-        return self._removed.exists()
+        return tombstone(self.folder).exists()
 
     def note_removed(self) -> None:
         """Have it outlive a crash of the machine that the node was removed.
@@ -93,9 +96,10 @@ class Marks:
         """
         if self.removed:
             return
-        self._removed.parent.mkdir(exist_ok=True, mode=0o700)
-        self._removed.touch()
-        above = os.open(self._removed.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        stone = tombstone(self.folder)
+        stone.parent.mkdir(exist_ok=True, mode=0o700)
+        stone.touch()
+        above = os.open(stone.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(above)
         finally:
@@ -107,15 +111,19 @@ def tombstone(folder: Path) -> Path:
     return folder.parent.parent / "removed" / folder.name
 
 
-def _read(path: Path) -> bytes:
-    """Return what a mark says; nothing where nobody has laid it."""
+def _read(path: str) -> bytes:
+    """Return what a mark says; nothing where nobody has laid it. Thousands are read in a look."""
     try:
-        return path.read_bytes()
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
         return b""
+    try:
+        return os.read(descriptor, SIZE)
+    finally:
+        os.close(descriptor)
 
 
-def _write(path: Path, text: bytes, *, anew: bool = True) -> None:
+def _write(path: str, text: bytes, *, anew: bool = True) -> None:
     """Write a mark in place of another; ``anew`` is whether to replace one that stands there."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
