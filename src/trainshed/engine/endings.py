@@ -68,7 +68,9 @@ def trouble(
     else:
         end = AttemptEnd.LOST if lost else AttemptEnd.INTERRUPTED
     reason = str(ended[first].detail.get("reason") or _UNSAID)
-    return Trouble(end=end, reason=reason, goes_on=_goes_on(job, end))
+    return Trouble(
+        end=end, reason=reason, goes_on=end is AttemptEnd.PREEMPTED or job.outlives_its_nodes
+    )
 
 
 def failures(ended: Mapping[str, Fact]) -> list[str]:
@@ -145,10 +147,3 @@ def _failed_at(facts: tuple[Fact, ...], ended: Fact) -> float:
 def _kept_at(facts: tuple[Fact, ...]) -> float:
     last = last_of(facts, Kind.CHECKPOINT)
     return float(last.detail.get("kept_at", 0.0)) if last else 0.0
-
-
-def _goes_on(job: TrainingJob, end: AttemptEnd) -> bool:
-    if end is AttemptEnd.PREEMPTED or job.spot:
-        return True
-    used = sum(each.end is not AttemptEnd.PREEMPTED for each in job.past)
-    return used < job.retries

@@ -125,7 +125,7 @@ def test_bad_input_is_told_in_the_services_words(rows: Rows, client: Any) -> Non
 def test_a_drill_is_a_wish_in_the_row(
     rows: Rows, client: Any, asked: dict[str, Any], notice: float
 ) -> None:
-    before = rows.trains("digits", nodes=2)
+    before = rows.trains("digits", nodes=2, EnableManagedSpotTraining=True)
     rows.beaten = 1
     told = client.drill_training_job(TrainingJobName="digits", Host="algo-2", **asked)
     assert (told["AttemptNumber"], told["Host"]) == (1, "algo-2")

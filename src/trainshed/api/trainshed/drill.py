@@ -83,6 +83,11 @@ def _running(job: TrainingJob) -> Attempt:
             f"A drill of attempt {job.attempt.number} of this training job is under way; ask again "
             "once the next attempt trains."
         )
+    if not job.outlives_its_nodes:
+        raise invalid(
+            "The request was rejected because this training job would fail of it: nothing starts "
+            "it again. A drill needs EnableManagedSpotTraining, or attempts left in RetryStrategy."
+        )
     return job.attempt
 
 
