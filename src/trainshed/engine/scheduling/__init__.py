@@ -13,6 +13,7 @@ from trainshed.engine.scheduling.values import (
     Running,
     Waiting,
 )
+from trainshed.engine.scheduling.view import Standing, queue_view, read_board
 
 __all__ = [
     "Admission",
@@ -27,6 +28,9 @@ __all__ = [
     "Project",
     "Reason",
     "Running",
+    "Standing",
     "Waiting",
+    "queue_view",
+    "read_board",
     "schedule",
 ]

@@ -1,0 +1,91 @@
+"""How the line stands, for people: in which order, what each waits for, how much is in use.
+
+Computed from rows alone, so every server can tell, not only the one that lets jobs in. What running
+jobs had used before is not in the rows of those that are over: so the order between projects is as
+near as a server that began just now would have it.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from trainshed.domain.training import TrainingJob
+from trainshed.engine.scheduling.board import Board
+from trainshed.engine.scheduling.jobs import note
+from trainshed.engine.scheduling.order import Order, aged
+from trainshed.engine.scheduling.quotas import Use
+from trainshed.engine.scheduling.schedule import Cooling, schedule
+from trainshed.engine.scheduling.values import Place, Policy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """One that waits."""
+
+    arn: str
+    position: int
+    """Among those that wait for the same backend, from 1."""
+    priority: int
+    """With what waiting has added."""
+    reason: str
+    """What it waits for, with figures of just now; "" for one that starts now."""
+    starts_by: float | None = None
+    """For the first in line: when it starts at the latest, in seconds since the epoch."""
+
+
+def read_board(
+    jobs: Iterable[TrainingJob],
+    places: Mapping[str, Place],
+    policy: Policy,
+    default: str,
+    now: float,
+) -> Board:
+    """Return who waits and who runs, by rows.
+
+    Args:
+        jobs: all that are not settled.
+        places: the backends, by name.
+        policy: the rules.
+        default: the backend of jobs that name none.
+        now: seconds since the epoch.
+    """
+    board = Board(places, policy)
+    board.now = now
+    for job in jobs:
+        note(board, job, default)
+    board.recall()
+    return board
+
+
+def queue_view(board: Board, now: float, cooling: Cooling | None = None) -> list[Standing]:
+    """Return those that wait, in the order in which they would be let in if nodes became free."""
+    answer = schedule(board, now, cooling)
+    heads = {head.arn: head for head in answer.heads}
+    use = {name: each.copy() for name, each in board.use.items()}
+    order = Order(board, use, now)
+    before: dict[str, int] = {}
+    found = []
+    while (turn := order.turn()) is not None:
+        group = turn.line.group
+        before[group.backend] = position = before.get(group.backend, 0) + 1
+        use.setdefault(group.project, Use()).add(group.needs[0], 1)
+        order.let_in()
+        reason = answer.reasons.get(group)
+        told = "" if reason is None or turn.arn in answer.admissions else reason.text
+        head = heads.get(turn.arn)
+        standing = Standing(
+            arn=turn.arn,
+            position=position,
+            priority=aged(group.priority, now - turn.since, board.policy),
+            reason=told and f"{told} ({_now(board, group.backend, position)})",
+            starts_by=None if head is None else head.starts_by,
+        )
+        found.append(standing)
+    return found
+
+
+def _now(board: Board, backend: str, position: int) -> str:
+    """Return how much of a backend is in use, and how many are before a job."""
+    place, taken = board.places.get(backend), board.taken.get(backend)
+    used = 0 if taken is None else taken.nodes
+    total = 0 if place is None else place.nodes
+    return f"{used} of {total} nodes in use, {position - 1} before it in line"
