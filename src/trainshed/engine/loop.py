@@ -295,7 +295,8 @@ class Engine:
             return True, replace(seen, refusal=launched.refusal)
         if launched.no_room:
             log.warning("%s: not launched yet: %s", job.name, launched.no_room)
-            self._queue.no_capacity(attempt.backend, attempt.instance_type)
+            asked = (job.request.get("ResourceConfig") or {}).get("InstanceType")
+            self._queue.no_capacity(attempt.backend, attempt.instance_type or str(asked or ""))
             return True, replace(seen, no_room=launched.no_room)
         running = replace(job, attempt=replace(attempt, handles=launched.handles))
         await self._write(job, running)
