@@ -51,9 +51,10 @@ class Rows:
 
     def waits(self, name: str, seconds: float = 0, **members: object) -> TrainingJob:
         """Keep a job that stands in line since so many seconds after noon."""
-        nodes = members.pop("nodes", 1)
+        nodes, spot = members.pop("nodes", 1), members.pop("spot", False)
         assert isinstance(nodes, int)
-        new = replace(job(name, nodes=nodes), created=at(seconds), **members)  # type: ignore[arg-type]
+        asked = {"EnableManagedSpotTraining": True} if spot else {}
+        new = replace(job(name, nodes=nodes, **asked), created=at(seconds), **members)  # type: ignore[arg-type]
         text = "Training job waiting for capacity: 4 of 4 nodes are in use"
         return self.put(new.moved_to(S.PENDING, at=at(seconds), message=text))
 

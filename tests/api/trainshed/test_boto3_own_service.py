@@ -94,7 +94,7 @@ def test_a_job_that_is_not_there_is_told_as_everywhere(client: Any) -> None:
 
 
 def test_bad_input_is_told_in_the_services_words(rows: Rows, client: Any) -> None:
-    rows.trains("digits")
+    rows.trains("digits", spot=True)
     code, text = refused(client.explain_training_job, TrainingJobName="no_name")
     assert code == "ValidationException"
     assert "Value 'no_name' at 'trainingJobName' failed to satisfy constraint" in text
@@ -125,7 +125,7 @@ def test_bad_input_is_told_in_the_services_words(rows: Rows, client: Any) -> Non
 def test_a_drill_is_a_wish_in_the_row(
     rows: Rows, client: Any, asked: dict[str, Any], notice: float
 ) -> None:
-    before = rows.trains("digits", nodes=2, EnableManagedSpotTraining=True)
+    before = rows.trains("digits", nodes=2, spot=True)
     rows.beaten = 1
     told = client.drill_training_job(TrainingJobName="digits", Host="algo-2", **asked)
     assert (told["AttemptNumber"], told["Host"]) == (1, "algo-2")
@@ -135,6 +135,12 @@ def test_a_drill_is_a_wish_in_the_row(
     assert (told["Status"], told["Host"]) == ("Asked", "algo-2")
     _, text = refused(client.drill_training_job, TrainingJobName="digits", Kind="Notice")
     assert "is under way" in text
+
+
+def test_a_drill_needs_a_job_that_is_started_again(rows: Rows, client: Any) -> None:
+    rows.trains("digits")
+    _, text = refused(client.drill_training_job, TrainingJobName="digits", Kind="Notice")
+    assert "EnableManagedSpotTraining, or attempts left in RetryStrategy" in text
 
 
 def test_a_drill_needs_a_job_whose_program_runs(rows: Rows, client: Any) -> None:
