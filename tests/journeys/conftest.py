@@ -1,13 +1,16 @@
 """A server that runs as long as a module's tests, and who asks it."""
 
+import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.journeys.shed import Shed
 
-from trainshed.testing.server import Server
+from trainshed.testing.server import TRAINSHED, Server
 
 MAPPED = "*mapped-image*"
 """Images of this name run the program ``train`` of an environment folder."""
@@ -26,6 +29,15 @@ def shed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shed]:
     (folder / "shared").mkdir()
     with Server(folder / "data", settings(folder)) as server:
         yield Shed(server, folder)
+        assert nothing_left(server) == []
+
+
+def nothing_left(server: Server) -> list[dict[str, Any]]:
+    """Return what is left of jobs that are over, but for the logs of deleted ones."""
+    command = [str(TRAINSHED), "gc", "--json", "--dry-run", "--data-dir", str(server.data)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = json.loads(ran.stdout)
+    return [each for each in found if each["Kind"] != "log stream"]
 
 
 def settings(folder: Path, max_nodes: int = 8) -> str:
