@@ -37,7 +37,7 @@ class Agent:
         """Have the node be as the file has it."""
         self.kept = kept
         told = story(kept.life)
-        self.taken, self.silent, self.last = told.taken, told.silent, len(told.facts)
+        self.taken, self.silent, self.last = told.taken, told.silent, told.last
         self.due = 0.0
 
     @property
@@ -132,9 +132,12 @@ class Agents:
             found = self._shelf.settle([agent.kept for agent in agents], self._now())
         for agent in agents:
             kept = found.get(agent.kept.life.node_id)
-            if kept is not None and kept != agent.kept:
+            if kept is None:
+                continue
+            if kept.version > agent.kept.version + 1:  # another server was asked something
                 agent.note(kept)
                 agent.due = _NEVER
+            agent.kept = kept
 
     def _gone(self, agent: Agent) -> bool:
         now = max(self._now(), agent.kept.life.told)

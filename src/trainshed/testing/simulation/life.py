@@ -71,6 +71,12 @@ class Story:
             return ()
         return tuple(fact for fact in self.facts if fact.at <= now)
 
+    @property
+    def last(self) -> float:
+        """The number of the fact after which its agent leaves; infinite when it never comes."""
+        ends = bool(self.facts) and self.facts[-1].kind is Kind.ENDED
+        return float(len(self.facts)) if ends else _NEVER
+
     def work(self, now: float) -> tuple[float, float] | None:
         """Return (moment, seconds of work) of what was last kept by now; None for nothing."""
         return max((kept for kept in self.kept if kept[0] <= now), default=None)

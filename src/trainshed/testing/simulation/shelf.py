@@ -35,6 +35,9 @@ _CHANGE: Final = (
     "UPDATE nodes SET version = version + 1, held = ?, taken = ?, body = ? "
     "WHERE node_id = ? AND version = ?"
 )
+_SETTLE: Final = (
+    "UPDATE nodes SET version = version + 1, body = ? WHERE node_id = ? AND version = ?"
+)
 _KEEP: Final = (
     "INSERT INTO kept (place, work, at) VALUES (?, ?, ?) ON CONFLICT (place) "
     "DO UPDATE SET work = excluded.work, at = excluded.at WHERE excluded.at > kept.at"
@@ -149,18 +152,23 @@ class Shelf:
     def _settled(self, kept: Kept, now: float) -> Kept | None:
         if now <= kept.life.told or kept.life.removed is not None:
             return kept
-        return self._put(kept, msgspec.structs.replace(kept.life, told=now))
+        settled = msgspec.structs.replace(kept.life, told=now)
+        if settled.checkpoints:
+            return self._put(kept, settled)
+        put = self._database.execute(_SETTLE, _row(settled, kept.version))
+        return Kept(settled, kept.version + 1) if put.rowcount else None
 
     def _put(self, kept: Kept, life: Life) -> Kept | None:
         """Keep a node as it now is; None when another server was first."""
         told = story(life)
         held = life.removed is None
-        put = self._database.execute(
-            _CHANGE,
-            (held, told.taken, msgspec.json.encode(life), life.node_id, kept.version),
-        )
+        put = self._database.execute(_CHANGE, (held, told.taken, *_row(life, kept.version)))
         if not put.rowcount:
             return None
         if life.checkpoints and (work := told.work(life.told)) is not None:
             self._database.execute(_KEEP, (life.checkpoints, work[1], work[0]))
         return Kept(life, kept.version + 1)
+
+
+def _row(life: Life, version: int) -> tuple[bytes, str, int]:
+    return msgspec.json.encode(life), life.node_id, version

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from trainshed.domain.facts import Fact
-from trainshed.domain.training import TrainingJob
+from trainshed.domain.training import SecondaryStatus, TrainingJob
 from trainshed.engine.backends import Backends
 from trainshed.engine.loop import Engine
 from trainshed.engine.ownership import Ownership
@@ -125,6 +125,18 @@ class World:
                 if found is not None and true(found):
                     return found
                 await watch.next(within)
+
+    async def until_moment(self, seconds: float) -> None:
+        """Return that many seconds after the beginning."""
+        await asyncio.sleep(max(0.0, seconds - self.clock.seconds))
+
+    async def stop(self, arn: str) -> None:
+        """Wish for a job's stop, as StopTrainingJob does."""
+        while (found := await self.records.get(arn)) is not None:
+            now = self.clock.now()
+            wished = replace(found.moved_to(SecondaryStatus.STOPPING, at=now), stop_wish=now)
+            if await self.records.swap(found, wished):
+                return
 
     async def over(self, arn: str) -> TrainingJob:
         """Return a job once it is over and nothing of it is left."""
