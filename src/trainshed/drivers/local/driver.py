@@ -185,21 +185,6 @@ class LocalDriver:
             raise DriverError(f"{folder} cannot be removed: {error}") from error
         await leaving.delete(folder)
 
-    async def sweep(self, before: datetime) -> None:
-        """Remove what launches that came too late left; forget removals from before a moment.
-
-        Raises:
-            DriverError: something is still there; the same call may do it later.
-        """
-        stones = self._root.parent / "removed"
-        for stone in list(stones.iterdir()) if stones.is_dir() else []:
-            folder = self._root / stone.name
-            if folder.is_dir():
-                await self.remove(Handle(self._name, str(folder)))
-            with contextlib.suppress(FileNotFoundError):  # another server has done it
-                if stone.stat().st_mtime < before.timestamp():
-                    stone.unlink()
-
     def get_ready(self) -> None:
         """Have an agent ready for the next launch."""
         self._spare.prepare()
