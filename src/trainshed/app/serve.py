@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from trainshed.app.build import Parts, build, credentials, write_private
 from trainshed.app.listening import listening
 from trainshed.app.logging import configure
 from trainshed.app.watching import PATHS, Watching
-from trainshed.domain.errors import TrainshedError
+from trainshed.domain.errors import StoreError, TrainshedError
 from trainshed.domain.names import CONTAINER_ADDRESS
 from trainshed.wire.connection import Connection
 
@@ -201,6 +201,9 @@ async def _serve(
         retention.cancel()
         if hearing is not None:
             hearing.cancel()
+    # Where that fails, the others wait until they notice.
+    with suppress(StoreError):
+        await parts.ownership.end()
 
 
 def _announce(

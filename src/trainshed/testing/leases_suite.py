@@ -77,13 +77,37 @@ class LeasesSuite:
         for id in ("a", "b"):
             await leases.register(a_server(id))
         for _ in range(5):
-            time.seconds += SERVER_TTL * 0.9
+            time.seconds += SERVER_TTL / 2
             assert await leases.beat("a")
         assert [server.id for server in await leases.servers()] == ["a", "b"]
         assert await leases.claim("a", 10) == []
         assert await leases.servers() == [a_server("a")]
         assert not await leases.beat("b")
         assert await leases.claim("b", 10) == []
+
+    async def test_when_nobody_could_be_heard_nobody_is_dead(self, shed: LeaseStores) -> None:
+        leases, time = shed.leases, shed.time
+        for id in ("a", "b", "dead"):
+            await leases.register(a_server(id))
+            await shed.training.add(a_job(f"of-{id}"), {}, owner=id)
+        for away in (
+            SERVER_TTL * 3,
+            SERVER_TTL * 0.75,
+            86400.0,
+        ):  # the database was, or its clock set
+            time.seconds += away
+            assert await leases.beat("a")
+            assert await leases.claim("a", 10) == []
+            time.seconds += SERVER_TTL / 4
+            assert await leases.beat("b")
+            assert await leases.claim("b", 10) == []
+        claimed = []
+        for _ in range(5):
+            time.seconds += SERVER_TTL / 4
+            for id in ("a", "b"):
+                assert await leases.beat(id)
+                claimed += await leases.claim(id, 10)
+        assert claimed == [a_job("of-dead").arn]
 
     async def test_every_server_has_a_name_of_its_own(self, shed: LeaseStores) -> None:
         await shed.leases.register(a_server("a"))
@@ -193,24 +217,23 @@ class LeasesSuite:
         assert not await leases.hold("z", "never registered")
 
     async def test_who_was_declared_dead_holds_nothing(self, shed: LeaseStores) -> None:
-        leases, time = shed.leases, shed.time
+        leases = shed.leases
         await leases.register(a_server("a"))
         assert await leases.hold("x", "a")
-        time.seconds += SERVER_TTL
         await leases.register(a_server("b"))
+        await self._survive(shed, "b")
         assert not await leases.hold("x", "a")
         assert await leases.hold("x", "b")
 
     async def test_who_was_taken_over_writes_nothing_any_more(self, shed: LeaseStores) -> None:
         """The fence: a server that was paused does not know what happened meanwhile."""
         leases, training, job = shed.leases, shed.training, a_job("j")
-        await leases.register(a_server("a"))
+        for id in ("a", "b"):
+            await leases.register(a_server(id))
         await training.add(job, {}, owner="a")
         later = replace(job, failure_reason="by a")
         assert await training.swap(job, later, owner="a")
-        shed.time.seconds += SERVER_TTL
-        await leases.register(a_server("b"))
-        assert await leases.claim("b", 10) == [job.arn]
+        assert await self._survive(shed, "b") == [job.arn]
         assert not await training.swap(later, replace(later, cleaned=True), owner="a")
         assert await training.get(job.arn) == later
         assert await training.swap(later, replace(later, cleaned=True), owner="b")
@@ -235,9 +258,16 @@ class LeasesSuite:
         assert await leases.hold("x", "dead")
         time.seconds -= 86400
         await leases.register(a_server("b"))
-        assert await leases.claim("b", 10) == [a_job("j").arn]
         assert await leases.hold("x", "b")
+        assert await self._survive(shed, "b") == [a_job("j").arn]
         time.seconds += 2 * 86400
         assert await leases.beat("b")
         assert await leases.owned("b") == [a_job("j").arn]
         assert await leases.hold("x", "b")
+
+    async def _survive(self, shed: LeaseStores, id: str) -> list[str]:
+        """Have a server beat while all others are silent, and return what it claims."""
+        for _ in range(4):
+            assert await shed.leases.beat(id)
+            shed.time.seconds += SERVER_TTL / 4
+        return await shed.leases.claim(id, 10)

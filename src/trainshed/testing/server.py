@@ -21,15 +21,23 @@ _END_SECONDS = 30
 class Server:
     """``trainshed up`` on a free port. Use it as a context, or start and stop it by hand."""
 
-    def __init__(self, data: Path, settings: str = "", within: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        data: Path,
+        settings: str = "",
+        within: Sequence[str] = (),
+        shared: Path | None = None,
+    ) -> None:
         """Serve ``data``, made when missing.
 
         Args:
             data: the data directory.
             settings: what stands in trainshed.toml.
             within: a command before the server's own, such as a sandbox with a small disk.
+            shared: the folder that the settings have several servers share.
         """
         self.data = data
+        self.shared = shared or data
         self._within = within
         self._process: subprocess.Popen[bytes] | None = None
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -68,12 +76,12 @@ class Server:
     @property
     def url(self) -> str:
         """Where it answers, or did last."""
-        return f"http://127.0.0.1:{(self.data / 'port').read_text()}"
+        return f"http://127.0.0.1:{(self.shared / 'port').read_text()}"
 
     @property
     def address(self) -> tuple[str, int]:
         """Host and port, for sockets."""
-        return "127.0.0.1", int((self.data / "port").read_text())
+        return "127.0.0.1", int((self.shared / "port").read_text())
 
     @property
     def keys(self) -> tuple[str, str]:
@@ -105,7 +113,7 @@ class Server:
     def agents(self) -> dict[str, int]:
         """Return the pid of each living node's agent, by node id."""
         found = {}
-        for lock in self.data.glob("nodes/*/agent.lock"):
+        for lock in self.shared.glob("nodes/*/agent.lock"):
             words = lock.read_text().split()
             if words and _holds(int(words[0]), lock):
                 found[lock.parent.name] = int(words[0])
@@ -113,8 +121,8 @@ class Server:
 
     def remains(self) -> list[str]:
         """Return what is left of jobs: node folders, and processes that work in one."""
-        folders = [str(path) for path in self.data.glob("nodes/*")]
-        return folders + [f"process {pid}" for pid in _working_below(self.data / "nodes")]
+        folders = [str(path) for path in self.shared.glob("nodes/*")]
+        return folders + [f"process {pid}" for pid in _working_below(self.shared / "nodes")]
 
     def _end(self, number: int) -> None:
         assert self._process is not None

@@ -166,7 +166,8 @@ class Leases(Protocol):
     """Which server does which work, told by rows; time is the database's own.
 
     An open job has one owner or none. A server that beats keeps what it owns; one that is silent
-    for ``SERVER_TTL`` seconds loses all at the moment when another claims.
+    for ``SERVER_TTL`` seconds loses all at the moment when another claims that was heard all the
+    while: when nobody could be heard, nobody is dead.
     """
 
     async def register(self, server: Server) -> frozenset[str]:
@@ -188,7 +189,8 @@ class Leases(Protocol):
         """Give a server up to ``limit`` open jobs that no living server owns; return their ARNs.
 
         Oldest first, of those whose backend it reaches and those that have none yet; none when
-        the server was declared dead. Declares servers dead that were silent for too long.
+        the server was declared dead. Declares servers dead that were silent for too long while
+        this one was heard; so it has to beat for ``SERVER_TTL`` seconds before it ever does.
         """
         ...
 

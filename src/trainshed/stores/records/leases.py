@@ -12,9 +12,12 @@ from typing import Final
 from trainshed.domain.errors import StoreError
 from trainshed.stores.records.base import SERVER_TTL, Connection, Database, Row, Server
 
+_STEADY: Final = 0.75
+"""The part of the TTL that may pass between beats of a server that judges others: those whose beats
+came just before such a gap are not dead when it ends."""
 _ADD: Final = (
-    "INSERT INTO servers (id, url, machine, version, schema, reaches, seen) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO servers (id, url, machine, version, schema, reaches, seen, since) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _SETTLE: Final = (
     "INSERT INTO places (backend, machine) VALUES (?, ?) "
@@ -66,7 +69,6 @@ class SqlLeases:
             now = self._now(connection)
             if self._alone:
                 connection.execute("DELETE FROM servers")
-            self._bury(connection, now)
             if _find(connection, server.id) is not None:
                 raise StoreError(f"a server {server.id!r} lives already; every one needs its own")
             taken = {name for name in server.bound if _is_elsewhere(connection, name, server)}
@@ -77,7 +79,7 @@ class SqlLeases:
                 _ADD,
                 (
                     *(server.id, server.url, server.machine, server.version),
-                    *(self._database.schema, _listed(reached), now),
+                    *(self._database.schema, _listed(reached), now, now),
                 ),
             )
             return reached
@@ -88,8 +90,12 @@ class SqlLeases:
         """Say that a server lives. False: it was declared dead meanwhile, and owns nothing."""
 
         def work(connection: Connection) -> bool:
+            now = self._now(connection)
+            # After a gap that is nearly death, or when the clock was set, it begins anew.
             beat = connection.execute(
-                "UPDATE servers SET seen = ? WHERE id = ?", (self._now(connection), id)
+                "UPDATE servers SET seen = ?, since = CASE WHEN seen BETWEEN ? AND ? "
+                "THEN since ELSE ? END WHERE id = ?",
+                (now, now - _STEADY * self._ttl, now, now, id),
             )
             return bool(beat.rowcount)
 
@@ -99,7 +105,7 @@ class SqlLeases:
         """Give a server up to ``limit`` open jobs that no living server owns; return their ARNs."""
 
         def work(connection: Connection) -> list[Row]:
-            self._bury(connection, self._now(connection))
+            self._bury(connection, id)
             row = _find(connection, id)
             if row is None:
                 return []
@@ -175,17 +181,22 @@ class SqlLeases:
         row = connection.execute(f"SELECT {self._database.clock}").fetchone()
         return float(row[0]) if row else 0.0
 
-    def _bury(self, connection: Connection, now: float) -> None:
-        """Forget the servers that were silent for too long.
+    def _bury(self, connection: Connection, id: str) -> None:
+        """Have a server forget those that were silent for too long while it was heard itself.
 
-        One seen far in the future was seen before the clock was set back; it beats soon, or never.
-        A server that is alone need not beat.
+        Else all but the first to come back would be dead when the database was away for a while,
+        or its clock was set. One seen in the future was seen before the clock was set back. A
+        server that is alone need not beat.
         """
         if self._alone:
             return
-        connection.execute(
-            "DELETE FROM servers WHERE seen <= ? OR seen > ?", (now - self._ttl, now + self._ttl)
-        )
+        now = self._now(connection)
+        row = connection.execute("SELECT seen, since FROM servers WHERE id = ?", (id,)).fetchone()
+        if row is not None and now - _STEADY * self._ttl <= row[0] and row[1] <= now - self._ttl:
+            connection.execute(
+                "DELETE FROM servers WHERE seen <= ? OR seen > ?",
+                (now - self._ttl, now + self._ttl),
+            )
 
 
 def _find(connection: Connection, id: str) -> Row | None:

@@ -35,6 +35,10 @@ _STEPS: Final = """
         removes INTEGER NOT NULL
     )
 """
+_FORGET_WRITERS: Final = """
+    DELETE FROM writers WHERE at < extract(epoch FROM clock_timestamp()) - 86400
+"""
+"""Those that were killed; whoever still asks after what it wrote does so within seconds."""
 _NOTE_STEP: Final = "INSERT INTO schema_steps (number, name, removes) VALUES (%s, %s, %s)"
 
 
@@ -166,6 +170,7 @@ class PostgresDatabase:
                 self._connection.execute(step.script.encode())
                 values = (step.number, step.name, int(step.removes))
                 self._connection.execute(_NOTE_STEP, values)
+            self._connection.execute(_FORGET_WRITERS)
         return [step for step in waiting if step not in taken]
 
     def _commit(self, batch: Sequence[Write[Any]]) -> None:

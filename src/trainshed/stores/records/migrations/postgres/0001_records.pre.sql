@@ -158,7 +158,9 @@ CREATE TABLE servers (
     -- names of backends, as JSON
     reaches BYTEA NOT NULL,
     -- when it last said that it lives; seconds since the epoch by the database's clock
-    seen DOUBLE PRECISION NOT NULL
+    seen DOUBLE PRECISION NOT NULL,
+    -- since when it has said so again and again
+    since DOUBLE PRECISION NOT NULL
 );
 
 -- Work that one server does for all.

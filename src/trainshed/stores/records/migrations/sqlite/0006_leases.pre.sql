@@ -32,7 +32,9 @@ CREATE TABLE servers (
     -- names of backends, as JSON
     reaches BLOB NOT NULL,
     -- when it last said that it lives; seconds since the epoch by the database's clock
-    seen REAL NOT NULL
+    seen REAL NOT NULL,
+    -- since when it has said so again and again
+    since REAL NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- Work that one server does for all.
