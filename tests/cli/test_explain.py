@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.cli.conftest import Shell
@@ -36,15 +37,35 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     folder = tmp_path_factory.mktemp("here")
     data = tmp_path_factory.mktemp("data")
     (folder / "train.py").write_text(SCRIPT)
+    (folder / "begun").touch()
     made = Shell(data, folder)
     with Server(data, "[backends.local]\nmax_nodes = 1\n"):
         yield made
     made.close()
 
 
+@pytest.fixture(autouse=True)
+def gates(shell: Shell) -> Iterator[None]:
+    """Let every job go on at a test's end: one that failed must not hold the only node."""
+    yield
+    for gate in re.findall(r"GATE=(\S+)", (shell.folder / "begun").read_text()):
+        Path(gate).touch()
+
+
+@pytest.fixture(scope="module")
+def bucket(shell: Shell) -> str:
+    """The bucket that the command makes for jobs."""
+    begin(shell, "first").touch()
+    shell("wait", "first")
+    described = json.loads(shell("describe", "first", "-o", "json").out)
+    return str(described["OutputDataConfig"]["S3OutputPath"]).rstrip("/")
+
+
 def begin(shell: Shell, name: str, *words: str) -> Path:
     """Submit a job; return the gate that it waits at."""
     gate = shell.folder / f"{name}.gate"
+    with (shell.folder / "begun").open("a") as begun:
+        begun.write(f"GATE={gate}\n")
     shell("run", "train.py", "--name", name, "--env", f"GATE={gate}", "-d", *words)
     return gate
 
@@ -94,12 +115,15 @@ def test_a_failed_job_tells_why_and_what_to_do(shell: Shell) -> None:
     assert re.search(r"^  1 +Failed", said, re.MULTILINE)
 
 
-def test_a_waiting_job_tells_what_for_and_the_queue_who_goes_before(shell: Shell) -> None:
+def test_a_waiting_job_tells_what_for_and_the_queue_who_goes_before(
+    shell: Shell, bucket: str
+) -> None:
     assert "nobody waits" in shell("queue").out
     gate = begin(shell, "holds", "--project", "vision")
     until(shell, "holds", "began")
     begin(shell, "later", "--priority", "10").touch()
-    begin(shell, "sooner", "--priority", "80", "--preemptible", "--project", "speech").touch()
+    words = ["--preemptible", "--checkpoints", f"{bucket}/checkpoints/sooner"]
+    begin(shell, "sooner", "--priority", "80", "--project", "speech", *words).touch()
     said = shell("explain", "later").out
     assert re.search(r"^waits for +Training job waiting for", said, re.MULTILINE)
     told = json.loads(shell("queue", "--json").out)
@@ -113,9 +137,9 @@ def test_a_waiting_job_tells_what_for_and_the_queue_who_goes_before(shell: Shell
     assert ["vision", "1", "0", "1", "100%"] in [line.split() for line in lines]
     assert shell("queue", "--project", "speech").lines[1].split()[1] == "sooner"
     assert len(json.loads(shell("queue", "-n", "1", "--json").out)["WaitingJobs"]) == 1
-    described = shell("describe", "sooner").lines
-    assert "project   speech" in described
-    assert "priority  80, preemptible" in described
+    described = shell("describe", "sooner").out
+    assert re.search(r"^project +speech$", described, re.MULTILINE)
+    assert re.search(r"^priority +80, preemptible$", described, re.MULTILINE)
     gate.touch()
     for name in ("holds", "later", "sooner"):
         shell("wait", name)
@@ -154,6 +178,46 @@ def _read(descriptor: int) -> bytes:
 
 def test_a_job_that_is_not_there_is_told_as_everywhere(shell: Shell) -> None:
     assert "no job is called 'nobody'" in shell("explain", "nobody", code=7).err
+
+
+def test_a_drilled_job_goes_on_from_its_checkpoint(shell: Shell, bucket: str) -> None:
+    kept = f"{bucket}/checkpoints/kept"
+    gate = begin(shell, "kept", "--spot", "--max-time", "1h", "--checkpoints", kept)
+    while not explained(shell, "kept")["Checkpoints"]["Files"]:
+        assert explained(shell, "kept")["TrainingJobStatus"] == "InProgress"
+    said = shell("drill", "kept", "--notice", "60")
+    assert re.fullmatch(r"resumed +from its checkpoint of .* \(1 file\)", said.lines[0])
+    assert [line.split()[0] for line in said.lines] == ["resumed", "work", "gap"]
+    until(shell, "kept", "found ['step']")
+    told = explained(shell, "kept")
+    assert [each["Outcome"] for each in told["Attempts"]] == ["Interrupted", "Running"]
+    assert told["Attempts"][1]["RestoredFiles"] == 1
+    drill = told["Drill"]
+    assert (drill["Kind"], drill["Status"], drill["AttemptNumber"]) == ("Notice", "Resumed", 1)
+    phases = [each["Phase"] for each in told["Phases"]]
+    assert phases.count("Interrupted") == 1
+    assert phases.count("Training") == 2
+    gate.touch()
+    shell("wait", "kept")
+    described = shell("describe", "kept").out
+    assert re.search(r"^attempts +2  \(1 interruption", described, re.MULTILINE)
+    assert re.search(r"^spot +saved", described, re.MULTILINE)
+
+
+def test_a_drilled_job_without_checkpoints_starts_over(shell: Shell) -> None:
+    gate = begin(shell, "unkept", "--spot")
+    said = shell("drill", "unkept", "--sudden", "--json", code=1)
+    assert said.lines, said.err
+    told = json.loads(said.lines[0])
+    assert (told["Kind"], told["Status"]) == ("SuddenLoss", "StartedOver")
+    assert "keeps no checkpoints" in shell("explain", "unkept").out
+    gate.touch()
+    shell("wait", "unkept")
+
+
+def explained(shell: Shell, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(shell("explain", name, "--json").out)
+    return found
 
 
 def test_a_job_that_is_over_cannot_be_drilled(shell: Shell) -> None:

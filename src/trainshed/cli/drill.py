@@ -54,7 +54,7 @@ def drill(options: DrillOptions) -> None:
 
     Its program is told with SIGTERM, its checkpoints are kept, and after the notice's time the node
     is gone. The next attempt should go on from the checkpoint. Exit code 0: it did, each time;
-    1: it began from nothing, or was over before.
+    1: it began from nothing, or was over before. A job that does not train yet is waited for.
     """
     if options.sudden and options.notice is not None:
         raise typer.BadParameter("a sudden loss comes without a notice: --sudden or --notice")
@@ -66,6 +66,9 @@ def drill(options: DrillOptions) -> None:
     notice = None if options.sudden else options.notice or _NOTICE
     asked = Asked(notice=notice, host=nodes.host(options.node, found))
     well = True
+    if found["SecondaryStatus"] != "Training":
+        output.note(f"{name} does not train yet; waiting until it does")
+    drills.ready(0.0)
     for number in range(options.times):
         if number and not drills.ready(every):
             output.note(f"{name} is over, after {output.plural(number, 'drill')}")
