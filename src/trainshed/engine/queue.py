@@ -29,8 +29,9 @@ _ROUND_SECONDS: Final = 0.05
 """The least time between two rounds: what changes meanwhile is decided, and flushed, together."""
 _SHARE_OF_TIME: Final = 0.2
 """How much of its time this server may spend on deciding: a long line must not hold requests up."""
-_LOOK_SECONDS: Final = 5.0
-"""How often those who wait are looked at though nothing changed: time alone raises priorities."""
+_LOOK_SECONDS: Final = 60.0
+"""How often those who wait are looked at though nothing changed: time alone raises priorities, but
+frees nothing."""
 _AUDIT_SECONDS: Final = 60.0
 """How often the copy is compared with the records: the safety net."""
 _AGAIN_SECONDS: Final = 1.0
@@ -86,6 +87,8 @@ class Queue:
         self._leads = asyncio.Event()
         self._changed = asyncio.Event()
         self._audited = 0.0
+        self._patience = _LOOK_SECONDS
+        """For how long nothing has to be decided unless something changes."""
 
     def note(self, job: TrainingJob) -> None:
         """Keep the line as the job now is; a row that is older than the last one is passed over."""
@@ -157,7 +160,7 @@ class Queue:
         """Return when something changed, or time alone may decide something."""
         if not self._untold:
             try:
-                async with asyncio.timeout(_LOOK_SECONDS):
+                async with asyncio.timeout(self._patience):
                     await self._changed.wait()
             except TimeoutError:
                 pass
@@ -177,7 +180,9 @@ class Queue:
             return 0.0
         loop = asyncio.get_running_loop()
         began = loop.time()
-        answer = schedule(board, seconds, self._cooling.at(seconds))
+        cooling = self._cooling.at(seconds)
+        self._patience = min([until - seconds for until in cooling.values()] + [_LOOK_SECONDS])
+        answer = schedule(board, seconds, cooling)
         busy = loop.time() - began
         await self._all(self._answer(arn, told) for arn, told in answer.admissions.items())
         await self._all(

@@ -76,6 +76,12 @@ class Room:
         """Tell whether there is room for all of a job now."""
         return self.free.holds(need)
 
+    def short_of(self, need: Need) -> list[int]:
+        """Return of which of ``Place.capacity`` there is too little, where nodes are enough."""
+        if self.free.nodes < need.nodes:
+            return []
+        return [n for n, nodes in need.bins if self.free.bins[n] < nodes]
+
     def may_start(self, need: Need) -> bool:
         """Tell whether its nodes may be started now; what is wider than the limit starts alone."""
         limit = self.place.max_launching

@@ -163,7 +163,7 @@ class _Pass:
             self._make_room(turn, wanted, room)
             at = room.reserve(turn.arn, wanted, patient=self._board.policy.backfill)
             self._heads.append(Head(turn.arn, group.backend, at))
-        return capacity(room.place, need)
+        return capacity(room.place, need, room.short_of(need))
 
     def _make_room(self, turn: Turn, wanted: list[Need], room: Room) -> None:
         """Choose who is to end for a head, where that is what it waits for."""

@@ -14,19 +14,20 @@ from trainshed.engine.scheduling.values import Group, Need, Place, Project
 _WAITING: Final = MESSAGES[SecondaryStatus.PENDING]
 
 
-def capacity(place: Place, need: Need) -> Reason:
-    """Return what one that finds no room waits for."""
-    total, of_type = place.nodes, ""
-    if need.bins:
-        position = min((n for n, _ in need.bins), key=lambda n: place.capacity[n][1])
-        of_type, total = place.capacity[position]
-        asked = dict(need.bins)[position]
-        what = f"{asked} of {total} '{of_type}' nodes"
-    else:
-        what = f"{need.nodes} of {total} {'node' if total == 1 else 'nodes'}"
+def capacity(place: Place, need: Need, short: Sequence[int]) -> Reason:
+    """Return what one that finds no room waits for.
+
+    ``short``: positions in ``place.capacity`` of which there is too little; empty where all nodes
+    together are too few, or kept for others.
+    """
+    asked, total, of_type = need.nodes, place.nodes, ""
+    if short:
+        of_type, total = place.capacity[short[0]]
+        asked = dict(need.bins)[short[0]]
+    what = f"'{of_type}' nodes" if of_type else "node" if total == 1 else "nodes"
     text = (
-        f"{_WAITING}: it needs {what} of the backend '{place.name}', which are in use or kept for "
-        "jobs before it"
+        f"{_WAITING}: it needs {asked} of {total} {what} of the backend '{place.name}', which are "
+        "in use or kept for jobs before it"
     )
     return Reason(f"capacity/{place.name}/{of_type}", text)
 
