@@ -153,15 +153,7 @@ def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datet
     alone = stores.hear is None
     leases = SqlLeases(stores.database, alone=alone)
     ownership = Ownership(leases, this_server(url, drivers), alone=alone)
-    left = garbage(
-        data,
-        database=stores.database,
-        records=stores.records,
-        logs=stores.logs,
-        objects=stores.objects,
-        drivers=drivers,
-        clock=clock,
-    )
+    left = garbage(data, stores, drivers, clock)
     front = Front(
         operations(stores, settings, clock, drivers, left.collect, lambda: ownership.id),
         keys=Keyring(
@@ -197,12 +189,7 @@ def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datet
             webhooks.post,
             leads=lambda: ownership.leads,
         ),
-        expiry=Expiry(
-            stores.objects.uploads,
-            clock,
-            timedelta(days=settings.objects.abort_incomplete_uploads_after),
-            leads=lambda: ownership.leads,
-        ),
+        expiry=_expiry(settings, stores, clock, ownership),
         retention=_retention(data, settings, stores, clock, ownership),
         tallies=tallies,
         drivers=drivers,
@@ -264,6 +251,14 @@ def _engine(
             leader=lambda: ownership.id,
         ),
     )
+
+
+def _expiry(
+    settings: Settings, stores: Stores, clock: Callable[[], datetime], ownership: Ownership
+) -> Expiry:
+    """Return what gives unfinished uploads up, on the one server that lets jobs in."""
+    after = timedelta(days=settings.objects.abort_incomplete_uploads_after)
+    return Expiry(stores.objects.uploads, clock, after, leads=lambda: ownership.leads)
 
 
 def _retention(

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from trainshed.app.settings import inherited_environment
 from trainshed.drivers.base import Driver
@@ -23,15 +23,32 @@ _UNFINISHED: Final = "it was being written when its writer was killed"
 _DAY: Final = timedelta(days=1)
 
 
+class Kept(Protocol):
+    """The stores of one server."""
+
+    @property
+    def database(self) -> Database:
+        """What all records are in."""
+        ...
+
+    @property
+    def records(self) -> SqlTrainingRecords:
+        """Training jobs."""
+        ...
+
+    @property
+    def logs(self) -> Logs:
+        """Lines in groups and streams."""
+        ...
+
+    @property
+    def objects(self) -> EmbeddedObjects:
+        """Bytes."""
+        ...
+
+
 def garbage(
-    data: Path,
-    *,
-    database: Database,
-    records: SqlTrainingRecords,
-    logs: Logs,
-    objects: EmbeddedObjects,
-    drivers: Mapping[str, Driver],
-    clock: Callable[[], datetime],
+    data: Path, kept: Kept, drivers: Mapping[str, Driver], clock: Callable[[], datetime]
 ) -> Garbage:
     """Return what looks for leftovers below ``data`` and on the backends of this machine."""
     finders: list[Finder] = []
@@ -47,12 +64,12 @@ def garbage(
         for engine, name in engines.items()
     ]
     finders += [
-        LogLeftovers(logs, NamedJobs(database)),
-        ObjectLeftovers(database, data / "objects", clock, objects.in_hand),
-        RowLeftovers(database),
+        LogLeftovers(kept.logs, NamedJobs(kept.database)),
+        ObjectLeftovers(kept.database, data / "objects", clock, kept.objects.in_hand),
+        RowLeftovers(kept.database),
         FileLeftovers(_traces(data), clock),
     ]
-    return Garbage(records, finders)
+    return Garbage(kept.records, finders)
 
 
 def _traces(data: Path) -> list[Trace]:
