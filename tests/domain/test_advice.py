@@ -76,6 +76,11 @@ def test_advice_is_at_most_two_lines_and_each_fits_a_terminal() -> None:
         ("Training job waiting for capacity: 4 of 4 nodes are in use", "trainshed queue"),
         ("Checkpoints: no such bucket", "not stored"),
         ("a spot node was taken back", "--checkpoints"),
+        (
+            "InternalServerError: algo-1 was taken away: x; a job goes on after that when it has",
+            "--sp",
+        ),
+        ("a drill that somebody asked for", "nothing has to be done"),
     ],
 )
 def test_what_people_meet_comes_with_the_advice_for_it(reason: str, words: str) -> None:

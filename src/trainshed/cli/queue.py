@@ -10,8 +10,8 @@ from trainshed.cli import output, session
 from trainshed.cli.options import DataDir
 
 _PAGE: Final = 1000
-_DEFAULT: Final = "(none)"
-"""What the project without a name is called in tables."""
+_DEFAULT: Final = "default"
+"""What the project of jobs that name none is called."""
 
 
 def queue(
@@ -79,7 +79,7 @@ def _waiting(job: Mapping[str, Any], now: float) -> list[str]:
 def _project(project: Mapping[str, Any]) -> list[str]:
     share = project.get("Share")
     return [
-        project["Project"] or _DEFAULT,
+        project["Project"],
         str(project["RunningJobs"]),
         str(project["WaitingJobs"]),
         str(project["NodesInUse"]),

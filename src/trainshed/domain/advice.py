@@ -222,6 +222,13 @@ _TABLE: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     (r"[Qq]uota", ("wait for the project's other jobs, or have its quota raised",)),
     # Nodes that went.
     (
+        r"goes on after that when it has|attempts left in RetryStrategy",
+        (
+            "run it with --spot or --retries: then it goes on by itself when a node is taken away",
+            "and with --checkpoints s3://…, so that its work is kept",
+        ),
+    ),
+    (
         r"[Ss]pot|taken (away|back)|interrupted|[Pp]reempted|drill",
         (
             "the next attempt begins once there is capacity; nothing has to be done",

@@ -109,11 +109,19 @@ async def test_projects_and_backends_tell_who_has_the_nodes(rows: Rows) -> None:
         "NodesInUse": 3,
         "Share": 0.6,
     }
-    assert (told["done"]["NodesInUse"], told[""]["NodesInUse"]) == (1, 1)
+    assert (told["done"]["NodesInUse"], told["default"]["NodesInUse"]) == (1, 1)
     assert answer["Backends"] == [
         {"Backend": "docker", "NodesInUse": 1, "NodesTotal": 2, "WaitingJobs": 0},
         {"Backend": "local", "NodesInUse": 4, "NodesTotal": 4, "WaitingJobs": 1},
     ]
+
+
+async def test_one_projects_jobs_keep_their_places_in_the_whole_line(rows: Rows) -> None:
+    rows.waits("a", 0)
+    rows.waits("b", 1, project="vision")
+    (told,) = (await describe(rows, Project="vision"))["WaitingJobs"]
+    assert (told["TrainingJobName"], told["Position"]) == ("b", 2)
+    assert names(await describe(rows, Project="default")) == ["a"]
 
 
 async def test_an_empty_line_is_told_as_one(rows: Rows) -> None:

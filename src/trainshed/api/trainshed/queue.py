@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol
 
 from trainshed.api.operations import Table
 from trainshed.api.sagemaker.paging import next_token, start_of
+from trainshed.api.sagemaker.standing import DEFAULT_PROJECT
 from trainshed.domain.training import MESSAGES, SecondaryStatus, TrainingJob, WarmPoolStatus
 from trainshed.drivers.base import Capabilities
 from trainshed.wire.message import Call
@@ -184,7 +185,7 @@ def _positions(waiting: Iterable[Stood]) -> dict[str, int]:
 
 def _asked_for(each: Stood, params: Mapping[str, Any]) -> bool:
     project, backend = params.get("Project"), params.get("Backend")
-    return project in {None, each.project} and backend in {None, each.backend}
+    return project in {None, each.project or DEFAULT_PROJECT} and backend in {None, each.backend}
 
 
 def _told(each: Stood, position: int) -> dict[str, Any]:
@@ -212,7 +213,7 @@ def _projects(shares: Shares) -> list[dict[str, Any]]:
     found = []
     for name in sorted({*shares.running, *waiting}):
         project: dict[str, Any] = {
-            "Project": name,
+            "Project": name or DEFAULT_PROJECT,
             "RunningJobs": shares.running[name],
             "WaitingJobs": waiting[name],
             "NodesInUse": shares.nodes_of_projects[name],
