@@ -92,7 +92,7 @@ class LeasesSuite:
             await shed.training.add(a_job(f"of-{id}"), {}, owner=id)
         for away in (
             SERVER_TTL * 3,
-            SERVER_TTL * 0.75,
+            SERVER_TTL * 0.8,
             86400.0,
         ):  # the database was, or its clock set
             time.seconds += away
