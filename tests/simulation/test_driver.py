@@ -309,3 +309,21 @@ def test_two_servers_on_one_file_tell_one_story(tmp_path: Path) -> None:
     scene = played(script, tmp_path / "nodes.db")
     outcomes = {scene.end(node_id)[1] for node_id in scene.heard if scene.told(Kind.ENDED, node_id)}
     assert outcomes == {"completed", "stopped", "interrupted"}
+
+
+def test_a_sudden_loss_leaves_no_time_for_a_last_checkpoint() -> None:
+    async def script(scene: Scene) -> None:
+        asked = {"request": KEEPS, "duration": 1000, "checkpoint_every": 100}
+        async with scene.listening():
+            handle = await scene.driver.launch(plan(**asked))
+            await asyncio.sleep(350)
+            await scene.driver.interrupt(handle, notice=0.0, reason="drill")
+            await asyncio.sleep(1)
+            await scene.driver.remove(handle)
+            await scene.driver.launch(plan("job.2.algo-1", **asked))
+            await asyncio.sleep(1000)
+
+    scene = played(script)
+    assert scene.end("job.2.algo-1")[0] == pytest.approx(351 + 700)
+    (restored,) = scene.told(Kind.RESTORED, "job.2.algo-1")
+    assert restored.detail["newest"] == scene.began + 300

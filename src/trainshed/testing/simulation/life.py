@@ -106,7 +106,7 @@ def story(life: Life) -> Story:
         events = [event for event in events if event.at <= lost]
         if life.relaunched is not None:
             events.append(_ended(back, Outcome.LOST, _LOST))
-    told = [event for event in events if event.at <= taken]
+    told = [event for event in events if event.at < taken]
     return Story(
         facts=tuple(
             Fact(n, event.at, event.kind, event.detail) for n, event in enumerate(told, start=1)
