@@ -39,6 +39,7 @@ def offered() -> dict[str, list[str]]:
         stores = Stores(
             database=database,
             changes=changes,
+            hear=None,
             records=SqlTrainingRecords(database, changes),
             tags=SqlTags(database),
             logs=Logs(Path(folder) / "logs"),

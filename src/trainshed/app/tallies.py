@@ -1,5 +1,6 @@
 """What is counted, logged and sent of what passes, in one place: whoever watches asks here."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -8,9 +9,12 @@ import trainshed
 from trainshed.api.answered import RequestTally
 from trainshed.app.settings import Settings
 from trainshed.app.tracing import Traces
+from trainshed.domain.subject import words_of
 from trainshed.domain.training import TrainingJob
 from trainshed.stores.figures import QUICK, Histogram
 from trainshed.stores.records.tally import JobTally
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +42,8 @@ class Tallies:
 
     def note_job(self, old: TrainingJob, new: TrainingJob) -> None:
         """Take up what a write changed of a job."""
+        if new.secondary is not old.secondary:
+            log.info("the job is %s", new.secondary.value, extra=dict(words_of(new)))
         self.jobs.note(old, new)
         if self.traces is not None:
             self.traces.note(old, new)

@@ -18,8 +18,11 @@ too, and it goes with the task."""
 def words() -> Mapping[str, str | int]:
     """Return the present subject as a log record bears it; nothing when there is none."""
     job = subject.get()
-    if job is None:
-        return {}
+    return {} if job is None else words_of(job)
+
+
+def words_of(job: TrainingJob) -> Mapping[str, str | int]:
+    """Return by what records about a job are found."""
     found: dict[str, str | int] = {"job": job.name, "arn": job.arn}
     if job.attempt is not None:
         found |= {"attempt": job.attempt.number, "backend": job.attempt.backend}
