@@ -261,6 +261,16 @@ async def test_nodes_are_stopped_and_removed_by_a_server_that_did_not_launch_the
         assert await seen(place.driver, handle) is NodeState.TAKEN
 
 
+def at_work(nodes: Path) -> list[str]:
+    """Return the journals that some agent holds, deleted ones too."""
+    found = []
+    for each in Path("/proc").glob("[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):
+            if (held := str(each.readlink())).startswith(f"{nodes}/") and "journal" in held:
+                found.append(held)
+    return found
+
+
 async def test_no_launch_outruns_a_removal_in_another_server(place: Place, tmp_path: Path) -> None:
     def launch(plan: NodePlan) -> None:
         with contextlib.suppress(NodeTaken):
@@ -275,9 +285,11 @@ async def test_no_launch_outruns_a_removal_in_another_server(place: Place, tmp_p
         await asyncio.gather(*launching)
         with pytest.raises(NodeTaken):
             await place.driver.launch(plan)
+        assert at_work(tmp_path / "nodes") == []
         await gone(place.driver, handle)
         await place.driver.remove(handle)  # what a launch in the middle of its lines has left
     assert list((tmp_path / "nodes").iterdir()) == []
+    assert at_work(tmp_path / "nodes") == []
 
 
 async def test_an_agent_that_was_started_before_its_node_was_removed_does_not_begin(

@@ -89,10 +89,11 @@ class LocalDriver:
         """Start the plan's agent; see ``drivers.base``.
 
         A removal in another server may come at any line here, and this server may stand still
-        between any two. From the first line of a removal on, and for ever, the node's folder says
-        that the node is taken, or its tombstone stands. We look at both before an agent is
-        started, and an agent looks again once it holds the node's lock. If it finds nothing, the
-        removal began after that, and so finds the lock held and kills the agent.
+        between any two. A removal sets the node's tombstone first, for ever, and kills then who
+        holds the node's lock. An agent looks for the tombstone once it holds the lock: if it finds
+        none, the removal has yet to look at the lock. No folder is deleted before that in which
+        somebody holds it. So who is not killed does not begin. We look as well, just before an
+        agent is started, and remove a folder that we made too late.
         """
         folder = self._root / plan.node_id
         marks, new = Marks(folder), False
@@ -108,7 +109,7 @@ class LocalDriver:
                 self._warm_up_later()
         except (OSError, NodeTaken) as error:
             if new:  # nobody will hear of it, so nobody would remove it
-                shutil.rmtree(folder, ignore_errors=True)
+                self._undo(folder)
             if isinstance(error, OSError):
                 _refuse_ended(marks)  # whoever removed it took its folder from under our hands
                 raise DriverError(f"cannot start a node in {folder}: {error}") from error
@@ -168,12 +169,14 @@ class LocalDriver:
     async def remove(self, handle: Handle) -> None:
         """Kill the agent, and with it the container; delete the folder; leave a tombstone.
 
-        ``launch`` says why no agent can begin from here on. The tombstone comes after what takes
-        room on the disk is gone, and before the mark in the folder goes.
+        ``launch`` says why no agent can begin once the tombstone stands. A full disk may have no
+        room for it: then the mark in the folder stands for it until what took the room is gone.
         """
         folder = Path(handle.state)
         marks = Marks(folder)
         self._forget_deadline(folder)
+        with contextlib.suppress(OSError):
+            await asyncio.to_thread(marks.note_removed)
         try:
             if folder.is_dir():
                 with contextlib.suppress(OSError):  # no room for a mark that nobody has laid
@@ -199,6 +202,15 @@ class LocalDriver:
             task.cancel()
         self._agents.close()
         self._spare.close()
+
+    def _undo(self, folder: Path) -> None:
+        """Delete a folder just made, unless an agent that another server started works in it."""
+        try:
+            held = self._agents.lives(folder)
+        except OSError:  # such as a path too long: nobody else can have opened it either
+            held = False
+        if not held:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _kept(self, plan: NodePlan, folder: Path) -> NodePlan:
         """Return the plan as its agent reads it."""

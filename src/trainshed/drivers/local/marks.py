@@ -79,7 +79,7 @@ class Marks:
     def ended(self) -> bool:
         """Whether no agent may begin: the node was taken away or removed, or is about to be.
 
-        The order counts: the mark in the folder goes only when the tombstone stands.
+        The order counts: a mark in the folder goes only when the tombstone stands.
         """
         return self.taken is not Taken.NOT or self.removed
 
