@@ -63,8 +63,8 @@ def test_projects_of_weights_1_2_and_3_get_shares_within_5_percent_of_a_full_pla
     async def story(world: World) -> None:
         random, lasts = Random(1), 20 * HOUR
         jobs = []
-        for n in range(135):
-            for name in [name for name, weight in weights.items() if n < 45 * weight]:
+        for n in range(156):
+            for name in [name for name, weight in weights.items() if n < 52 * weight]:
                 length = random.choice([0.25, 0.5, 1.0]) * HOUR
                 nodes = random.choice([1, 1, 2, 3])
                 jobs.append(

@@ -95,8 +95,11 @@ class Queue:
         if not self._leads.is_set():
             return
         seen = version(job)
-        if seen < self._versions.get(job.arn, seen):
+        known = self._versions.get(job.arn, (0, 0))
+        if seen < known:
             return
+        if seen == known and job.stop_wish is None and job.arn in self._board.waiting:
+            return  # nothing of what the scheduler knows of it can have changed
         if note(self._board, job, self._default):
             self._changed.set()
         if job.arn not in self._board:

@@ -59,13 +59,13 @@ def test_the_project_that_uses_least_for_its_weight_goes_first_however_long_othe
     assert sum(arn.startswith("a") for arn in admitted) == 2
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_projects_of_weights_1_2_and_3_share_a_full_place_as_their_weights_are(seed: int) -> None:
     weights = {"one": 1, "two": 2, "three": 3}
     projects = [Project(name=name, weight=weight) for name, weight in weights.items()]
     world = World([place(60)], policy(*projects))
     rng = Random(seed)
-    for n in range(1500):
+    for n in range(1000):
         # Whoever asks for most does so first, and gets no more for it.
         for name in weights:
             lasts = rng.choice([300.0, 1200.0, 2 * HOUR, 5 * HOUR])
@@ -77,7 +77,7 @@ def test_projects_of_weights_1_2_and_3_share_a_full_place_as_their_weights_are(s
                 runtime=lasts,
                 since=n / 10,
             )
-    world.pass_until(150 * HOUR)
+    world.pass_until(100 * HOUR)
     assert all(name in {user.project for user in world.board.users.values()} for name in weights)
     assert world.board.lines[50].keys() == weights.keys()  # all of them still have jobs in line
     total = sum(world.used.values())
