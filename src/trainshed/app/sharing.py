@@ -113,10 +113,7 @@ def rules(
     return Rules(
         projects={*projects, DEFAULT_PROJECT} if projects else (),
         keys=projects_of_keys(projects),
-        types={
-            name: [pattern for pattern, _ in (*each.instances, *each.capacity) if pattern != "*"]
-            for name, each in backends.items()
-        },
+        types={name: [pattern for pattern, _ in each.instances] for name, each in backends.items()},
         backend=default,
         spot_needs_checkpoints=spot.require_checkpoints,
     )
