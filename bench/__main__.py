@@ -2,7 +2,17 @@
 
 import sys
 
-from bench import api, archives, containers, footprint, object_server, pipes, staging, start
+from bench import (
+    api,
+    archives,
+    containers,
+    footprint,
+    many_jobs,
+    object_server,
+    pipes,
+    staging,
+    start,
+)
 
 SUITES = {
     "start": [start.measure, start.first_answer],
@@ -13,6 +23,7 @@ SUITES = {
     "archives": [archives.measure],
     "pipes": [pipes.measure],
     "footprint": [footprint.server, footprint.command_line],
+    "many": [many_jobs.measure, many_jobs.sustained],
 }
 
 

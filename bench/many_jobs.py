@@ -7,6 +7,7 @@ its processor time and memory are a little more than a server's whose nodes are 
 import asyncio
 import contextlib
 import json
+import os
 import sqlite3
 import statistics
 import time
@@ -136,6 +137,7 @@ def _figures(place: Shed, size: int) -> dict[str, float]:
     told = place.named("DescribeTrainingJob", f"job-{size // 2}")
     rows |= _latency(place, "Describe", [told] * ASKED)
     rows |= _latency(place, "Create", [place.create(f"waits-{n}") for n in range(ASKED)])
+    rows |= _disk(place.data)
     time.sleep(2)
     refills = [_refilled(place, n) for n in range(FREED)]
     rows["a freed slot refilled after, ms (median)"] = statistics.median(refills)
@@ -153,6 +155,22 @@ def _latency(place: Shed, name: str, requests: Sequence[bytes]) -> dict[str, flo
         f"{name}: p50, ms": _quantile(took, 0.5),
         f"{name}: p99, ms": _quantile(took, 0.99),
         f"{name}: processor ms each": cpu / len(requests) * 1000,
+    }
+
+
+def _disk(folder: Path) -> dict[str, float]:
+    """Return how long the disk alone takes for what a Create waits for: the yardstick."""
+    took = []
+    with (folder / "yardstick").open("ab", buffering=0) as file:
+        for _ in range(ASKED):
+            began = time.perf_counter()
+            file.write(bytes(4096))
+            os.fsync(file.fileno())
+            took.append((time.perf_counter() - began) * 1000)
+            time.sleep(0.02)
+    return {
+        "4 KiB to the disk, by hand: p50, ms": _quantile(took, 0.5),
+        "4 KiB to the disk, by hand: p99, ms": _quantile(took, 0.99),
     }
 
 
