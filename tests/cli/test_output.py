@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainshed.cli import exits, output
+from trainshed.cli import exits, explain, output
 from trainshed.cli.hints import hint
 from trainshed.domain import sizes
 
@@ -107,3 +107,24 @@ def test_a_reason_that_says_what_to_do_needs_no_hint() -> None:
     )
     assert hint("AlgorithmError: there was no room left on what it wrote to: make …", "j-1") == ""
     assert hint("ClientError: channel train matched no files on s3", "j-1") != ""
+
+
+def test_the_phases_of_several_nodes_are_told_as_one_with_the_longest() -> None:
+    nodes = [
+        {"Phase": "Download", "AttemptNumber": 1, "Host": f"algo-{n}", "StartTime": 10.0 + n,
+         "Seconds": 5.0 * n, "EndTime": 10.0 + 6 * n, "Cost": 1.0}
+        for n in (1, 2)
+    ]  # fmt: skip
+    job = {
+        "TrainingJobName": "j",
+        "TrainingJobStatus": "InProgress",
+        "SecondaryStatus": "Downloading",
+        "CreationTime": 0.0,
+        "Priority": 50,
+        "Preemptible": False,
+        "Attempts": [],
+        "Phases": [{"Phase": "Queue", "StartTime": 0.0, "Seconds": 11.0, "EndTime": 11.0}, *nodes],
+    }
+    lines = explain.lines_of(job)
+    assert lines[-2].split() == ["Queue", "11.0s"]
+    assert lines[-1].split() == ["Download", "11.0s", "2", "nodes,", "longest", "algo-2", "2.00"]

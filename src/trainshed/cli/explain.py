@@ -186,7 +186,7 @@ def _sums(found: Explained) -> list[tuple[str, str]]:
 
 
 def _timeline(found: Explained) -> list[str]:
-    phases = found["Phases"]
+    phases = _together(found["Phases"])
     start = float(found["CreationTime"])
     whole = max((each["StartTime"] + each["Seconds"] for each in phases), default=start) - start
     several = len({each["AttemptNumber"] for each in phases if "AttemptNumber" in each}) > 1
@@ -200,6 +200,34 @@ def _timeline(found: Explained) -> list[str]:
             row.insert(1, _bar(each, start, whole))
         rows.append(row)
     return output.table([""] * len(rows[0]), rows).splitlines()[1:] if rows else []
+
+
+def _together(phases: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the phases with those of the nodes of an attempt as one: from the first to the last.
+
+    ``Host`` tells how many they are and which one took longest.
+    """
+    groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    for number, each in enumerate(phases):
+        alone = None if "Host" in each else number
+        groups.setdefault((each.get("AttemptNumber"), each["Phase"], alone), []).append(each)
+    return [_joined(group) for group in groups.values()]
+
+
+def _joined(group: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    first = dict(group[0])
+    if len(group) == 1:
+        return first
+    longest = max(group, key=lambda each: float(each["Seconds"]))
+    first["Host"] = f"{len({each['Host'] for each in group})} nodes, longest {longest['Host']}"
+    first["Seconds"] = max(each["StartTime"] + each["Seconds"] for each in group) - min(
+        each["StartTime"] for each in group
+    )
+    if any("EndTime" not in each for each in group):
+        first.pop("EndTime", None)
+    if all("Cost" in each for each in group):
+        first["Cost"] = sum(each["Cost"] for each in group)
+    return first
 
 
 def _whose(phase: Mapping[str, Any], several: bool) -> str:

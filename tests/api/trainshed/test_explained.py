@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from trainshed.api.trainshed.explained import explained
 from trainshed.api.trainshed.prices import Prices
@@ -113,6 +116,14 @@ def test_the_time_of_a_job_is_told_without_a_gap() -> None:
     (attempt,) = answer["Attempts"]
     assert (attempt["Outcome"], attempt["TrainingSeconds"]) == ("Completed", 30)
     assert not {"WaitsFor", "LastFailure", "Checkpoints", "Drill", "Cost"} & set(answer)
+
+
+def test_an_agent_that_was_started_over_begins_no_phase_anew() -> None:
+    again = replace(WHOLE[0], n=6, at=WHOLE[0].at + 20)
+    facts = (*WHOLE[:5], again, *(replace(each, n=each.n + 1) for each in WHOLE[5:]))
+    assert phases(explain(completed(), {1: {"algo-1": facts}}, 99)) == phases(
+        explain(completed(), {1: {"algo-1": WHOLE}}, 99)
+    )
 
 
 def test_a_job_that_runs_is_told_up_to_now() -> None:
@@ -334,3 +345,29 @@ def test_clocks_that_are_off_leave_no_phase_of_negative_length() -> None:
         answer = explain(completed(), {1: {"algo-1": facts}}, 99)
         assert all(each["Seconds"] >= 0 for each in answer["Phases"])
         assert max(each["EndTime"] for each in answer["Phases"]) <= at(50)
+
+
+KINDS = [kind for kind in Kind if kind is not Kind.ENDED]
+
+
+@given(
+    facts=st.lists(st.tuples(st.floats(-50, 200), st.sampled_from(KINDS)), max_size=12),
+    ended=st.none() | st.floats(-50, 200),
+    over=st.booleans(),
+)
+def test_whatever_nodes_tell_their_phases_follow_one_another_without_a_gap(
+    facts: list[tuple[float, Kind]], ended: float | None, over: bool
+) -> None:
+    lines = [told(seconds, kind) for seconds, kind in facts]
+    if ended is not None:
+        lines.append(told(ended, Kind.ENDED, outcome="completed", reason=""))
+    what = completed() if over else replace(moved(job(), (5, S.STARTING)), attempt=running())
+    answer = explain(what, {1: {"algo-1": journal(*lines)}}, 300)
+    own = [each for each in answer["Phases"] if "Host" in each]
+    assert own[0]["StartTime"] == at(5)
+    for each, after in pairwise(own):
+        assert each["EndTime"] == after["StartTime"]
+    assert all(each["Seconds"] >= 0 for each in answer["Phases"])
+    last = own[-1].get("EndTime")
+    assert last is None or last <= at(50) or not over
+    assert (last is None) == (ended is None and not over)

@@ -122,7 +122,7 @@ def timeline(job: TrainingJob, journals: Journals) -> list[Span]:
         waiting, since = Phase.INTERRUPTED, launch.past.ended
     else:
         spans.append(Span(phase=waiting, start=since, end=over_at(job)))
-    return sorted(spans, key=lambda each: (each.start, each.attempt, _ORDER.index(each.phase)))
+    return sorted(spans, key=lambda each: each.start)
 
 
 def _node(launch: Launch, host: str, facts: tuple[Fact, ...]) -> Iterator[Span]:
@@ -130,7 +130,10 @@ def _node(launch: Launch, host: str, facts: tuple[Fact, ...]) -> Iterator[Span]:
     phase, start = Phase.CAPACITY, launch.started
     for fact in facts:
         begins = _BEGINS.get(fact.kind)
-        if fact.kind is not Kind.ENDED and (begins is None or begins is phase):
+        if begins is None and fact.kind is not Kind.ENDED:
+            continue
+        # An agent that was started over tells again that it began; its container went on.
+        if begins is not None and _ORDER.index(begins) <= _ORDER.index(phase):
             continue
         # A node's clock may be off; its phases still follow one another.
         at = max(start, moment(fact.at))
