@@ -1,10 +1,8 @@
 """How all open jobs stand, read in slices."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -16,19 +14,22 @@ from trainshed.domain.training import (
     WarmPool,
     WarmPoolStatus,
 )
+from trainshed.stores.records.base import Database
 from trainshed.stores.records.changes import InProcessChanges
-from trainshed.stores.records.sqlite import SqliteDatabase
 from trainshed.stores.records.survey import Checkpoints, survey
 from trainshed.stores.records.training import SqlTrainingRecords
 from trainshed.testing.jobs import NOON, job
 
 _S = SecondaryStatus
-CAPACITY = "Training job waiting for capacity: 4 of 4 nodes of the backend 'local' are in use"
+CAPACITY = (
+    "Training job waiting for capacity: it needs 1 of 4 nodes of the backend 'local', which are in "
+    "use or kept for jobs before it"
+)
 
 
 class Store:
-    def __init__(self, folder: Path) -> None:
-        self.database = SqliteDatabase(folder / "records.db")
+    def __init__(self, database: Database) -> None:
+        self.database = database
         self.records = SqlTrainingRecords(self.database, InProcessChanges())
 
     async def add(self, job: TrainingJob) -> None:
@@ -36,10 +37,8 @@ class Store:
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    made = Store(tmp_path)
-    yield made
-    made.database.close()
+def store(database: Database) -> Store:
+    return Store(database)
 
 
 def waiting(name: str, minutes: int, **members: object) -> TrainingJob:
@@ -54,7 +53,7 @@ async def test_who_waits_is_counted_by_where_for_whom_and_why(store: Store) -> N
     await store.add(waiting("b", 3))
     await store.add(waiting("c", 4, backend="gpus", project="vision"))
     await store.add(job("d"))
-    quota = "Training job waiting for its project's quota: 8 of 8 GPUs"
+    quota = "Training job waiting for capacity: the default project may use 8 GPUs, and does"
     await store.add(waiting("e", 2).moved_to(_S.PENDING, at=NOON, message=quota))
     found = await survey(store.database, "local")
     assert {key: each.jobs for key, each in found.waiting.items()} == {

@@ -26,12 +26,11 @@ _CHECKPOINTS: Final = (
     "SELECT job_id, attempt, host, detail FROM facts WHERE kind = ? AND job_id IN ({marks})"
 )
 _REASONS: Final = (
+    ("in use or kept for jobs before it", "capacity"),
+    ("starting at once", "launching"),
+    ("to give just now", "refused"),
+    ("project", "quota"),
     ("capacity", "capacity"),
-    ("quota", "quota"),
-    ("share", "share"),
-    ("launch limit", "launching"),
-    ("checkpoint", "preemption"),
-    ("backend", "backend"),
 )
 """What a waiting job's message has in it, and the class of reasons that this is; the first wins."""
 REASONS: Final = (*dict.fromkeys(reason for _, reason in _REASONS), "new", "interrupted", "other")
@@ -170,7 +169,7 @@ def _count(found: Standing, job: _Job, created: float, default_backend: str) -> 
     if job.attempt is not None:
         found.nodes[job.attempt.backend] += job.nodes
     elif MOVES[job.secondary]:
-        key = job.backend or default_backend, job.project, reason_class(job)
+        key = job.backend or default_backend, job.project, _reason(job)
         waiting = found.waiting.setdefault(key, Waiting())
         waiting.jobs += 1
         waiting.nodes += job.nodes
@@ -180,16 +179,19 @@ def _count(found: Standing, job: _Job, created: float, default_backend: str) -> 
         waiting.since = min(waiting.since, since)
 
 
-def reason_class(job: _Job) -> str:
+def _reason(job: _Job) -> str:
     """Return the class of what a waiting job was told that it waits for, one of ``REASONS``."""
     last = job.transitions[-1] if job.transitions else None
     if last is None or last.status is SecondaryStatus.STARTING:
         return "new"
-    message = last.message.lower()
-    for words, reason in _REASONS:
-        if words in message:
-            return reason
-    return "interrupted" if job.secondary is SecondaryStatus.INTERRUPTED else "other"
+    found = class_of(last.message)
+    interrupted = found == "other" and job.secondary is SecondaryStatus.INTERRUPTED
+    return "interrupted" if interrupted else found
+
+
+def class_of(message: str) -> str:
+    """Return the class of a message that tells what a job waits for; ``other`` for none known."""
+    return next((reason for words, reason in _REASONS if words in message), "other")
 
 
 def _checkpoints(
