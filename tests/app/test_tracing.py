@@ -8,15 +8,18 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
+from tests.journeys.shed import Shed
 
 from trainshed.app.tracing import Traces
 from trainshed.domain.training import Attempt, SecondaryStatus, TrainingJob
 from trainshed.testing.jobs import NOON, job
+from trainshed.testing.server import Server
 
 _S = SecondaryStatus
 
@@ -104,6 +107,22 @@ def test_a_job_that_ends_is_one_trace_with_its_attempts_and_phases() -> None:
     resource = collector.got[0].resource_spans[0].resource
     traits = {each.key: each.value.string_value for each in resource.attributes}
     assert (traits["service.name"], traits["service.version"]) == ("trainshed", "1.2.3")
+
+
+def test_a_real_server_sends_what_became_of_a_job(tmp_path: Path) -> None:
+    with collecting() as collector:
+        settings = f'[telemetry]\nendpoint = "{collector.url}"\n'
+        with Server(tmp_path / "data", settings) as server:
+            shed = Shed(server, tmp_path)
+            name = shed.create("print('hello')")
+            assert shed.ended(name)["TrainingJobStatus"] == "Completed"
+            told = shed.describe(name)
+        spans = {span.name: span for span in collector.spans()}
+    assert server.said() == ""
+    assert {"training job", "attempt 1", "Training", "Uploading"} <= set(spans)
+    root = spans["training job"]
+    assert root.status.code == Status.STATUS_CODE_UNSET
+    assert abs(root.end_time_unix_nano / 1e9 - told["TrainingEndTime"].timestamp()) < 0.01
 
 
 @pytest.mark.filterwarnings("default")
