@@ -21,7 +21,8 @@ restored      ``files`` and ``bytes`` of checkpoints that were brought back, eac
               against its manifest; ``newest`` when the newest of them was made (epoch), 0 for none
 notice        the node is to be taken away: ``deadline`` when (epoch), 0 for as soon as its
               checkpoints are safe; ``reason``: why, for people
-stopping      ``reason``: "asked", "max_runtime" or "notice"
+stopping      ``reason``: "asked", "max_runtime" or "notice"; ``began``: when it was to stop first
+              (epoch), where a user's wish came over a notice
 exited        ``exit_code`` 0-255 (128 + n for death by signal n); ``oom`` bool; ``over`` when
               it was over (epoch); ``reason``: why it failed, FailureReason's wording, "" when it
               did not
@@ -33,7 +34,8 @@ uploading     ``message``: what the status should tell of it, "" or missing for 
 ended         ``outcome``: an ``Outcome``; ``reason``: why it failed, "" when it did not
 ============  =====================================================================
 
-Of ``progress`` and ``checkpoint`` only the last counts; the server keeps no others.
+Of ``progress`` and ``checkpoint`` only the last counts; the server keeps no others. Of ``notice``
+the last counts too: each leaves less time than the one before.
 
 ``ended`` is always the last: everything the node made is then safe in the stores. A node that
 fails before its container runs (bad input, nothing to execute) has no ``exited``.
@@ -75,8 +77,8 @@ class Outcome(StrEnum):
     LOST = "lost"
     """The platform lost the container; ``reason`` begins with InternalServerError."""
     INTERRUPTED = "interrupted"
-    """The node is being taken away: the container was asked to stop, its checkpoints were kept,
-    its results were not; ``reason`` is the notice's."""
+    """The node is being taken away: the container was not started, or was asked to stop; its
+    checkpoints were kept, its results were not; ``reason`` is the notice's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,11 +69,11 @@ class Checkpoints:
             ending=ending,
             whose=whose,
             say=node.log.say,
-            meanwhile=self._tell_of_progress,
         )
         if node.journal.last(Kind.TRAINING) is not None:
             self._sync.take_up()
         self._telling = Telling(node.journal, node.log.say, self._kept)
+        self._sync.meanwhile = self._telling.meanwhile
         self._unheard: Pass | None = None
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="checkpoints")
 
@@ -168,9 +168,6 @@ class Checkpoints:
                 wait, failed = max(wait, failed), min(2 * failed, _LONGEST_WAIT_S)
             else:
                 failed = _FIRST_WAIT_S
-
-    def _tell_of_progress(self, done: Pass) -> None:
-        self._telling.meanwhile(done)
 
     def _tried(self, trust: Trust) -> Pass:
         try:

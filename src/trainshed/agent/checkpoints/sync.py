@@ -110,14 +110,13 @@ class Sync:
         whose: Whose,
         say: Callable[[str], None],
         settle_s: float = SETTLE_S,
-        meanwhile: Callable[[Pass], None] = lambda _: None,
     ) -> None:
         """Keep ``folder`` at ``place``.
 
-        ``settle_s`` is how long the container must go on after a file was seen closed;
-        ``meanwhile`` is called now and then while a pass stores, in the thread that makes it.
+        ``settle_s`` is how long the container must go on after a file was seen closed.
         """
-        self._meanwhile = meanwhile
+        self.meanwhile: Callable[[Pass], None] = lambda _: None
+        """Called now and then while a pass stores, in the thread that makes it."""
         self._folder = folder
         self._place = place
         self._objects = objects
@@ -275,7 +274,7 @@ class Sync:
     def _awaited(self, under_way: Future[str], done: Pass) -> str:
         """Return what storing a file came to, telling now and then how the pass goes."""
         while not wait([under_way], _MEANWHILE_S).done:
-            self._meanwhile(done)
+            self.meanwhile(done)
         return under_way.result()
 
     def _note_pace(self, found: Look, stored: list[str], began: float) -> None:
