@@ -1,6 +1,7 @@
 """Commands against a server with memory: what they say, ask and answer."""
 
 import json
+import re
 import shlex
 import subprocess
 
@@ -80,6 +81,38 @@ def test_a_job_is_shown_with_its_place_its_image_and_its_tags(
     assert "digest   sha256:abc" in lines
     assert "program  python /app/train.py 'two words'" in lines
     assert "tags     trainshed:shm-size=4g" in lines
+
+
+def test_a_job_is_shown_with_how_it_stood_among_others_and_what_that_saved(
+    shell: Shell, fake: FakeServer
+) -> None:
+    job = fake.add_job("j")
+    plain = shell("describe", "j").out
+    assert not re.search(r"^(project|priority|attempts|spot|warm)", plain, re.MULTILINE)
+    for phase in ("Starting", "Training", "Interrupted", "Starting", "Training"):
+        fake.move(job, phase)
+    job |= {
+        "EnableManagedSpotTraining": True,
+        "TrainingTimeInSeconds": 200,
+        "BillableTimeInSeconds": 150,
+        "WarmPoolStatus": {
+            "Status": "Reused",
+            "ResourceRetainedBillableTimeInSeconds": 90,
+            "ReusedByJob": "next",
+        },
+    }
+    fake.tags[job["TrainingJobArn"]] = {
+        "trainshed:project": "vision",
+        "trainshed:priority": "70",
+        "trainshed:preemptible": "true",
+    }
+    lines = [" ".join(line.split()) for line in shell("describe", "j").lines]
+    assert "project vision" in lines
+    assert "priority 70, preemptible" in lines
+    assert "attempts 2 (1 interruption; trainshed explain j)" in lines
+    assert "spot saved 25% (2m30s of 3m20s billable)" in lines
+    assert "warm pool Reused, kept for 1m30s, taken over by next" in lines
+    assert not any(line.startswith("tags") for line in lines)
 
 
 def test_a_log_is_shown_in_order_of_time_and_filtered(shell: Shell, fake: FakeServer) -> None:

@@ -77,6 +77,7 @@ def _facts(
         ("priority", _priority(tags)),
         ("attempts", _attempts(job)),
         ("spot", _spot(job)),
+        ("warm pool", _warm_pool(job)),
         ("image", job["AlgorithmSpecification"].get("TrainingImage", "")),
         ("digest", tags.get(IMAGE_TAG, "")),
         ("program", _program(job)),
@@ -119,6 +120,19 @@ def _spot(job: Mapping[str, Any]) -> str:
         return "yes"
     seconds = f"{output.span(billed)} of {output.span(trained)} billable"
     return f"saved {1 - billed / trained:.0%}  ({seconds})"
+
+
+def _warm_pool(job: Mapping[str, Any]) -> str:
+    """Return what became of the nodes that the job kept; "" when it kept none."""
+    pool = job.get("WarmPoolStatus")
+    if not pool:
+        return ""
+    told = [pool["Status"]]
+    if seconds := pool.get("ResourceRetainedBillableTimeInSeconds"):
+        told.append(f"kept for {output.span(seconds)}")
+    if name := pool.get("ReusedByJob"):
+        told.append(f"taken over by {name}")
+    return ", ".join(told)
 
 
 def _data(channel: Mapping[str, Any], job_mode: str) -> str:

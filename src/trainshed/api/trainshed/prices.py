@@ -18,10 +18,11 @@ class Prices:
     def cost(self, seconds: float, *, backend: str, instance_type: str, spot: bool) -> float | None:
         """Return what one node costs in that time, in the settings' money; None when unknown.
 
-        A spot node whose spot price is not known counts with the usual one.
+        A spot node whose spot price is not known counts with the usual one. Unknown is it, too,
+        without a type: in a job with InstanceGroups each node may have another.
         """
         has = self._backends.get(backend)
-        if has is None:
+        if has is None or not instance_type:
             return None
         price = _first(has.spot_prices, instance_type) if spot else None
         if price is None:
