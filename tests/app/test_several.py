@@ -12,7 +12,9 @@ import pytest
 
 from trainshed.app.build import credentials
 from trainshed.app.listening import PortInUse, listening
-from trainshed.app.settings import SettingsError, load
+from trainshed.app.records import check_folder, opened
+from trainshed.app.settings import Records, SettingsError, load
+from trainshed.testing.postgres import private_postgres
 from trainshed.testing.server import TRAINSHED
 
 
@@ -90,6 +92,22 @@ def test_a_database_that_nobody_answers_for_is_named_and_nothing_is_served(tmp_p
     assert "Traceback" not in ran.stderr
     assert "secret" not in ran.stderr + ran.stdout
     assert ran.stdout == ""
+
+
+async def test_a_database_belongs_to_one_folder(tmp_path: Path) -> None:
+    with private_postgres() as server, server.schema() as url:
+        for name in ("one", "other"):
+            (tmp_path / name).mkdir()
+        for _ in range(2):
+            database, _ = opened(Records(url=url), tmp_path)
+            await check_folder(database, tmp_path / "one")
+            with pytest.raises(SettingsError, match="belong to another folder"):
+                await check_folder(database, tmp_path / "other")
+            database.close()
+        (tmp_path / "one").rename(tmp_path / "moved")
+        database, _ = opened(Records(url=url), tmp_path)
+        await check_folder(database, tmp_path / "moved")
+        database.close()
 
 
 _WITHOUT_PSYCOPG = """

@@ -1,7 +1,6 @@
 """Builds a server's parts and wires them together; the only place that knows them all."""
 
 import json
-import os
 import platform
 import secrets
 from collections.abc import Callable, Mapping
@@ -31,6 +30,7 @@ from trainshed.api.trainshed import operations as own
 from trainshed.api.trainshed.garbage import Collect
 from trainshed.app import backends, sharing
 from trainshed.app.garbage import garbage
+from trainshed.app.private import make_private
 from trainshed.app.records import Hearing, opened
 from trainshed.app.settings import Settings
 from trainshed.app.tallies import Tallies
@@ -119,7 +119,7 @@ def credentials(data: Path, region: str) -> Credentials:
             "secret_key": secrets.token_urlsafe(30),
             "report_secret": secrets.token_urlsafe(30),
         }
-        _make_private(path, json.dumps({**made, "region": region}, indent=1))
+        make_private(path, json.dumps({**made, "region": region}, indent=1))
     try:
         kept = json.loads(path.read_text())
         return Credentials(kept["access_key"], kept["secret_key"], kept["report_secret"])
@@ -366,33 +366,3 @@ def elsewhere(settings: Settings) -> Elsewhere:
     """Return the stores beside the server's own, to be asked for a moment at most."""
     stores = [store.access() for store in settings.stores]
     return Elsewhere(RemoteObjects({}, stores=stores, patience=Patience(seconds=1.0)))
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file for the owner's eyes only; it holds the old text or the new, whole.
-
-    Flushed before it gets its name: keys that a power cut emptied would lock everybody out.
-    """
-    _written_at(path.with_name(f"{path.name}.new"), text).replace(path)
-
-
-def _make_private(path: Path, text: str) -> None:
-    """Write such a file unless it is there; of several who do so at once, one does."""
-    temporary = _written_at(path.with_name(f"{path.name}.{os.getpid()}.new"), text)
-    try:
-        path.hardlink_to(temporary)
-    except FileExistsError:
-        temporary.unlink()
-    except OSError:  # a file system without such links
-        temporary.replace(path)
-    else:
-        temporary.unlink()
-
-
-def _written_at(path: Path, text: str) -> Path:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    return path

@@ -16,7 +16,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from trainshed.app import settings
-from trainshed.app.build import write_private
+from trainshed.app.private import write_private
 from trainshed.domain.errors import TrainshedError
 
 log = logging.getLogger(__name__)

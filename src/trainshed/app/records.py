@@ -1,13 +1,18 @@
 """Opens the records where the settings say: a file of this server's own, or a shared database."""
 
+import secrets
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
+from trainshed.app.private import make_private
 from trainshed.app.settings import Records, SettingsError
-from trainshed.stores.records.base import Database
+from trainshed.stores.records.base import Connection, Database
 from trainshed.stores.records.changes import InProcessChanges
 from trainshed.stores.records.sqlite import SqliteDatabase
+
+_MARK = "records.id"
+"""File of a folder that several servers share: says which records belong to it."""
 
 Topics = Mapping[str, Callable[[], None]]
 """Who is told of what is no job, by its name."""
@@ -44,3 +49,27 @@ def opened(records: Records, data: Path) -> tuple[Database, Listening | None]:
         ) from error
     database = PostgresDatabase(records.url)
     return database, lambda changes, topics: News(database, changes, topics).run
+
+
+async def check_folder(database: Database, folder: Path) -> None:
+    """See that a database that several servers share tells of what is in this folder.
+
+    Raises:
+        SettingsError: it belongs to another one; whoever served would find objects without bytes.
+    """
+    mark = folder / _MARK
+    if not mark.exists():
+        make_private(mark, secrets.token_hex(16))
+    own = mark.read_text()
+
+    def work(connection: Connection) -> str:
+        insert = "INSERT INTO shared_folder (one, id) VALUES (1, ?) ON CONFLICT (one) DO NOTHING"
+        connection.execute(insert, (own,))
+        row = connection.execute("SELECT id FROM shared_folder").fetchone()
+        return str(row[0]) if row else own
+
+    if await database.write(work) != own:
+        raise SettingsError(
+            f"the records of records.url belong to another folder than {str(folder)!r}: all their "
+            "servers must have the same one (records.shared), or a database of their own"
+        )

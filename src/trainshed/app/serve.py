@@ -18,9 +18,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 import trainshed
 from trainshed.app import clock, settings
-from trainshed.app.build import Parts, build, credentials, write_private
+from trainshed.app.build import Parts, build, credentials
 from trainshed.app.listening import listening
 from trainshed.app.logging import configure
+from trainshed.app.private import write_private
+from trainshed.app.records import check_folder
 from trainshed.app.watching import PATHS, Watching
 from trainshed.domain.errors import StoreError, TrainshedError
 from trainshed.domain.names import CONTAINER_ADDRESS
@@ -82,6 +84,8 @@ def run(
                 watching = Watching(parts, folder, chosen.objects.reserve_bytes())
                 application = _application(parts, watching)
                 ready = partial(on_ready, url)
+                if parts.hear is not None:
+                    runner.run(check_folder(parts.database, folder))
                 runner.run(_serve(parts, application, listeners.sockets, announce, ready))
         finally:
             for driver in parts.drivers.values():

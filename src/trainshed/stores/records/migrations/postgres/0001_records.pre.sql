@@ -176,6 +176,12 @@ CREATE TABLE places (
     machine TEXT COLLATE "C" NOT NULL
 );
 
+-- The folder where the bytes are that these rows tell of.
+CREATE TABLE shared_folder (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    id TEXT NOT NULL
+);
+
 -- The last batch of changes of each process that writes, for one that lost the database's answer
 -- and has to know whether they stand.
 CREATE TABLE writers (
