@@ -34,6 +34,8 @@ class Journal:
         self._last: dict[Kind, Fact] = {}
         self._ends = array("Q")
         """Where in the file each fact ends."""
+        self._settled = 0
+        """How much of the file outlives a crash of the machine."""
         self._recover()
 
     def append(self, kind: Kind, **detail: Any) -> Fact:  # noqa: ANN401 - whatever JSON holds
@@ -97,8 +99,16 @@ class Journal:
         return self._path.exists()
 
     def settle(self) -> None:
-        """Have every fact so far outlive a crash of the machine too."""
-        os.fsync(self._fd)
+        """Have every fact so far outlive a crash of the machine too.
+
+        Before a fact is reported: else its number is given away again after a power cut, and the
+        server, which has that number, passes the new fact over.
+        """
+        with self._lock:
+            end = self._ends[-1] if self._ends else 0
+        if self._settled < end:
+            os.fsync(self._fd)
+            self._settled = max(self._settled, end)
 
     def _written(self, kind: Kind, detail: Mapping[str, Any]) -> Fact:
         """Write the next fact; the lock is held."""
@@ -107,6 +117,7 @@ class Journal:
         end = append(self._fd, line, self._ends[-1] if self._ends else 0)
         if kind in _DURABLE:
             os.fsync(self._fd)
+            self._settled = end
         self._note(fact, end)
         return fact
 

@@ -189,6 +189,7 @@ class Reporter:
             # Whoever follows the log stops at the end of the job: the last line comes first.
             facts = [fact for fact in facts if fact.kind is not Kind.ENDED]
         if facts:
+            self._journal.settle()
             body = json.dumps({"facts": [fact.line() for fact in facts]}).encode()
             self._facts_taken = line.send("POST", "facts", body)
         if (left := self._log.size - self._bytes_taken) > 0:
