@@ -318,3 +318,34 @@ async def test_what_was_missed_is_found_by_comparing_with_the_records(station: S
         station.now += timedelta(seconds=61)
         queue.no_capacity("nowhere", "")
         await station.until(two.arn, admitted)
+
+
+async def test_whoever_leads_next_writes_nothing_that_was_told_before(station: Station) -> None:
+    await station.come(holding("first"))
+    second = await station.come(later("second"))
+    async with station.queue():
+        await station.until(second.arn, waits)
+    watch = station.changes.watch()
+    async with station.queue():
+        third = await station.come(later("third", 2))
+        async with asyncio.timeout(30):
+            seen: set[str] = set()
+            while third.arn not in seen:
+                seen |= await watch.next(1)
+            told = await station.until(third.arn, lambda found: found == third or waits(found))
+    assert second.arn not in seen
+    assert told.attempt is None
+
+
+async def test_a_queue_that_is_stopped_and_started_gives_no_node_away_twice(
+    station: Station,
+) -> None:
+    station.nodes = 3
+    arns = [(await station.come(later(f"job-{n}", n))).arn for n in range(6)]
+    for _ in range(8):
+        async with station.queue() as queue:
+            queue.no_capacity("nowhere", "")
+            await asyncio.sleep(0)
+    async with station.queue():
+        await station.until(arns[5], waits)
+    assert [admitted(await station.row(arn)) for arn in arns] == [True] * 3 + [False] * 3

@@ -77,8 +77,8 @@ class Queue:
         self._leader = leader
         self._board = Board(self._places, self._policy)
         self._versions: dict[str, tuple[int, int]] = {}
-        self._untold: dict[str, None] = {}
-        """Those in line who are to be told what they wait for, longest waiting first."""
+        self._untold: dict[str, str] = {}
+        """Those in line who are to be told what they wait for, with what they were told last."""
         self._kinds: dict[Group, str] = {}
         """What those of each group were told, or are being told."""
         self._other: dict[Group, tuple[str, float]] = {}
@@ -107,7 +107,7 @@ class Queue:
             self._untold.pop(job.arn, None)
             return
         if job.arn in self._board.waiting and self._versions.get(job.arn) != seen:
-            self._untold[job.arn] = None
+            self._untold[job.arn] = job.transitions[-1].message if job.transitions else ""
         self._versions[job.arn] = seen
 
     def forget(self, arn: str) -> None:
@@ -217,17 +217,19 @@ class Queue:
                 kinds[group] = other.pop(group)[0]
                 line = self._board.lines.get(group.priority, {}).get(group.project, {}).get(group)
                 if line is not None:
-                    self._untold.update((arn, None) for _, arn, _ in line.entries)
+                    self._untold.update((arn, "") for _, arn, _ in line.entries)
         self._kinds, self._other = kinds, other
 
     async def _tell(self, answer: Answer) -> None:
         """Tell some of those who do not know yet what they wait for."""
         told: dict[str, Admission] = {}
-        for arn in list(self._untold):
+        for arn, message in list(self._untold.items()):
             entry = self._board.waiting.get(arn)
             reason = None if entry is None else answer.reasons.get(entry[0])
             if reason is not None:
-                told[arn] = Admission(admitted=False, reason=reason.text)
+                # Whoever led before has told it most of them.
+                if not message.endswith(reason.text):
+                    told[arn] = Admission(admitted=False, reason=reason.text)
             elif entry is not None:
                 continue  # it came after the scheduler had been asked
             del self._untold[arn]
@@ -260,7 +262,7 @@ class Queue:
         else:
             self._changed.set()
             if arn in self._board.waiting:
-                self._untold[arn] = None
+                self._untold[arn] = ""
 
     async def _all(self, answering: Iterable[Awaitable[None]]) -> None:
         """Do some of it at once, until all is done; rows that can't be written now wait."""
