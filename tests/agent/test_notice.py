@@ -110,6 +110,25 @@ def test_a_node_that_is_given_up_waits_until_its_checkpoints_are_kept(
     assert kept.detail["trouble"] == ""
 
 
+def test_an_agent_that_dies_before_the_checkpoints_are_kept_is_followed_by_one_that_keeps_them(
+    agent: MakeAgent, tmp_path: Path
+) -> None:
+    node = agent(SAVING, grace=60.0, **keeping(tmp_path, "kept/here")).start()
+    node.wait_for_line("up")
+    (tmp_path / "kept").write_text("in the way")
+    give(node, None)
+    node.reports.wait_for(lambda: node.fact(Kind.EXITED))
+    node.kill()
+    (tmp_path / "kept").unlink()
+    node.start().wait()
+    assert node.ended() == ("interrupted", WHY)
+    assert (tmp_path / "kept/here/7").read_text() == "7\n"
+    kept = node.fact(Kind.CHECKPOINT)
+    assert kept is not None
+    assert kept.detail["files"] == 1
+    assert node.kinds()[-1] == "ended"
+
+
 def test_a_notice_is_told_while_results_wait_and_ends_that_at_its_deadline(
     agent: MakeAgent,
 ) -> None:
@@ -128,6 +147,20 @@ def test_a_notice_is_told_while_results_wait_and_ends_that_at_its_deadline(
     assert node.ended() == ("interrupted", WHY)
     assert ended.at < notice.detail["deadline"]
     assert any("the results were not stored before the node" in line for line in node.lines())
+
+
+def test_a_node_that_waits_for_its_peers_results_waits_no_longer_than_its_notice(
+    agent: MakeAgent,
+) -> None:
+    node = agent("echo 7 >/opt/ml/model/w", hosts=("algo-1", "algo-2")).start()
+    node.reports.wait_for(lambda: node.fact(Kind.UPLOADING))
+    give(node, 2.5)
+    node.wait()
+    ended, notice = node.fact(Kind.ENDED), node.fact(Kind.NOTICE)
+    assert ended is not None
+    assert notice is not None
+    assert node.ended() == ("interrupted", WHY)
+    assert ended.at < notice.detail["deadline"]
 
 
 def test_a_wish_to_stop_that_comes_over_a_notice_has_the_results_delivered(
