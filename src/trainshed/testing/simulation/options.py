@@ -74,6 +74,7 @@ class SimulatedBackend(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
             prices=tuple(self.prices.items()),
             spot_prices=tuple(self.spot_prices.items()),
             grace=self.stop_seconds,
+            runtime="simulated",
         )
 
     def stock_of(self, instance_type: str) -> str:
