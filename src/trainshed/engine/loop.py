@@ -27,7 +27,7 @@ from trainshed.engine.ownership import Ownership
 from trainshed.engine.planning import Site, Unplannable, plan
 from trainshed.engine.pulse import Pulse
 from trainshed.engine.training import decide
-from trainshed.stores.records.base import Changes, TrainingRecords
+from trainshed.stores.records.base import EVERYTHING, Changes, TrainingRecords
 
 log = logging.getLogger(__name__)
 
@@ -135,8 +135,12 @@ class Engine:
         while True:
             self._start(group, await self._ownership.next_claimed(), observe=True)
 
-    async def _hear(self, group: asyncio.TaskGroup, changed: Iterable[str]) -> None:
-        for arn in changed:
+    async def _hear(self, group: asyncio.TaskGroup, changed: frozenset[str]) -> None:
+        if EVERYTHING in changed:
+            self._start(group, tuple(self._ownership.mine))
+            if self._ownership.leads:
+                self._queue.lead(True)  # to read the line anew
+        for arn in changed - {EVERYTHING}:
             try:
                 ours = await self._ownership.owns(arn)
                 if not ours and self._ownership.leads:
