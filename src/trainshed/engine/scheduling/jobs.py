@@ -2,7 +2,6 @@
 
 import json
 from datetime import datetime, timedelta
-from hashlib import sha256
 from typing import Any, Final
 
 from trainshed.domain.training import Attempt, SecondaryStatus, TrainingJob, WarmPoolStatus
@@ -86,11 +85,19 @@ def version(job: TrainingJob) -> tuple[int, int]:
 
 def pool_key(job: TrainingJob, backend: str, types: Types) -> str:
     """Return what a job and the warm nodes that it may take over have in common."""
-    resources = job.request.get("ResourceConfig") or {}
-    parts: list[Any] = [job.region, job.account, job.project, backend, types, job.spot]
-    parts += [job.request.get(member) or None for member in _KEPT_BY]
-    parts += [resources.get(member) or None for member in _KEPT_BY_RESOURCES]
-    return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+    request, resources = job.request, job.request.get("ResourceConfig") or {}
+    parts = [job.region, job.account, job.project, backend, str(job.spot)]
+    parts += [f"{name}*{nodes}" for name, nodes in types]
+    parts += [_said(request.get(member)) for member in _KEPT_BY]
+    parts += [_said(resources.get(member)) for member in _KEPT_BY_RESOURCES]
+    return "\n".join(parts)
+
+
+def _said(value: Any) -> str:  # noqa: ANN401 - whatever a request has there
+    """Return what a member says as text; what is empty, or false, says nothing."""
+    if not value or isinstance(value, str):
+        return value or ""
+    return json.dumps(value, sort_keys=True)
 
 
 def types_of(job: TrainingJob, instance_type: str = "") -> Types:
