@@ -69,6 +69,19 @@ def test_advice_is_at_most_two_lines_and_each_fits_a_terminal() -> None:
         ('ClientError: there is no image "x" at docker.io: no', "docker login"),
         ("ClientError: no environment is mapped to the image 'x'; add a pattern", "backends"),
         ("CapacityError: Unable to provision requested ML compute capacity.", "--instance"),
+        (
+            "CapacityError: Unable … The job asks for 9 nodes, the backend 'a' has at most 3",
+            "--nodes",
+        ),
+        ("ClientError: ResourceLimitExceeded: the project 'a' may use 2 GPUs", "quota raised"),
+        (
+            "Training job waiting for capacity: the project 'a' may run 2 jobs at once, and does",
+            "its",
+        ),
+        (
+            "waiting for capacity: the backend 'a' has no 'b' to give just now and is asked again",
+            "a,b",
+        ),
         ("InternalServerError: the agent on algo-1 vanished, and again", "--retries"),
         ("InternalServerError: anything", "platform"),
         (MESSAGES[SecondaryStatus.MAX_RUNTIME_EXCEEDED], "--max-time"),

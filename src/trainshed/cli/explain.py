@@ -111,8 +111,9 @@ def lines_of(found: Explained) -> list[str]:
         for line in f"{key:<{width}}{text.replace(_NL, _NL + ' ' * width)}".splitlines()
     ]
     lines += ["", "timeline", *_timeline(found)]
-    if len(found["Attempts"]) > 1 or found.get("LastFailure"):
-        lines += ["", "attempts", *_attempts(found["Attempts"])]
+    attempts = found["Attempts"]
+    if len(attempts) > 1 or (attempts and "LastFailure" in found):
+        lines += ["", "attempts", *_attempts(attempts)]
     return lines
 
 
@@ -127,6 +128,8 @@ def _standing(found: Explained) -> list[tuple[str, str]]:
     if found["Priority"] != 50 or found["Preemptible"]:
         also = ", preemptible" if found["Preemptible"] else ""
         facts.append(("priority", f"{found['Priority']}{also}"))
+    if "Warning" in found:
+        facts.append(("warning", found["Warning"]))
     if waits := found.get("WaitsFor"):
         facts.append(("waits for", f"{waits['Message']}  (for {output.span(waits['Seconds'])})"))
         facts += _advice(waits)
@@ -181,7 +184,7 @@ def _sums(found: Explained) -> list[tuple[str, str]]:
     if "SpotSavingPercent" in found:
         facts.append(("spot", f"saves {found['SpotSavingPercent']:g} % of the time"))
     if "Cost" in found:
-        facts.append(("cost", f"{found['Cost']:.2f}"))
+        facts.append(("cost", _money(found["Cost"])))
     return facts
 
 
@@ -195,7 +198,7 @@ def _timeline(found: Explained) -> list[str]:
         row = [f"  {each['Phase']}", output.span(each["Seconds"])]
         row.append(_whose(each, several))
         row.append("" if "EndTime" in each else "…")
-        row.append(f"{each['Cost']:.2f}" if "Cost" in each else "")
+        row.append(_money(each["Cost"]) if "Cost" in each else "")
         if output.fancy(sys.stdout):
             row.insert(1, _bar(each, start, whole))
         rows.append(row)
@@ -263,6 +266,10 @@ def _attempts(attempts: Sequence[Mapping[str, Any]]) -> list[str]:
         for each in attempts
     ]
     return output.table(columns, rows).splitlines()
+
+
+def _money(amount: float) -> str:
+    return f"{amount:.2f}" if amount >= 1 else f"{amount:.4f}"
 
 
 def _span(holder: Mapping[str, Any], member: str) -> str:

@@ -194,6 +194,31 @@ _TABLE: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
         ),
     ),
     (
+        r"ResourceLimitExceeded",
+        ("ask for less, or have the project's quota raised: [projects.<name>] in trainshed.toml",),
+    ),
+    (
+        r"CapacityError: .*The job asks",
+        (
+            "ask for fewer nodes (--nodes), or for another type (--instance)",
+            "or let the backend run more of them: [backends.<name>] in trainshed.toml",
+        ),
+    ),
+    (
+        r"to give just now and is asked again",
+        (
+            "nothing: the place is asked again by itself",
+            "a job that names other types, too, may start sooner: --instance a,b,c",
+        ),
+    ),
+    (
+        r"project.* may .*, and does",
+        (
+            "nothing: it starts when another job of its project is over",
+            "its project's quota is in trainshed.toml, [projects.<name>]",
+        ),
+    ),
+    (
         r"CapacityError|[Ii]nsufficient capacity|at most \d+ nodes",
         (
             "ask for fewer nodes, or name other types that would do: --instance a,b,c",

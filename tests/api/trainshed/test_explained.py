@@ -15,6 +15,7 @@ from trainshed.api.trainshed.prices import Prices
 from trainshed.api.trainshed.timeline import Journals
 from trainshed.domain.facts import Fact, Kind
 from trainshed.domain.training import (
+    MESSAGES,
     Attempt,
     AttemptEnd,
     Drill,
@@ -150,6 +151,18 @@ def test_a_job_in_line_tells_what_it_waits_for_and_what_to_do() -> None:
 
 def test_a_job_that_nobody_has_looked_at_waits_for_its_turn() -> None:
     assert explain(job(), {}, 1)["WaitsFor"]["Message"] == "Training job waiting for its turn"
+
+
+def test_a_spot_job_that_keeps_no_checkpoints_is_warned_of() -> None:
+    spot = job(EnableManagedSpotTraining=True)
+    greeted = spot.moved_to(S.STARTING, at=NOON, message=f"{MESSAGES[S.STARTING]}{spot.warning}")
+    answer = explain(greeted, {}, 1)
+    assert answer["Warning"].startswith("managed spot training without a Checkpoint")
+    assert answer["WaitsFor"]["Message"] == "Training job waiting for its turn"
+    kept = job(EnableManagedSpotTraining=True, CheckpointConfig=CHECKPOINTS)
+    assert "Warning" not in explain(kept, {}, 1)
+    over = moved(greeted, (1, S.DOWNLOADING), (2, S.FAILED))
+    assert "Warning" not in explain(over, {}, 3)
 
 
 def test_a_job_that_waits_for_its_node_says_so() -> None:

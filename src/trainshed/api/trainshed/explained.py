@@ -57,6 +57,7 @@ def explained(
         {
             "Project": job.project or None,
             "WaitsFor": _waits_for(job, spans, now),
+            "Warning": _warning(job),
             "LastFailure": _failure(job),
             "Checkpoints": _checkpoints(job, journals, ran),
             "Drill": _drill(job, ran),
@@ -121,6 +122,12 @@ def _last_outcome(job: TrainingJob) -> tuple[str, str]:
     if not job.over:
         return "Running", ""
     return job.secondary.value, job.failure_reason or ""
+
+
+def _warning(job: TrainingJob) -> str | None:
+    """Return what may go wrong with a job that is not over."""
+    told = job.warning.removeprefix(". ").removeprefix("Warning: ")
+    return None if job.over else told or None
 
 
 def _waits_for(job: TrainingJob, spans: Sequence[Span], now: datetime) -> dict[str, Any] | None:

@@ -152,7 +152,7 @@ def nodes_of(job: TrainingJob) -> int:
 def reason(job: TrainingJob) -> str:
     """Return what a job in line waits for."""
     last = job.transitions[-1].message
-    return UNSEEN if last == MESSAGES[SecondaryStatus.STARTING] else last
+    return UNSEEN if last.startswith(MESSAGES[SecondaryStatus.STARTING]) else last
 
 
 def _stood(job: TrainingJob, backend: str) -> Stood:
