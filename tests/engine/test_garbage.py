@@ -122,3 +122,16 @@ async def test_a_place_that_cannot_be_looked_at_is_told_and_the_others_are_looke
     found = await Garbage(Jobs(), [away, Place(of("a"))]).collect(True)
     assert [(each.kind, each.removed) for each in found] == [("node", True), ("place", False)]
     assert "no engine answers" in found[1].trouble
+
+
+async def test_what_is_gone_when_it_is_looked_for_again_was_never_left() -> None:
+    class Passing(Place):
+        async def find(self) -> list[Item]:
+            found = await super().find()
+            self.items = [item for item in self.items if item.name != "/n/passing"]
+            return found
+
+    for remove in (False, True):
+        place = Passing(of("passing"), of("stays"))
+        found = await Garbage(Jobs(), [place]).collect(remove)
+        assert [each.name for each in found] == ["/n/stays"]

@@ -2,7 +2,9 @@
 
 Each kind of thing has a finder where that kind lives: nodes and containers below drivers, files in
 stores. They tell everything there is, and only then are the jobs asked for: a thing is made after
-its job was written down, so what no job owns by then is nobody's.
+its job was written down, so what no job owns by then is nobody's, or was removed in between. So
+what was found is looked for once more before it counts: a job is written down as cleaned only when
+all that it had is gone.
 """
 
 import asyncio
@@ -73,7 +75,7 @@ class Garbage:
         trouble.
         """
         async with self._turn:
-            found, troubles = await self._unneeded()
+            found, troubles = await self._left()
             if not remove:
                 return [*(_finding(item) for _, item in found), *troubles]
             for finder, item in found:
@@ -85,6 +87,15 @@ class Garbage:
             of_items = {(each.kind, each.name) for each in told}
             rest = [each for each in troubles if (each.kind, each.name) not in of_items]
             return [*told, *rest]
+
+    async def _left(self) -> tuple[list[tuple[Finder, Item]], list[Finding]]:
+        """Return what is nobody's, and stays so: see the module's description."""
+        found, troubles = await self._unneeded()
+        if not found:
+            return found, troubles
+        seen = {(item.kind, item.name) for _, item in found}
+        found, troubles = await self._unneeded()
+        return [pair for pair in found if (pair[1].kind, pair[1].name) in seen], troubles
 
     async def _unneeded(self) -> tuple[list[tuple[Finder, Item]], list[Finding]]:
         there: list[tuple[Finder, Item]] = []

@@ -1,7 +1,8 @@
 """Finds what nodes of this machine leave: folders, tombstones, processes, mounts.
 
-A process is a node's when its environment carries the node's folder, or when it holds a file there;
-so it is found also when somebody has deleted that folder.
+A process is a node's when its environment carries the node's folder, or when it holds the lock
+there, as its agent does; so it is found also when somebody has deleted that folder. Who only reads
+a file of a node is left alone.
 """
 
 import asyncio
@@ -21,6 +22,7 @@ from trainshed.domain.names import NODE_VARIABLE
 from trainshed.drivers.base import Driver, Handle
 
 _PROC: Final = Path("/proc")
+_LOCK: Final = "agent.lock"
 _TOMBSTONE_AGE: Final = timedelta(days=1)
 """How long a removed node is remembered: a server that stood still for so long is restarted."""
 _END_MS: Final = 10_000
@@ -108,8 +110,9 @@ def _node_of(process: Path, root: Path) -> str:
                 return os.fsdecode(text).removeprefix(below).partition("/")[0]
         for descriptor in (process / "fd").iterdir():
             held = os.readlink(descriptor)  # noqa: PTH115 - it may name no path at all
-            if held.startswith(below):
-                return held.removeprefix(below).partition("/")[0].removesuffix(" (deleted)")
+            node, _, file = held.removeprefix(below).partition("/")
+            if held.startswith(below) and file.removesuffix(" (deleted)") == _LOCK:
+                return node
     except OSError:  # it ended meanwhile, or is another user's
         return ""
     return ""
