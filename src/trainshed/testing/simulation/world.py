@@ -92,20 +92,26 @@ class World:
                 running.cancel()
 
     async def submit(
-        self, name: str, request: Mapping[str, Any] | None = None, **sim: Any
+        self,
+        name: str,
+        request: Mapping[str, Any] | None = None,
+        members: Mapping[str, Any] | None = None,
+        **sim: Any,
     ) -> TrainingJob:
         """Create a job now.
 
         Args:
             name: its name.
             request: members of CreateTrainingJob, and ``nodes``.
+            members: those of ``TrainingJob`` that tags say: project, priority, backend, ….
             sim: what its nodes do: ``duration=3600`` is the hyperparameter ``sim.duration``.
         """
         hyperparameters = {f"sim.{key}": str(value) for key, value in sim.items()}
         made = job(name, **{"HyperParameters": hyperparameters, **(request or {})})
         now = self.clock.now()
         opening = replace(made.transitions[0], start=now)
-        made = replace(made, id=name, created=now, modified=now, transitions=(opening,))
+        told = {"created": now, "modified": now, "transitions": (opening,), **(members or {})}
+        made = replace(made, id=name, **told)
         if not await self.records.add(made, {}, owner=f"server-{self._servers}"):
             raise ValueError(f"there is a job {name!r} already")
         return made
