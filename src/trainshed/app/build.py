@@ -327,6 +327,9 @@ def operations(
     """
     records, account = stores.records, settings.account
     capabilities = {name: driver.capabilities for name, driver in drivers.items()}
+    lineup = sharing.lineup(
+        sharing.policy(settings.queue, settings.projects), capabilities, settings.backend
+    )
     create = CreateTraining(
         records=records,
         data=Data(stores.objects, settings.file_roots, elsewhere(settings), settings.file_systems),
@@ -356,7 +359,9 @@ def operations(
             records,
             account,
             clock,
-            own.Places(backends=capabilities, default=settings.backend),
+            own.Places(
+                backends=capabilities, default=settings.backend, lineup=lambda: lineup(clock())
+            ),
             collect,
         ),
     )

@@ -9,8 +9,9 @@ access_keys = { AKVISION00000001 = "a secret of at least 16 letters" }
 ageing_minutes = 60
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from math import inf
 from typing import Annotated
 
@@ -18,7 +19,7 @@ import msgspec
 
 from trainshed.api.sagemaker.standing import DEFAULT_PROJECT, Rules
 from trainshed.drivers.base import Capabilities
-from trainshed.engine.scheduling import Policy, Project
+from trainshed.engine.scheduling import Lineup, Place, Policy, Project
 
 _SHORTEST_SECRET = 16
 
@@ -117,6 +118,14 @@ def rules(
         backend=default,
         spot_needs_checkpoints=spot.require_checkpoints,
     )
+
+
+def lineup(
+    rules: Policy, backends: Mapping[str, Capabilities], default: str
+) -> Callable[[datetime], Lineup]:
+    """Return what makes a look at the line of a moment; ``default`` as in ``rules``."""
+    places = {name: Place.of(name, each) for name, each in backends.items()}
+    return lambda now: Lineup(places, rules, default, now.timestamp())
 
 
 def stored(name: str) -> str:

@@ -1,5 +1,6 @@
 """The line as it is told: who stands where, what for, and who has the nodes meanwhile."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -8,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.api.trainshed.rows import Rows, S, at
 
-from trainshed.api.trainshed.queue import DescribeQueue
+from trainshed.api.trainshed.queue import DescribeQueue, Lineup
 from trainshed.domain.errors import RequestRejected
-from trainshed.domain.training import AttemptEnd, PastAttempt
+from trainshed.domain.training import AttemptEnd, PastAttempt, TrainingJob
 from trainshed.drivers.base import Capabilities
 from trainshed.wire.message import Call, Reply
 from trainshed.wire.model import load
@@ -24,8 +25,10 @@ def rows() -> Rows:
     return Rows()
 
 
-async def describe(rows: Rows, **params: Any) -> dict[str, Any]:
-    operation = DescribeQueue(records=rows, backends=BACKENDS, default="local")
+async def describe(
+    rows: Rows, lineup: Callable[[], Lineup] | None = None, **params: Any
+) -> dict[str, Any]:
+    operation = DescribeQueue(records=rows, backends=BACKENDS, default="local", lineup=lineup)
     call = Call(
         service="trainshed",
         operation="DescribeQueue",
@@ -162,3 +165,27 @@ async def test_a_token_of_another_question_is_refused(rows: Rows) -> None:
     token = (await describe(rows, MaxResults=1))["NextToken"]
     with pytest.raises(RequestRejected, match="Invalid NextToken"):
         await describe(rows, MaxResults=1, NextToken=token, Project="vision")
+
+
+class Backwards:
+    """Has the last one go first."""
+
+    def __init__(self) -> None:
+        self.arns: list[str] = []
+
+    def note(self, job: TrainingJob) -> None:
+        self.arns.append(job.arn)
+
+    def reasons(self) -> dict[str, str]:
+        return {arn: f"reason {n}" for n, arn in enumerate(reversed(self.arns))}
+
+
+async def test_whoever_knows_the_order_is_asked_for_it_on_every_page(rows: Rows) -> None:
+    for n in range(5):
+        rows.waits(f"j{n}", n)
+    first = await describe(rows, Backwards, MaxResults=3)
+    second = await describe(rows, Backwards, MaxResults=3, NextToken=first["NextToken"])
+    told = first["WaitingJobs"] + second["WaitingJobs"]
+    assert [each["TrainingJobName"] for each in told] == ["j4", "j3", "j2", "j1", "j0"]
+    assert [each["Position"] for each in told] == [1, 2, 3, 4, 5]
+    assert [each["Reason"] for each in told] == [f"reason {n}" for n in range(5)]

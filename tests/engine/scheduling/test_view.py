@@ -6,7 +6,7 @@ from datetime import timedelta
 from tests.engine.scheduling.world import HOUR, World, place, policy
 
 from trainshed.domain.training import Attempt
-from trainshed.engine.scheduling import Policy, Project, queue_view, read_board
+from trainshed.engine.scheduling import Lineup, Policy, Project, queue_view
 from trainshed.testing.jobs import NOON, job
 
 
@@ -39,9 +39,11 @@ def test_rows_alone_are_enough() -> None:
     running = replace(job("running"), attempt=attempt)
     waiting = replace(job("waiting"), created=NOON + timedelta(seconds=1))
     now = NOON.timestamp() + 7200
-    board = read_board([running, waiting], {"local": place(1)}, Policy(), "local", now)
-    (found,) = queue_view(board, now)
+    lineup = Lineup({"local": place(1)}, Policy(), "local", now)
+    for each in (running, waiting):
+        lineup.note(each)
+    (found,) = lineup.standings()
     assert (found.arn, found.position, found.priority) == (waiting.arn, 1, 51)
     assert "it needs 1 of 1 node of the backend 'local'" in found.reason
     assert found.reason.endswith("(1 of 1 nodes in use, 0 before it in line)")
-    assert board.use[""].spent == 7200.0
+    assert lineup.reasons() == {waiting.arn: found.reason}

@@ -11,7 +11,7 @@ from trainshed.api.trainshed.drill import DrillTraining
 from trainshed.api.trainshed.explain import ExplainableJobs, ExplainTraining
 from trainshed.api.trainshed.garbage import Collect, CollectGarbage
 from trainshed.api.trainshed.prices import Prices
-from trainshed.api.trainshed.queue import DescribeQueue, OpenJobs
+from trainshed.api.trainshed.queue import DescribeQueue, Lineup, OpenJobs
 from trainshed.drivers.base import Capabilities
 
 
@@ -27,6 +27,8 @@ class Places:
     """By name."""
     default: str
     """Where jobs go that name none."""
+    lineup: Callable[[], Lineup] | None = None
+    """See ``DescribeQueue``."""
 
 
 def operations(
@@ -43,7 +45,10 @@ def operations(
         ).operations(),
         DrillTraining(records=records, account=account, clock=clock).operations(),
         DescribeQueue(
-            records=records, backends=places.backends, default=places.default
+            records=records,
+            backends=places.backends,
+            default=places.default,
+            lineup=places.lineup,
         ).operations(),
     ]
     if collect is not None:

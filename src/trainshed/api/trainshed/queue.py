@@ -1,8 +1,8 @@
 """DescribeQueue: who waits for nodes, in which order, and who has them meanwhile."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Protocol
 
@@ -19,7 +19,8 @@ UNSEEN: Final = "Training job waiting for its turn"
 """What a job waits for that nobody has looked at yet."""
 
 Place = tuple[int, float, str]
-"""What the line is ordered by: priority (the highest first), when it was created, ARN."""
+"""What the line is ordered by: how many go before it, else its priority, the highest first; when it
+was created; ARN."""
 
 
 class OpenJobs(Protocol):
@@ -27,6 +28,18 @@ class OpenJobs(Protocol):
 
     def each_open(self) -> AsyncIterator[TrainingJob]:
         """Yield the jobs that are not over or not cleaned."""
+        ...
+
+
+class Lineup(Protocol):
+    """Knows in which order a line goes, by the rules by which jobs are let in."""
+
+    def note(self, job: TrainingJob) -> None:
+        """Count an open job, whether it waits or has nodes."""
+        ...
+
+    def reasons(self) -> Mapping[str, str]:
+        """Return what those who wait, wait for just now, by ARN, in order; "" where it is told."""
         ...
 
 
@@ -48,11 +61,14 @@ class Stood:
     nodes: int
     instance_types: str
     reason: str
+    rank: int | None = None
+    """How many go before it, where that is known."""
 
     @property
     def place(self) -> Place:
         """What its place in line follows from."""
-        return -self.priority, self.created, self.arn
+        first = -self.priority if self.rank is None else self.rank
+        return first, self.created, self.arn
 
 
 @dataclass(slots=True)
@@ -79,7 +95,12 @@ class DescribeQueue:
     """Tells how the line stands."""
 
     def __init__(
-        self, *, records: OpenJobs, backends: Mapping[str, Capabilities], default: str
+        self,
+        *,
+        records: OpenJobs,
+        backends: Mapping[str, Capabilities],
+        default: str,
+        lineup: Callable[[], Lineup] | None = None,
     ) -> None:
         """Read from ``records``.
 
@@ -87,7 +108,10 @@ class DescribeQueue:
             records: where jobs are kept.
             backends: what each has, by name.
             default: where jobs go that name no backend.
+            lineup: returns who knows the order of a line, for one look; without it the line is
+                told by priority and age.
         """
+        self._lineup = lineup
         self._records = records
         self._backends = backends
         self._default = default
@@ -99,8 +123,13 @@ class DescribeQueue:
     async def describe_queue(self, call: Call) -> dict[str, Any]:
         """Return one page of the jobs that wait, and what runs by project and by backend."""
         shares = Shares()
+        lineup = None if self._lineup is None else self._lineup()
         async for job in self._records.each_open():
             shares.note(job, self._default)
+            if lineup is not None:
+                lineup.note(job)
+        if lineup is not None:
+            _rank(shares, lineup.reasons())
         shares.waiting.sort(key=lambda each: each.place)
         positions = _positions(shares.waiting)
         found = [each for each in shares.waiting if _asked_for(each, call.params)]
@@ -171,6 +200,16 @@ def _stood(job: TrainingJob, backend: str) -> Stood:
         instance_types=", ".join(job.instance_types) or asked,
         reason=reason(job),
     )
+
+
+def _rank(shares: Shares, reasons: Mapping[str, str]) -> None:
+    """Put those who wait in order, with what they wait for just now."""
+    ranks = {arn: rank for rank, arn in enumerate(reasons)}
+    last = len(ranks)
+    shares.waiting = [
+        replace(each, rank=ranks.get(each.arn, last), reason=reasons.get(each.arn) or each.reason)
+        for each in shares.waiting
+    ]
 
 
 def _positions(waiting: Iterable[Stood]) -> dict[str, int]:

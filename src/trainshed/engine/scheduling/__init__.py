@@ -13,7 +13,7 @@ from trainshed.engine.scheduling.values import (
     Running,
     Waiting,
 )
-from trainshed.engine.scheduling.view import Standing, queue_view, read_board
+from trainshed.engine.scheduling.view import Lineup, Standing, queue_view
 
 __all__ = [
     "Admission",
@@ -21,6 +21,7 @@ __all__ = [
     "Board",
     "Group",
     "Head",
+    "Lineup",
     "Need",
     "Place",
     "Policy",
@@ -31,6 +32,5 @@ __all__ = [
     "Standing",
     "Waiting",
     "queue_view",
-    "read_board",
     "schedule",
 ]

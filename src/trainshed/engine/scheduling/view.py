@@ -5,7 +5,7 @@ jobs had used before is not in the rows of those that are over: so the order bet
 near as a server that began just now would have it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from trainshed.domain.training import TrainingJob
@@ -32,28 +32,36 @@ class Standing:
     """For the first in line: when it starts at the latest, in seconds since the epoch."""
 
 
-def read_board(
-    jobs: Iterable[TrainingJob],
-    places: Mapping[str, Place],
-    policy: Policy,
-    default: str,
-    now: float,
-) -> Board:
-    """Return who waits and who runs, by rows.
+class Lineup:
+    """One look at the line, from rows."""
 
-    Args:
-        jobs: all that are not settled.
-        places: the backends, by name.
-        policy: the rules.
-        default: the backend of jobs that name none.
-        now: seconds since the epoch.
-    """
-    board = Board(places, policy)
-    board.now = now
-    for job in jobs:
-        note(board, job, default)
-    board.recall()
-    return board
+    def __init__(
+        self, places: Mapping[str, Place], policy: Policy, default: str, now: float
+    ) -> None:
+        """Begin with nobody.
+
+        Args:
+            places: the backends, by name.
+            policy: the rules.
+            default: the backend of jobs that name none.
+            now: seconds since the epoch.
+        """
+        self._board = Board(places, policy)
+        self._board.now = now
+        self._default = default
+
+    def note(self, job: TrainingJob) -> None:
+        """Count an open job, whether it waits or has nodes."""
+        note(self._board, job, self._default)
+
+    def standings(self) -> list[Standing]:
+        """Return those that wait, in order; see ``queue_view``."""
+        self._board.recall()
+        return queue_view(self._board, self._board.now)
+
+    def reasons(self) -> dict[str, str]:
+        """Return what those who wait, wait for just now, by ARN, in order."""
+        return {each.arn: each.reason for each in self.standings()}
 
 
 def queue_view(board: Board, now: float, cooling: Cooling | None = None) -> list[Standing]:
