@@ -1,7 +1,10 @@
 """What a real server tells those who watch it."""
 
 import json
+import os
+import signal
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import requests
@@ -96,6 +99,27 @@ def test_a_job_leaves_its_marks_in_the_metrics_and_the_log(shed: Shed) -> None:
     assert "Uploading" in moves or "Training" in moves
     counted = {family.name for family in FAMILIES if family.kind == "histogram"}
     assert {f"{each}_count" for each in counted} <= names
+
+
+def test_what_the_engine_says_of_a_job_bears_the_job(shed: Shed) -> None:
+    script = "import os, pathlib, time\nprint('up', flush=True)\n"
+    script += "while not pathlib.Path(os.environ['GATE']).exists(): time.sleep(0.05)"
+    name = shed.create(script, Environment={"GATE": str(shed.folder / "gate")})
+    shed.until_line(name, "up")
+    (agent,) = shed.server.agents().values()
+    os.kill(agent, signal.SIGKILL)
+
+    def said() -> list[dict[str, Any]]:
+        lines = map(json.loads, shed.server.said().splitlines())
+        return [line for line in lines if "vanished" in line["message"]]
+
+    until(lambda: bool(said()), shed.server.said)
+    (line,) = said()
+    assert (line["job"], line["attempt"], line["backend"]) == (name, 1, "local")
+    assert line["arn"].endswith(f":training-job/{name}")
+    assert line["level"] == "warning"
+    (shed.folder / "gate").touch()
+    shed.until_status(name, "Completed", "Failed")
 
 
 def test_who_signs_asks_for_a_bucket_of_that_name(shed: Shed) -> None:
