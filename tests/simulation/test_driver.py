@@ -327,3 +327,46 @@ def test_a_sudden_loss_leaves_no_time_for_a_last_checkpoint() -> None:
     assert scene.end("job.2.algo-1")[0] == pytest.approx(351 + 700)
     (restored,) = scene.told(Kind.RESTORED, "job.2.algo-1")
     assert restored.detail["newest"] == scene.began + 300
+
+
+def test_what_was_removed_before_it_came_is_never_launched(tmp_path: Path) -> None:
+    async def script(scene: Scene) -> None:
+        await scene.driver.remove(await scene.driver.find(NODE))
+        for driver in (scene.driver, scene.start()):
+            with pytest.raises(NodeTaken):
+                await driver.launch(plan())
+        assert await scene.state() is not NodeState.LIVES
+
+    played(script, tmp_path / "nodes.db")
+
+
+def test_every_server_hears_of_a_node_that_it_has_looked_at(tmp_path: Path) -> None:
+    async def script(scene: Scene) -> None:
+        async with scene.listening() as first:
+            handle = await scene.driver.launch(plan(duration=100))
+            scene.start()
+            async with scene.listening() as second:
+                assert await scene.state() is NodeState.LIVES
+                await asyncio.sleep(50)
+                await scene.driver.interrupt(handle, notice=10.0, reason="drill")
+                await asyncio.sleep(60)
+        assert frozenset([handle]) in first
+        assert frozenset([handle]) in second
+
+    assert played(script, tmp_path / "nodes.db").end() == (50, "interrupted")
+
+
+def test_one_look_tells_of_nodes_in_every_state() -> None:
+    async def script(scene: Scene) -> None:
+        async with scene.listening():
+            states = [NodeState.LIVES, NodeState.VANISHED, NodeState.VANISHED, NodeState.TAKEN]
+            asked = [{}, {"duration": 5}, {"lost_after": 5}, {"taken_after": 5}]
+            handles = [
+                await scene.driver.launch(plan(f"{n}.1.algo-1", **{"duration": 100, **each}))
+                for n, each in enumerate(asked)
+            ]
+            await asyncio.sleep(10)
+            seen = await scene.driver.observe(handles)
+            assert [seen[handle] for handle in handles] == states
+
+    played(script)

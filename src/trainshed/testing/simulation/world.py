@@ -116,6 +116,17 @@ class World:
             raise ValueError(f"there is a job {name!r} already")
         return made
 
+    async def found(self, arn: str) -> TrainingJob:
+        """Return a job as it stands.
+
+        Raises:
+            KeyError: there is none.
+        """
+        job = await self.records.get(arn)
+        if job is None:
+            raise KeyError(arn)
+        return job
+
     async def until(
         self, arn: str, true: Callable[[TrainingJob], bool], *, within: float = 30 * 86400.0
     ) -> TrainingJob:
@@ -127,8 +138,8 @@ class World:
         watch = self.changes.watch()
         async with asyncio.timeout(within):
             while True:
-                found = await self.records.get(arn)
-                if found is not None and true(found):
+                found = await self.found(arn)
+                if true(found):
                     return found
                 await watch.next(within)
 
@@ -138,11 +149,12 @@ class World:
 
     async def stop(self, arn: str) -> None:
         """Wish for a job's stop, as StopTrainingJob does."""
-        while (found := await self.records.get(arn)) is not None:
-            now = self.clock.now()
+        now = self.clock.now()
+        stopped = False
+        while not stopped:
+            found = await self.found(arn)
             wished = replace(found.moved_to(SecondaryStatus.STOPPING, at=now), stop_wish=now)
-            if await self.records.swap(found, wished):
-                return
+            stopped = await self.records.swap(found, wished)
 
     async def over(self, arn: str) -> TrainingJob:
         """Return a job once it is over and nothing of it is left."""
