@@ -7,6 +7,7 @@ from bench import (
     archives,
     containers,
     footprint,
+    logs,
     many_jobs,
     object_server,
     pipes,
@@ -22,6 +23,7 @@ SUITES = {
     "objects": [object_server.measure],
     "archives": [archives.measure],
     "pipes": [pipes.measure],
+    "logs": [logs.measure],
     "footprint": [footprint.server, footprint.command_line],
     "many": [many_jobs.measure, many_jobs.sustained],
 }

@@ -15,7 +15,7 @@ from typing import Any, Final
 from bench import servers
 from bench.jobs import LOG_GROUP
 from bench.load import Target, requests_per_second
-from bench.measured import fill_memory, own_cpu
+from bench.measured import own_cpu
 from trainshed.stores.logs.folders import folder_name, names_in
 
 JOBS: Final = 50
@@ -26,35 +26,56 @@ LINE: Final = 100
 LINES: Final = 655
 """In one block, which is just below 64 KiB."""
 BLOCKS: Final = MB_PER_SECOND * 1_000_000 * SECONDS // (LINE * LINES)
+SIZE: Final = BLOCKS * LINES * LINE
+"""Bytes that a job writes."""
+STAMP: Final = len("1234567890123 ")
+NOTE: Final = b"[trainshed] "
 CONNECTIONS: Final = 8
 EVERY_S: Final = 0.04
 """Between two requests of one connection: 200 requests a second in all."""
 _PATIENCE_S: Final = 120
-FILL = "--fill" in sys.argv
 
 CONFIG = "[backends.local]\nmax_nodes = 64\n"
 
-# Whatever the machine does meanwhile, a block is due at its time.
+# Whatever the machine does meanwhile, a block is due at its time. It costs next to nothing to make:
+# its first line bears its number, and each of the others its place in it.
 WRITER = f"""\
 import os, sys, time
 name, folder = sys.argv[1:]
-rest = "x" * ({LINE} - len(name) - 16)
-block = "".join(f"{{name}} BBBBBBBB {{n:04}} {{rest}}\\n" for n in range({LINES})).encode()
-assert len(block) == {LINE} * {LINES}
+def line(text):
+    return f"{{name}} {{text}} ".ljust({LINE} - 1, "x").encode() + b"\\n"
+rest = b"".join(line(n) for n in range(1, {LINES}))
 def wait(what):
     while not os.path.exists(f"{{folder}}/{{what}}"):
         time.sleep(0.05)
 open(f"{{folder}}/ready-{{name}}", "w").close()
 wait("begin")
-began = time.monotonic()
+began, used = time.monotonic(), time.process_time()
 for n in range({BLOCKS}):
-    data = memoryview(block.replace(b"BBBBBBBB", b"%08d" % n))
-    while data:
-        data = data[os.write(1, data):]
+    assert os.writev(1, [line(f"block {{n}}"), rest]) == {LINE * LINES}
     time.sleep(max(began + (n + 1) * {SECONDS / BLOCKS} - time.monotonic(), 0))
-open(f"{{folder}}/wrote-{{name}}", "w").write(str(time.monotonic() - began))
+with open(f"{{folder}}/wrote-{{name}}", "w") as file:
+    file.write(f"{{time.monotonic() - began}} {{time.process_time() - used}}")
 wait("end")
 """
+
+
+class _Spent:
+    """Processor seconds since this was made: of processes, and of all others on the machine."""
+
+    def __init__(self, pids: Sequence[int]) -> None:
+        self._began = time.monotonic()
+        self._before = {pid: servers.cpu_seconds(pid) for pid in pids}
+        self._machine = _machine_seconds() - own_cpu()
+
+    def by(self, pid: int) -> float:
+        return servers.cpu_seconds(pid) - self._before[pid]
+
+    def by_others(self) -> float:
+        return _machine_seconds() - own_cpu() - self._machine - sum(map(self.by, self._before))
+
+    def seconds(self) -> float:
+        return time.monotonic() - self._began
 
 
 def measure() -> dict[str, float]:
@@ -64,48 +85,40 @@ def measure() -> dict[str, float]:
         RuntimeError: a line is missing, doubled, torn or out of its order.
     """
     with servers.trainshed(CONFIG) as (target, server, data), tempfile.TemporaryDirectory() as here:
-        if FILL:
-            fill_memory(data)
-            (data / "holes").unlink()
         folder = Path(here)
         (folder / "write.py").write_text(WRITER)
         names = [f"job{index:02}" for index in range(JOBS)]
         _start(target, folder, names)
         agents = _agents(data)
-        before = {pid: servers.cpu_seconds(pid) for pid in [server, *agents]}
-        idle = asyncio.run(latencies(target, names[0], 3))
-        told = {pid: servers.cpu_seconds(pid) - used for pid, used in before.items()}
-        quiet = told[server] / 3
-        before = {pid: servers.cpu_seconds(pid) for pid in [server, *agents]}
-        began, machine, own = time.monotonic(), _machine_seconds(), own_cpu()
+        spent = _Spent([server])
+        idle = asyncio.run(latencies(target, names[0], SECONDS))
+        quiet = spent.by(server)
+        spent = _Spent([server, *agents])
         (folder / "begin").touch()
         busy = asyncio.run(latencies(target, names[0], SECONDS))
-        size = JOBS * BLOCKS * LINE * LINES
-        while _held(data) < size and time.monotonic() - began < _PATIENCE_S:
+        while not all(_is_kept(data, name) for name in names):
+            if spent.seconds() > _PATIENCE_S:
+                raise RuntimeError(f"lines are missing after {_PATIENCE_S} s")
             time.sleep(0.05)
-        took = time.monotonic() - began
-        used = {pid: servers.cpu_seconds(pid) - was for pid, was in before.items()}
-        others = (_machine_seconds() - machine - sum(used.values()) - own_cpu() + own) / took
-        memory = max(servers.resident_mb(pid) for pid in agents)
-        server_memory = servers.resident_mb(server)
+        took, mine, theirs = spent.seconds(), spent.by(server), sum(map(spent.by, agents))
+        others = spent.by_others()
+        resident = {pid: servers.resident_mb(pid) for pid in [server, *agents]}
         (folder / "end").touch()
-        slowest = max(float((folder / f"wrote-{name}").read_text()) for name in names)
+        wrote = [(folder / f"wrote-{name}").read_text().split() for name in names]
         for name in names:
             _check(data, name)
-    mb = size / 1_000_000
-    mine = used.pop(server)
+    mb, writers = JOBS * SIZE / 1_000_000, sum(float(used) for _, used in wrote)
     return {
-        "logs: written by 50 jobs, MB/s": mb / slowest,
+        "logs: written by 50 jobs, MB/s": mb / max(float(seconds) for seconds, _ in wrote),
         "logs: seconds from the first line to the last one kept": took,
-        "logs: agents, processor ms per MB": sum(used.values()) / mb * 1000,
-        "logs: server, processor ms per MB (without the API's load)": (mine - quiet * SECONDS)
-        / mb
-        * 1000,
-        "logs: the writers and whoever else is on the machine, processors": others,
-        "logs: largest agent, resident MB": memory,
-        "logs: server, resident MB": server_memory,
-        "logs: Describe p50 without, ms": statistics.median(idle),
-        "logs: Describe p99 without, ms": _percentile(idle, 0.99),
+        "logs: agents, processor ms per MB": theirs / mb * 1000,
+        "logs: server, processor ms per MB, without answering Describe": (mine - quiet) / mb * 1000,
+        "logs: the jobs themselves, processor ms per MB": writers / mb * 1000,
+        "logs: processors taken by other programs": (others - writers) / took,
+        "logs: largest agent, resident MB": max(resident[pid] for pid in agents),
+        "logs: server, resident MB": resident[server],
+        "logs: Describe p50 before, ms": statistics.median(idle),
+        "logs: Describe p99 before, ms": _percentile(idle, 0.99),
         "logs: Describe p50 meanwhile, ms": statistics.median(busy),
         "logs: Describe p99 meanwhile, ms": _percentile(busy, 0.99),
     }
@@ -174,36 +187,30 @@ def _agents(data: Path) -> list[int]:
     return [int(lock.read_text().split()[0]) for lock in data.glob("nodes/*/agent.lock")]
 
 
-def _streams(data: Path, name: str = "") -> list[Path]:
+def _files(data: Path, name: str) -> list[Path]:
+    """Return the files of a job's one stream, in their order."""
     group = data / "logs" / folder_name(LOG_GROUP)
-    return [
-        group / folder_name(stream)
-        for stream in (names_in(group) if group.exists() else ())
-        if stream.startswith(name)
-    ]
+    (stream,) = (stream for stream in names_in(group) if stream.startswith(f"{name}/"))
+    return sorted((group / folder_name(stream)).glob("*.log"))
 
 
-def _held(data: Path) -> int:
-    """Return the bytes of the jobs' own lines that are in the store, near enough to wait by."""
-    found = 0
-    for stream in _streams(data):
-        for path in stream.glob("*.log"):
-            found += path.stat().st_size * LINE // (LINE + len("1234567890123 "))
-    return found
+def _is_kept(data: Path, name: str) -> bool:
+    """Tell whether as much of a job is kept as it wrote."""
+    files = _files(data, name)
+    with files[0].open("rb") as first:
+        notes = sum(len(line) for line in first.read(8192).splitlines(True) if NOTE in line)
+    return sum(path.stat().st_size for path in files) >= notes + SIZE // LINE * (LINE + STAMP)
 
 
 def _check(data: Path, name: str) -> None:
     """See that each line of a job is in the store: whole, once, in its order, its times too."""
-    (stream,) = _streams(data, f"{name}/")
-    kept = b"".join(path.read_bytes() for path in sorted(stream.glob("*.log")))
-    lines = kept.splitlines()
-    stamps = [line[:13] for line in lines]
+    lines = b"".join(path.read_bytes() for path in _files(data, name)).splitlines()
+    stamps = [line[:STAMP] for line in lines]
     if stamps != sorted(stamps):
         raise RuntimeError(f"{name}: times run backwards")
-    said = [line[14:] for line in lines if not line[14:].startswith(b"[trainshed] ")]
-    rest = b"x" * (LINE - len(name) - 16)
+    said = [line[STAMP:] for line in lines if not line.startswith(NOTE, STAMP)]
     expected = (
-        b"%b %08d %04d %b" % (name.encode(), block, n, rest)
+        f"{name} {n or f'block {block}'} ".ljust(LINE - 1, "x").encode()
         for block in range(BLOCKS)
         for n in range(LINES)
     )
@@ -223,10 +230,3 @@ def _machine_seconds() -> float:
 
 def _percentile(values: Sequence[float], share: float) -> float:
     return sorted(values)[min(int(len(values) * share), len(values) - 1)]
-
-
-if __name__ == "__main__":
-    for label, value in measure().items():
-        print(f"{value:12.2f}  {label}", flush=True)
-    sys.stdout.flush()
-    os._exit(0)

@@ -19,7 +19,7 @@ from trainshed.agent.log import OutputLog
 from trainshed.domain.facts import Kind
 
 _FACTS_AT_ONCE: Final = 500
-_BYTES_AT_ONCE: Final = 1024 * 1024
+_BYTES_AT_ONCE: Final = 2 * 1024 * 1024
 _SHORTEST_PAUSE_S: Final = 0.005
 _LONGEST_PAUSE_S: Final = 0.08
 """Pauses between two reports grow while there is more to say all the time."""

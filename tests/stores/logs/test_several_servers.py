@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 from tests.stores.logs.hammer import STREAMS, file_of
 
-from trainshed.domain.errors import StoreError
 from trainshed.stores.logs.folders import folder_name, names_in
 from trainshed.stores.logs.listing import NOTES
-from trainshed.stores.logs.locking import locked
+from trainshed.stores.logs.locking import FolderBusy, locked
 from trainshed.stores.logs.segments import Logs
 
 HAMMER = Path(__file__).with_name("hammer.py")
@@ -141,15 +140,16 @@ async def test_names_are_known_when_the_notes_begin_anew(tmp_path: Path) -> None
     assert await other.stream_names("g") == names_in(tmp_path / "g") == ["a", "b", "c"]
 
 
-def test_nobody_waits_for_ever_for_a_server_that_hangs(tmp_path: Path) -> None:
-    with (
-        locked(tmp_path),
-        pytest.raises(StoreError, match="another server"),
-        locked(tmp_path, 0.05),
-    ):
-        pass
-    with locked(tmp_path):
-        pass
+async def test_a_server_that_hangs_holds_up_nothing_but_one_stream(tmp_path: Path) -> None:
+    logs = Logs(tmp_path)
+    await logs.append("g", "s", 0, b"1 x\n")
+    with locked(tmp_path / "g" / "s"):
+        with pytest.raises(FolderBusy, match="another server"), locked(tmp_path / "g" / "s"):
+            pass
+        waiting = [asyncio.create_task(logs.append("g", "s", 4, b"2 x\n")) for _ in range(40)]
+        assert await logs.append("g", "t", 0, b"1 x\n") == 4
+        assert not any(task.done() for task in waiting)
+    assert set(await asyncio.gather(*waiting)) == {8}
 
 
 async def test_streams_of_a_version_before_are_continued(tmp_path: Path) -> None:

@@ -16,27 +16,30 @@ from trainshed.domain.errors import StoreError
 
 LOCK: Final = "+lock"
 """The file in each folder that is locked."""
-_PATIENCE_S: Final = 10.0
-_SHORTEST_WAIT_S: Final = 0.0005
-_LONGEST_WAIT_S: Final = 0.02
+_PATIENCE_S: Final = 0.02
+_WAIT_S: Final = 0.0005
+
+
+class FolderBusy(StoreError):
+    """Another writes there now."""
 
 
 @contextmanager
-def locked(folder: Path, patience_s: float = _PATIENCE_S) -> Iterator[int]:
+def locked(folder: Path) -> Iterator[int]:
     """Hold a folder's lock; yield the descriptor of the locked file, open for reading and writing.
+
+    Waits for a moment only: a server that hangs must not take all threads of the others with it.
 
     Raises:
         FileNotFoundError: there is no such folder, or it was removed meanwhile.
-        StoreError: another holds it for longer than ``patience_s``.
+        FolderBusy: another holds it for longer; nothing has been done.
     """
-    end = time.monotonic() + patience_s
+    end = time.monotonic() + _PATIENCE_S
     while (descriptor := _taken(folder / LOCK, end)) is None:
         pass
     try:
         yield descriptor
     finally:
-        # Not by closing alone: a process just being started may hold it for a moment too.
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)
 
 
@@ -53,12 +56,10 @@ def _taken(path: Path, end: float) -> int | None:
     """Return the locked file; None when it was removed while it was waited for."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        wait = _SHORTEST_WAIT_S
         while not _lock(descriptor):
             if time.monotonic() > end:
-                raise StoreError(f"{path.parent}: another server has been writing there for long")
-            time.sleep(wait)
-            wait = min(wait * 2, _LONGEST_WAIT_S)
+                raise FolderBusy(f"{path.parent}: another server has been writing there for long")
+            time.sleep(_WAIT_S)
         if stands(path.parent, descriptor):
             held, descriptor = descriptor, -1
             return held
@@ -69,7 +70,6 @@ def _taken(path: Path, end: float) -> int | None:
 
 
 def _lock(descriptor: int) -> bool:
-    # Never waiting in the kernel: a server that hangs must not take all our threads with it.
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

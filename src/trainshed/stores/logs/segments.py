@@ -16,24 +16,32 @@ import errno
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, ParamSpec, TypeVar
+from typing import Final, TypeVar, TypeVarTuple, Unpack
 
 from trainshed.domain.errors import StoreError
 from trainshed.stores.flushing import flush_folder
 from trainshed.stores.logs.folders import OURS, created, folder_name, names_in, write_label
 from trainshed.stores.logs.format import decode, encode, pieces
 from trainshed.stores.logs.listing import Listing, note
-from trainshed.stores.logs.locking import locked, stands
+from trainshed.stores.logs.locking import FolderBusy, locked, stands
 from trainshed.stores.logs.reading import COPIED, UNORDERED, StreamDeleted, StreamReader
 from trainshed.stores.logs.writing import extend, last_segment
 
-P = ParamSpec("P")
+A = TypeVarTuple("A")
 T = TypeVar("T")
 
 SEGMENT_BYTES: Final = 64 * 1024 * 1024
+_PATIENCE_S: Final = 10.0
+"""How long a change waits for another server that changes the same."""
+_BUSY_S: Final = 0.02
+_WRITERS: Final = 2
+"""Threads that append. They hold up the one that answers everybody whenever they run Python, and
+more of them would hold up each other."""
 _TRIES: Final = 100
 """How often a stream that somebody deletes all the time is made again for one report."""
 _GOING: Final = f"{OURS}going"
@@ -72,6 +80,7 @@ class Logs:
         self._root = root
         self._segment_bytes = segment_bytes
         self._listings: dict[str, Listing] = {}
+        self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="logs")
         root.mkdir(parents=True, exist_ok=True)
         for left in root.glob(f"{_GOING}*"):  # by a crash in the middle of a deletion
             shutil.rmtree(left, ignore_errors=True)
@@ -88,7 +97,7 @@ class Logs:
         Raises:
             StoreError: the disk refused; how much is held, ``held`` tells.
         """
-        return await self._run(self._append, group, stream, offset, data)
+        return await self._run(self._append, group, stream, offset, data, threads=self._writers)
 
     async def held(self, group: str, stream: str) -> int:
         """Return how many bytes of a stream are held; 0 when there is no such stream."""
@@ -105,7 +114,8 @@ class Logs:
             CopiedStream: the stream is the copy of an agent's file.
             StoreError: the disk refused; the first of the events may have been kept.
         """
-        return await self._run(self._put, group, stream, events)
+        batch = sorted(events, key=lambda event: event[0])
+        return await self._run(self._put, group, stream, batch)
 
     async def create_group(self, group: str, ms: int) -> bool:
         """Make an empty group at the time ``ms``; return False when there is one."""
@@ -150,9 +160,22 @@ class Logs:
         """Return views of the streams of these names, missing ones left out."""
         return await self._run(self._readers, group, names)
 
-    async def _run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def _run(
+        self,
+        work: Callable[[Unpack[A]], T],
+        *args: *A,
+        threads: ThreadPoolExecutor | None = None,
+    ) -> T:
+        loop = asyncio.get_running_loop()
+        end = time.monotonic() + _PATIENCE_S
         try:
-            return await asyncio.to_thread(work, *args, **kwargs)
+            while True:
+                try:
+                    return await loop.run_in_executor(threads, work, *args)
+                except FolderBusy:
+                    if time.monotonic() > end:
+                        raise
+                await asyncio.sleep(_BUSY_S)
         except OSError as error:
             raise StoreError(f"the logs below {self._root} cannot be used: {error}") from error
 
@@ -190,7 +213,7 @@ class Logs:
             FileNotFoundError: there is no such stream, or it was deleted meanwhile.
         """
         with locked(folder) as lock:
-            last = last_segment(folder, lock)
+            last = last_segment(folder, lock, self._segment_bytes)
             if offset <= last.end < offset + len(data):
                 new = memoryview(data)[last.end - offset :]
                 extend(folder, lock, last, new, limit=self._segment_bytes)
@@ -199,8 +222,7 @@ class Logs:
                 return offset + len(data)
             return last.end
 
-    def _put(self, group: str, stream: str, events: Iterable[tuple[int, str]]) -> bool:
-        batch = sorted(events, key=lambda event: event[0])
+    def _put(self, group: str, stream: str, batch: Sequence[tuple[int, str]]) -> bool:
         folder = self._folder(group, stream)
         try:
             with locked(folder) as lock:
@@ -224,7 +246,7 @@ class Logs:
             for ms, text in batch
             for part in pieces(text.encode("utf-8", "replace"))
         ]
-        last = last_segment(folder, lock)
+        last = last_segment(folder, lock, self._segment_bytes)
         if last.end != reader.end:  # a crash left half a line: end it
             lines.insert(0, b"\n")
         data = memoryview(b"".join(lines))

@@ -18,12 +18,18 @@ _MOST: Final = 16 * 1024 * 1024
 """Bytes of one write."""
 
 
-def last_segment(folder: Path, lock: int) -> Segment:
-    """Return the segment where a stream ends, which may not be there yet."""
+def last_segment(folder: Path, lock: int, limit: int) -> Segment:
+    """Return the segment where a stream ends, which may not be there yet.
+
+    Args:
+        folder: the stream's.
+        lock: what ``locked`` yielded.
+        limit: bytes, after which a new segment begins.
+    """
     noted = os.pread(lock, _DIGITS, 0)
     start = int(noted) if noted.isdigit() and len(noted) == _DIGITS else _listed(folder)
     # A power cut may have taken the last note.
-    while (size := _size(folder, start)) and (folder / segment_name(start + size)).exists():
+    while (size := _size(folder, start)) >= limit and _path(folder, start + size).exists():
         start += size
     return Segment(start, size)
 
@@ -53,20 +59,22 @@ def extend(
     """
     start, size = last
     while data:
-        if size >= limit and _ends_line(folder / segment_name(start), size):
+        if size >= limit and _ends_line(_path(folder, start), size):
             start, size = start + size, 0
         if not size:
             os.pwrite(lock, b"%0*d" % (_DIGITS, start), 0)
         cut = _end_of_line(data, max(limit - size - 1, 0))
         # A full file is flushed before the next begins, so that no power cut leaves a hole.
-        _write(
-            folder / segment_name(start), size, data[: cut or len(data)], flush=flush or bool(cut)
-        )
+        _write(_path(folder, start), size, data[: cut or len(data)], flush=flush or bool(cut))
         if flush and not size:
             flush_folder(folder)
         if not cut:
             return
         size, data = size + cut, data[cut:]
+
+
+def _path(folder: Path, start: int) -> Path:
+    return folder / segment_name(start)
 
 
 def _listed(folder: Path) -> int:
@@ -77,7 +85,7 @@ def _listed(folder: Path) -> int:
 def _size(folder: Path, start: int) -> int:
     try:
         # Opened, because only that asks a file server.
-        descriptor = os.open(folder / segment_name(start), os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(_path(folder, start), os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return 0
     try:
