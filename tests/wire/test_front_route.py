@@ -33,6 +33,7 @@ def test_a_bucket_in_the_host_moves_to_the_path(host: str, path: str) -> None:
         ("sagemaker", "/endpoints/e/invocations", "sagemaker-runtime"),
         ("sagemaker", "/BatchPutMetrics", "sagemaker-metrics"),
         ("monitoring", "/", "cloudwatch"),
+        ("trainshed", "/", "trainshed"),
         ("s3", "/endpoints/e", "s3"),
         ("ec2", "/", None),
     ],
@@ -54,6 +55,7 @@ def test_the_signature_says_which_service(
     ("headers", "query", "path", "service"),
     [
         ({"x-amz-target": "Logs_20140328.GetLogEvents"}, "", "/", "logs"),
+        ({"x-amz-target": "Trainshed.DescribeQueue"}, "", "/", "trainshed"),
         ({"content-type": "application/x-amz-json-1.1"}, "", "/", "sagemaker"),
         ({"content-type": "application/x-www-form-urlencoded"}, "", "/", "sts"),
         ({}, "Action=GetRole&Version=2010-05-08", "/", "iam"),

@@ -2,13 +2,13 @@
 
 import pytest
 
-from trainshed.wire.model import SERVICES, load
+from trainshed.wire.model import OWN, SERVICES, load
 from trainshed.wire.patterns import compile_java, matcher, to_python
 
 PATTERNS = sorted(
     {
         (shape.pattern, int(min(shape.max or 2000, 2000)))
-        for service in SERVICES
+        for service in (*SERVICES, OWN)
         for shape in load(service).shapes.values()
         if shape.pattern is not None
     }
