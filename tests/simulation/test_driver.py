@@ -1,13 +1,15 @@
 """A simulated driver is held to what every driver promises, on virtual time."""
 
 import asyncio
+import contextlib
 import random
+import sqlite3
 from pathlib import Path
 
 import pytest
 from tests.simulation.scene import KEEPS, Scene, plan, played
 
-from trainshed.domain.errors import NoCapacity, NodeTaken
+from trainshed.domain.errors import DriverError, NoCapacity, NodeTaken
 from trainshed.domain.facts import Kind
 from trainshed.drivers.base import Handle, NodeState
 from trainshed.testing.simulation.options import Messages
@@ -370,3 +372,20 @@ def test_one_look_tells_of_nodes_in_every_state() -> None:
             assert [seen[handle] for handle in handles] == states
 
     played(script)
+
+
+def test_while_the_file_is_held_by_another_nothing_is_seen_and_later_all_goes_on(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "nodes.db"
+
+    async def script(scene: Scene) -> None:
+        async with scene.listening():
+            handle = await scene.driver.launch(plan(duration=10))
+            with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                with pytest.raises(DriverError, match="can't be reached"):
+                    await scene.driver.stop(handle)
+            await asyncio.sleep(60)
+
+    assert played(script, file).end() == (10, "completed")

@@ -2,11 +2,12 @@
 
 import asyncio
 import heapq
+import logging
 import random
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
-from trainshed.domain.errors import StoreError
+from trainshed.domain.errors import DriverError, StoreError
 from trainshed.domain.facts import Fact
 from trainshed.testing.simulation.life import story
 from trainshed.testing.simulation.options import Messages
@@ -16,7 +17,10 @@ Report = Callable[[str, Sequence[Fact]], Awaitable[int | None]]
 """Takes facts of a node, by its id; returns the number of the last one that was taken, None when
 nobody knows the node any more. Raises ``StoreError`` when none could be taken now."""
 
+log = logging.getLogger(__name__)
+
 _AT_ONCE: Final = 256
+"""How many agents tell side by side."""
 _NEVER: Final = float("inf")
 
 
@@ -91,7 +95,14 @@ class Agents:
             if not due:
                 await self._wait()
                 continue
-            self._settle(due)
+            try:
+                self._settle(due)
+            except DriverError:
+                log.exception("the agents of simulated nodes can't go on this time")
+                again = self._now() + self._messages.again
+                for agent in due:
+                    self._plan(agent, again)
+                continue
             async with asyncio.TaskGroup() as group:
                 for agent in due:
                     group.create_task(self._tell(agent))

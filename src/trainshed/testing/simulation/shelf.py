@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from trainshed.domain.errors import DriverError
 from trainshed.testing.simulation.life import Life, story
 
 _SCHEMA: Final = """
@@ -60,7 +61,7 @@ class Shelf:
         """Open or make the file; None keeps all in memory."""
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
-        self._database = sqlite3.connect(file or ":memory:", isolation_level=None, timeout=30)
+        self._database = sqlite3.connect(file or ":memory:", isolation_level=None, timeout=1)
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = OFF")
         self._database.executescript(_SCHEMA)
@@ -71,20 +72,34 @@ class Shelf:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Write in one go, while no other server does."""
-        self._database.execute("BEGIN IMMEDIATE")
+        """Write in one go, while no other server does.
+
+        Raises:
+            DriverError: nothing was written.
+        """
         try:
+            self._database.execute("BEGIN IMMEDIATE")
             yield
-        except BaseException:
-            self._database.execute("ROLLBACK")
+            self._database.execute("COMMIT")
+        except BaseException as error:
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error):
+                raise DriverError(f"the simulated place can't be reached: {error}") from error
             raise
-        self._database.execute("COMMIT")
 
     def find(self, node_id: str) -> Kept | None:
-        """Return a node, also one that was removed; None for one that was never launched."""
-        row = self._database.execute(
-            "SELECT body, version FROM nodes WHERE node_id = ?", (node_id,)
-        ).fetchone()
+        """Return a node, also one that was removed; None for one that was never launched.
+
+        Raises:
+            DriverError: nobody can tell.
+        """
+        try:
+            row = self._database.execute(
+                "SELECT body, version FROM nodes WHERE node_id = ?", (node_id,)
+            ).fetchone()
+        except sqlite3.Error as error:
+            raise DriverError(f"the simulated place can't be seen: {error}") from error
         return None if row is None else Kept(_LIFE.decode(row[0]), row[1])
 
     def add(self, life: Life, stock: str) -> Kept:
