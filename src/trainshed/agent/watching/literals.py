@@ -8,8 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-_TOKEN: Final = re.compile(
-    r"""
+_SYNTAX: Final = r"""
     (?P<escape> \\ (?: [dDsSwWbBAZ] | [^a-zA-Z0-9] ) )
     | (?P<class> \[ \^? \]? (?: \\ . | [^\]\\] )* \] )
     | (?P<open> \( (?: (?! \? ) | \? (?: : | P<\w+> ) ) )
@@ -17,9 +16,7 @@ _TOKEN: Final = re.compile(
     | (?P<repeat> [*+?]+ | \{ [0-9,]* \} [?+]? )
     | (?P<other> [.^$] )
     | (?P<plain> [^\\|(){}\[\]*+?.^$] )
-    """,
-    re.VERBOSE | re.DOTALL,
-)
+"""
 _FLAGS: Final = re.IGNORECASE | re.VERBOSE
 
 
@@ -32,9 +29,11 @@ def literal_of(pattern: re.Pattern[str]) -> str:
 
 def _runs(text: str) -> Iterator[str]:
     """Yield the runs of plain characters outside of all groups; nothing where one is not sure."""
+    # Here, not where this is imported: most jobs ask for no metrics, and wait for their first line.
+    syntax = re.compile(_SYNTAX, re.VERBOSE | re.DOTALL)
     tokens, at = [], 0
     while at < len(text):
-        token = _TOKEN.match(text, at)
+        token = syntax.match(text, at)
         if token is None:  # an alternative, a look ahead, a number of a character
             return
         tokens.append((token.lastgroup, token[0]))
