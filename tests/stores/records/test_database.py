@@ -42,7 +42,7 @@ def held(database: Database, request: pytest.FixtureRequest, tmp_path: Path) -> 
     @contextmanager
     def by_lock() -> Iterator[None]:
         assert isinstance(database, PostgresDatabase)
-        with psycopg.connect(request.getfixturevalue("url")) as other:
+        with psycopg.connect(request.getfixturevalue("filled")) as other:
             other.execute("SELECT pg_advisory_xact_lock(%s)", (database.place.lock,))
             yield
 
