@@ -20,17 +20,18 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
 
 from trainshed.agent import own_log
 from trainshed.agent.journal import Journal
 from trainshed.agent.log import OutputLog
-from trainshed.agent.node import Node, Runtime
+from trainshed.agent.node import Node, Runtime, Step
 from trainshed.agent.notices import listen
 from trainshed.agent.report import Reporter
-from trainshed.agent.sequence import give_up, walk
+from trainshed.agent.sequence import STEPS, give_up, walk
 from trainshed.agent.stopping import Stop
 from trainshed.domain.facts import Kind
 from trainshed.domain.plan import NodePlan
@@ -58,13 +59,25 @@ _LOCK_PAUSE_S: Final = 0.02
 MakeRuntime = Callable[[NodePlan], Runtime]
 
 
-def main(arguments: list[str]) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What an agent is made of, where tests that hurt it put something else."""
+
+    journal: Callable[[Path], Journal] = Journal
+    reporter: Callable[[NodePlan, Journal, OutputLog, Callable[[], None]], Reporter] = Reporter
+    steps: Sequence[Step] = STEPS
+
+
+_WHOLE: Final = Parts()
+
+
+def main(arguments: list[str], parts: Parts = _WHOLE) -> int:
     """Do what the command line says; return the process's exit code."""
     match arguments:
         case ["--wait"]:
-            return _wait("process")
+            return _wait("process", parts)
         case ["--wait", "docker"]:
-            return _wait("docker")
+            return _wait("docker", parts)
         case ["--clean", folder]:
             return _clean(Path(folder))
         case ["--prepare", "docker"]:
@@ -74,7 +87,7 @@ def main(arguments: list[str]) -> int:
         case ["--feed", folder, lock, door]:
             _feed(Path(folder), int(lock), int(door))
         case [folder] if not folder.startswith("--"):
-            return serve(Path(folder), _runtime)
+            return serve(Path(folder), _runtime, parts)
     sys.stderr.write(_USAGE)
     return 2
 
@@ -86,7 +99,7 @@ def _heed_signals() -> None:
             signal.signal(number, signal.SIG_DFL)
 
 
-def serve(folder: Path, make: MakeRuntime) -> int:
+def serve(folder: Path, make: MakeRuntime, parts: Parts = _WHOLE) -> int:
     """Work on a node's folder until its end is reported; at once 0 when another agent does."""
     folder = folder.absolute()
     stop = Stop(folder / "stop")
@@ -106,18 +119,18 @@ def serve(folder: Path, make: MakeRuntime) -> int:
         own_log.say_what_there_is_room_for()
         stop.look()
         os.chdir("/")
-        node = _node(folder, plan, stop, make)
+        node = _node(folder, plan, stop, make, parts)
         _give_up_uploads(node.plan, 0.0)
         listen(node)
         try:
-            walk(node)
+            walk(node, parts.steps)
         except Exception as error:  # noqa: BLE001 - the outermost: a node must not end untold
             traceback.print_exc()
             give_up(node, f"the agent failed: {type(error).__name__}: {error}")
     return 0
 
 
-def _wait(kind: str) -> int:
+def _wait(kind: str, parts: Parts) -> int:
     """Load everything that a kind of runtime needs, and wait to be told a folder."""
     for name in _LATE:
         importlib.import_module(name)
@@ -126,7 +139,7 @@ def _wait(kind: str) -> int:
     ready = _process() if kind == "process" else None
     gc.freeze()
     folder = sys.stdin.readline().strip()
-    return serve(Path(folder), lambda plan: _runtime(plan, ready)) if folder else 0
+    return serve(Path(folder), lambda plan: _runtime(plan, ready), parts) if folder else 0
 
 
 def _runtime(plan: NodePlan, process: Runtime | None = None) -> Runtime:
@@ -194,8 +207,8 @@ def _plan(folder: Path) -> NodePlan | None:
     return None if plan.removed and Path(plan.removed).exists() else plan
 
 
-def _node(folder: Path, plan: NodePlan, stop: Stop, make: MakeRuntime) -> Node:
-    journal, log = Journal(folder / "journal.jsonl"), OutputLog(folder / "output.log")
+def _node(folder: Path, plan: NodePlan, stop: Stop, make: MakeRuntime, parts: Parts) -> Node:
+    journal, log = parts.journal(folder / "journal.jsonl"), OutputLog(folder / "output.log")
     runtime = make(plan)
     journal.once(Kind.STARTED, runtime=runtime.describe(), pid=os.getpid())
     return Node(
@@ -204,7 +217,7 @@ def _node(folder: Path, plan: NodePlan, stop: Stop, make: MakeRuntime) -> Node:
         journal=journal,
         log=log,
         stop=stop,
-        reporter=Reporter(plan, journal, log, stop.forget_job),
+        reporter=parts.reporter(plan, journal, log, stop.forget_job),
         runtime=runtime,
         python=sys.executable,
     )

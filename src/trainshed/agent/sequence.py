@@ -11,6 +11,7 @@ list is simply walked again from its start.
 """
 
 import contextlib
+from collections.abc import Sequence
 from typing import Final
 
 from trainshed.agent import notices
@@ -41,7 +42,7 @@ _GOODBYE_S: Final = 10.0
 """How long to try to tell the first node that it need not wait for this one."""
 
 
-def walk(node: Node) -> None:
+def walk(node: Node, steps: Sequence[Step] = STEPS) -> None:
     """Take the node from wherever its journal stands to ``ended``, and report everything."""
     if node.journal.last(Kind.ENDED) is None:
         stopping = node.journal.last(Kind.STOPPING)
@@ -52,7 +53,7 @@ def walk(node: Node) -> None:
         if node.journal.last(Kind.EXITED) is not None:
             node.reporter.start()  # what is left may wait for long, and be told to wait no longer
         try:
-            for step in STEPS:
+            for step in steps:
                 step(node)
             outcome, reason = verdict(node.journal)
         except NodeOver as over:

@@ -1,5 +1,6 @@
 """The configured places: from settings to drivers, by backend name."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -23,12 +24,15 @@ from trainshed.stores.records.base import TrainingRecords
 _PYTHON_IMAGE = ("trainshed/python", "python:3.12")
 """What stands for ``trainshed run`` without --image, where images run."""
 
-_SPARE: Final = {"process": ("--wait",), "docker": ("--wait", "docker")}
-"""How an agent is told to wait for work, by the runtime that it will need."""
+AGENT: Final = (sys.executable, "-I", "-m", "trainshed.agent")
+"""The command that starts an agent."""
 
 
 def drivers(
-    settings: Settings, data: Path, records: TrainingRecords | None = None
+    settings: Settings,
+    data: Path,
+    records: TrainingRecords | None = None,
+    agent: Sequence[str] = AGENT,
 ) -> dict[str, Driver]:
     """Return a driver for each backend that this server offers.
 
@@ -40,6 +44,7 @@ def drivers(
         settings: what was configured.
         data: the data directory.
         records: take what the agents of simulated backends tell; without them there are none.
+        agent: the command that starts an agent on this machine.
     """
     environment = inherited_environment()
     found = {
@@ -49,7 +54,7 @@ def drivers(
             capabilities=capabilities,
             environment=environment,
             clock=clock.now,
-            spare=_SPARE[capabilities.runtime],
+            agent=agent,
         )
         for name, capabilities in _of_this_machine(settings, data, environment).items()
     }

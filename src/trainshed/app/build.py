@@ -29,6 +29,7 @@ from trainshed.api.sts.identity import Identity
 from trainshed.api.trainshed import operations as own
 from trainshed.api.trainshed.garbage import Collect
 from trainshed.app import backends, sharing
+from trainshed.app.around import Around, nothing
 from trainshed.app.garbage import garbage
 from trainshed.app.private import make_private
 from trainshed.app.records import Hearing, opened
@@ -143,15 +144,29 @@ class Stores:
     objects: EmbeddedObjects
 
 
-def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datetime]) -> Parts:
-    """Open the stores under ``data`` and wire a server that is reached at ``url``."""
+def build(
+    data: Path,
+    settings: Settings,
+    *,
+    url: str,
+    clock: Callable[[], datetime],
+    around: Around = nothing,
+) -> Parts:
+    """Open the stores under ``data`` and wire a server that is reached at ``url``.
+
+    ``around`` gets each of the parts that ``Around`` names.
+    """
     keys = credentials(data, settings.region)
     tallies = Tallies.of(settings)
-    stores = _stores(data, settings, clock, tallies)
-    drivers = backends.drivers(settings, data, stores.records)
+    stores = _stores(data, settings, clock, tallies, around)
+    agent = around("agent", backends.AGENT)
+    drivers = {
+        name: around("driver", driver)
+        for name, driver in backends.drivers(settings, data, stores.records, agent).items()
+    }
     site = _site(data, settings, url, keys.report_secret, drivers)
     alone = stores.hear is None
-    leases = SqlLeases(stores.database, alone=alone)
+    leases = around("leases", SqlLeases(stores.database, alone=alone))
     ownership = Ownership(leases, this_server(url, drivers), alone=alone)
     left = garbage(data, stores, drivers, clock)
     front = Front(
@@ -168,11 +183,14 @@ def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datet
     )
     return Parts(
         front=front,
-        reports=Reports(
-            records=stores.records,
-            logs=stores.logs,
-            secret=keys.report_secret,
-            heard=tallies.heard(clock),
+        reports=around(
+            "reports",
+            Reports(
+                records=stores.records,
+                logs=stores.logs,
+                secret=keys.report_secret,
+                heard=tallies.heard(clock),
+            ),
         ),
         credentials=ContainerCredentials(
             records=stores.records, secret=keys.report_secret, clock=clock
@@ -202,7 +220,11 @@ def build(data: Path, settings: Settings, *, url: str, clock: Callable[[], datet
 
 
 def _stores(
-    data: Path, settings: Settings, clock: Callable[[], datetime], tallies: Tallies
+    data: Path,
+    settings: Settings,
+    clock: Callable[[], datetime],
+    tallies: Tallies,
+    around: Around,
 ) -> Stores:
     """Open what is kept under ``data``."""
     make_room_to_start(data / "objects")
@@ -219,10 +241,10 @@ def _stores(
         database=database,
         hear=listening and listening(changes, {events.TOPIC: objects.events.ring}),
         changes=changes,
-        records=SqlTrainingRecords(database, changes, tallies.note_job),
+        records=around("records", SqlTrainingRecords(database, changes, tallies.note_job)),
         tags=SqlTags(database),
         logs=Logs(data / "logs"),
-        objects=objects,
+        objects=around("objects", objects),
     )
 
 

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 import trainshed
 from trainshed.app import clock, settings
+from trainshed.app.around import Around, nothing
 from trainshed.app.build import Parts, build, credentials
 from trainshed.app.listening import listening
 from trainshed.app.logging import configure
@@ -45,6 +46,7 @@ def run(
     host: str,
     on_ready: Callable[[str], None],
     config: Path | None = None,
+    around: Around = nothing,
 ) -> None:
     """Serve ``data_dir`` in the foreground until SIGTERM or SIGINT.
 
@@ -54,6 +56,7 @@ def run(
         host: address to listen on.
         on_ready: called with the server's URL once it answers.
         config: settings file; ``<data_dir>/trainshed.toml`` when None and it exists.
+        around: gets the parts that ``Around`` names.
 
     Raises:
         DataDirUnusable: nothing can be kept in ``data_dir``.
@@ -75,7 +78,8 @@ def run(
         configure(chosen.log_format, chosen.log_level, hidden)
         if not folder.samefile(data_dir):
             _show_keys(data_dir, folder)
-        parts = build(folder, chosen, url=listeners.near, clock=clock.now)
+        now = around("clock", clock.now)
+        parts = build(folder, chosen, url=listeners.near, clock=now, around=around)
         for address in _addresses(parts):
             listeners.add(address)
         try:

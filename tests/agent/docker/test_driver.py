@@ -27,10 +27,9 @@ def _driver(root: Path) -> LocalDriver:
     return LocalDriver(
         name="docker",
         root=root,
-        capabilities=Capabilities(max_nodes=4),
+        capabilities=Capabilities(max_nodes=4, runtime="docker"),
         environment={},
         clock=now,
-        spare=("--wait", "docker"),
     )
 
 

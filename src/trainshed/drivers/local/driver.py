@@ -41,6 +41,8 @@ _WARM_UP_SECONDS: Final = 0.5
 _AT_ONCE: Final = 200
 """Nodes that are looked at before others on the event loop have their turn: 5 ms."""
 _AGENT: Final = (sys.executable, "-I", "-m", "trainshed.agent")
+_WAIT: Final = {"process": ("--wait",), "docker": ("--wait", "docker")}
+"""How an agent is told to wait for work, with all loaded that a runtime needs."""
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +58,7 @@ class LocalDriver:
         capabilities: Capabilities,
         environment: Mapping[str, str],
         clock: Callable[[], datetime],
-        spare: Sequence[str] = ("--wait",),
+        agent: Sequence[str] = _AGENT,
     ) -> None:
         """Start nothing yet.
 
@@ -66,15 +68,15 @@ class LocalDriver:
             capabilities: what was configured.
             environment: what agents get.
             clock: returns the time.
-            spare: the arguments of an agent that waits; ``("--wait", "docker")`` has what the
-                docker runtime needs loaded.
+            agent: the command that starts one.
         """
         self._name = name
         self._root = root
         self._capabilities = capabilities
         self._environment = dict(environment)
         self._clock = clock
-        self._spare = Spare((*_AGENT, *spare), environment)
+        self._agent = tuple(agent)
+        self._spare = Spare((*agent, *_WAIT[capabilities.runtime]), environment)
         self._agents = Agents()
         self._warming: asyncio.TimerHandle | None = None
         self._deadlines: dict[Path, tuple[float, asyncio.TimerHandle]] = {}
@@ -289,7 +291,7 @@ class LocalDriver:
             DriverError: something is still there; the same call may do it later.
         """
         await leaving.kill(self._agents, folder)
-        await leaving.end(folder, (*_AGENT, "--clean", str(folder)), self._environment)
+        await leaving.end(folder, (*self._agent, "--clean", str(folder)), self._environment)
 
     def _warm_up_later(self) -> None:
         """Prepare the next spare once the job just launched has had the processor to itself."""

@@ -125,6 +125,16 @@ class Faults:
             raise lost(f"what came of {name} is lost on purpose")
         return result
 
+    def will(self, point: str) -> bool:
+        """Pass a point at which the caller has to do something before the crash; then ``die``."""
+        fault = self._next(point, crash=False)
+        return fault is not None and fault.do is Do.CRASH
+
+    def die(self) -> NoReturn:
+        """Be dead."""
+        self.dead = True
+        self._die()
+
     def at(self, point: str) -> Fault | None:
         """Pass a point on a thread; return a fault that is the caller's to carry out."""
         fault = self._next(point)
@@ -154,7 +164,7 @@ class Faults:
         if self.dead:
             raise Crashed(_OK)
 
-    def _next(self, point: str) -> Fault | None:
+    def _next(self, point: str, *, crash: bool = True) -> Fault | None:
         """Count a point; return what happens there, with crashes and jumps done."""
         with self._lock:
             if self.dead:
@@ -168,9 +178,8 @@ class Faults:
             struck = Struck(point=point, passed=passed, life=self.life, do=fault.do)
             self.struck.append(struck)
             self._note(struck)
-        if fault.do is Do.CRASH:
-            self.dead = True
-            self._die()
+        if fault.do is Do.CRASH and crash:
+            self.die()
         if fault.do is Do.JUMP:
             self._jump(fault.seconds)
         return fault

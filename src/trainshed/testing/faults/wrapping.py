@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from trainshed.domain.errors import DriverError, NoCapacity, StoreError
 from trainshed.drivers.base import Driver
@@ -35,14 +35,6 @@ _REPEATABLE: Final = frozenset(
 _NEVER_FAILS: Final = frozenset({"driver.find", "driver.changed"})
 """What has no error in its promise."""
 _ALWAYS: Final = frozenset({Do.CRASH, Do.DELAY, Do.PAUSE, Do.JUMP})
-
-
-class Around(Protocol):
-    """Puts something around each part of a process while it is built."""
-
-    def __call__(self, what: str, part: T, /) -> T:
-        """Return ``part``, or what takes its place."""
-        ...
 
 
 def points(what: str) -> list[str]:
