@@ -1,6 +1,7 @@
 """``python -m bench [SUITE…]``: print the figures of docs/benchmarks.md, all or some."""
 
 import sys
+from functools import partial
 
 from bench import (
     api,
@@ -25,7 +26,10 @@ SUITES = {
     "pipes": [pipes.measure],
     "logs": [logs.measure],
     "footprint": [footprint.server, footprint.command_line],
-    "many": [many_jobs.measure, many_jobs.sustained],
+    "many": [
+        *(partial(many_jobs.measure, size) for size in many_jobs.SIZES),
+        many_jobs.sustained,
+    ],
 }
 
 

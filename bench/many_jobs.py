@@ -31,13 +31,10 @@ SUSTAINED: Final = (200, 60)
 CONNECTIONS: Final = 8
 
 
-def measure() -> dict[str, float]:
-    """Return what jobs cost, by their number."""
-    rows: dict[str, float] = {}
-    for size in SIZES:
-        with shed(size) as place:
-            rows |= {f"{size} jobs: {name}": value for name, value in _figures(place, size).items()}
-    return rows
+def measure(size: int) -> dict[str, float]:
+    """Return what that many jobs cost."""
+    with shed(size) as place:
+        return {f"{size} jobs: {name}": value for name, value in _figures(place, size).items()}
 
 
 def sustained() -> dict[str, float]:
