@@ -190,7 +190,7 @@ async def test_logs_that_cannot_be_pruned_do_not_keep_the_rest(
     await house.log("digits/algo-1-1", NOON)
     (house.unsent / "a" / "x").mkdir(parents=True)
     os.utime(house.unsent / "a" / "x", (0, 0))
-    (house.unsent.with_name("logs") / "+going").write_text("a file where a folder must be")
+    (house.unsent.with_name("logs") / "broken").write_text("a file where a group must be")
     await house.retention(logs=DAY, unsent=DAY).look()
     assert "old logs could not be forgotten this time" in caplog.text
     assert not (house.unsent / "a").exists()

@@ -108,6 +108,7 @@ class Mess:
         self._old("unfinished file", self.data / "port.new")
         self._old("unfinished file", self.data / "objects" / f"ready-{'0' * 16}.new")
         self._old("unfinished file", self.data / "logs" / "+making")
+        self._old("unfinished file", self.data / "logs" / f"+going-{'0' * 16}")
         file = hashlib.md5(b"orphan", usedforsecurity=False).hexdigest()
         self._old("object file", self.data / "objects" / file[:2] / file)
         self._old("object file", self.data / "objects" / "incoming" / file)
@@ -150,11 +151,13 @@ async def test_one_of_each_kind_is_found_and_nothing_of_a_job_that_runs(shed: Sh
         shed.create("print('done')"),
         shed.create(WAITS, Environment={"GATE": str(shed.folder / "gate")}),
     )
-    shed.ended(forgotten)
+    shed.until_status(forgotten, "Completed", "Failed")
     shed.until_line(living, "up")
     shed.s3.put_object(Bucket=BUCKET, Key="kept", Body=b"kept")
     own = {"logGroupName": "/aws/sagemaker/TrainingJobs", "logStreamName": "a-user-s/own"}
     shed.logs.create_log_stream(**own)
+    for path in data.glob("logs/**/*"):
+        os.utime(path, (OLD, OLD))
     assert gc(shed, "--dry-run") == []
     (stream,) = [
         name
@@ -181,7 +184,8 @@ async def test_one_of_each_kind_is_found_and_nothing_of_a_job_that_runs(shed: Sh
     assert (data / "removed" / "aaaaaaaaaaaa.2.algo-1").exists()
     assert shed.logs.describe_log_streams(logGroupName=own["logGroupName"])["logStreams"]
     (shed.folder / "gate").touch()
-    assert shed.ended(living)["TrainingJobStatus"] == "Completed"
+    told = shed.until_status(living, "Completed", "Failed")
+    assert told["TrainingJobStatus"] == "Completed", told
 
 
 def test_an_object_whose_bytes_are_lost_is_told_every_time_and_stays(shed: Shed) -> None:
@@ -202,5 +206,6 @@ def test_jobs_that_begin_and_end_meanwhile_are_none_of_its_business(shed: Shed) 
     for _ in range(4):
         assert gc(shed) == []
     for name in names:
-        assert shed.ended(name)["TrainingJobStatus"] == "Completed"
+        told = shed.until_status(name, "Completed", "Failed")
+        assert told["TrainingJobStatus"] == "Completed", told
     assert gc(shed) == []

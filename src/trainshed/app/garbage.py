@@ -74,8 +74,10 @@ def garbage(
 
 def _traces(data: Path) -> list[Trace]:
     cache = data / "cache"
-    unfinished = [(data, "*.new"), (data / "objects", "ready-*.new"), (data / "logs", "+*")]
-    unfinished += [(data / "logs", "*/+*")]
+    logs = data / "logs"
+    unfinished = [(data, "*.new"), (data / "objects", "ready-*.new")]
+    # By their full names: locks and notes beside them begin like these, and stay.
+    unfinished += [(logs, "+going*"), (logs, "+making"), (logs, "*/+making"), (logs, "*/+*.new")]
     found = [
         Trace(folder=folder, pattern=pattern, kind="unfinished file", reason=_UNFINISHED)
         for folder, pattern in unfinished
