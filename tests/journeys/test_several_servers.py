@@ -170,9 +170,34 @@ def test_a_server_that_ends_cleanly_hands_its_jobs_over_at_once(shed: Shed, pair
     pair.servers[0].start()
 
 
+def test_a_server_that_stood_still_finds_its_jobs_with_the_other_and_disturbs_none(
+    shed: Shed, pair: Pair
+) -> None:
+    shed.connect()
+    until(lambda: pair.living() == 2)
+    go = pair.folder / "go-3"
+    names = started(shed, pair, go)
+    assert len(pair.owners()) == 2
+    pair.servers[1].pause()
+    try:
+        until(lambda: len(pair.owners()) == 1 and "" not in pair.owners())
+        go.touch()
+    finally:
+        pair.servers[1].resume()
+    shed.connect()
+    for name in names:
+        told = shed.ended(name)
+        assert told["TrainingJobStatus"] == "Completed"
+        trained = [t for t in told["SecondaryStatusTransitions"] if t["Status"] == "Training"]
+        assert len(trained) == 1
+        assert shed.lines(name).count("waits") == 1
+    until(lambda: pair.living() == 2)
+    assert "was declared dead" in pair.servers[1].said()
+
+
 def test_a_database_that_is_killed_costs_no_job(shed: Shed, pair: Pair) -> None:
     shed.connect()
-    go = pair.folder / "go-3"
+    go = pair.folder / "go-4"
     names = started(shed, pair, go)
     pair.postgres.kill()
     go.touch()  # agents report what nobody can keep for a moment

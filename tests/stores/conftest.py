@@ -48,6 +48,23 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
         empty(url)
 
 
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def one_for_all(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Database]:
+    """Each of the databases, the same one for all tests of a module and all their examples."""
+    if request.param == "sqlite":
+        database: Database = SqliteDatabase(tmp_path_factory.mktemp("rows") / "records.db")
+        yield database
+        database.close()
+    else:
+        server: Postgres = request.getfixturevalue("postgres")
+        with server.schema() as url:
+            database = PostgresDatabase(url)
+            yield database
+            database.close()
+
+
 def empty(url: str) -> None:
     """Remove all rows but those of the schema's own, much sooner than tables are made anew."""
     with psycopg.connect(url) as admin:

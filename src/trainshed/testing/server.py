@@ -110,6 +110,16 @@ class Server:
         """End it at once, as a crash does; jobs go on."""
         self._end(signal.SIGKILL)
 
+    def pause(self) -> None:
+        """Have it stand still, as a machine does that is out of breath."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Have it go on as if nothing had been."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
     def agents(self) -> dict[str, int]:
         """Return the pid of each living node's agent, by node id."""
         found = {}

@@ -11,7 +11,9 @@ from tests.stores.objects.embedded_fixtures import chunks, content, copied, file
 
 from trainshed.domain.errors import ObjectMissing
 from trainshed.stores.objects.embedded import EmbeddedObjects
-from trainshed.stores.objects.names import successor
+from trainshed.stores.objects.index import stored
+from trainshed.stores.objects.names import list_names, successor
+from trainshed.stores.records.base import Connection, Database
 
 TEXT = st.text(st.sampled_from("ab/.é\U0010ffff\0"), max_size=5)
 KEYS = TEXT.filter(bool)
@@ -101,6 +103,39 @@ class StoreBesideDict(RuleBasedStateMachine):
 
 StoreBesideDict.TestCase.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
 TestStoreBesideDict = StoreBesideDict.TestCase
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    keys=st.sets(KEYS, max_size=12),
+    prefix=TEXT,
+    delimiter=st.sampled_from(["", "/", "a", "./"]),
+    after=TEXT,
+    limit=st.integers(1, 4),
+)
+async def test_every_database_lists_names_in_the_order_of_their_bytes(
+    one_for_all: Database, keys: set[str], prefix: str, delimiter: str, after: str, limit: int
+) -> None:
+    insert = (
+        "INSERT INTO objects (bucket, key, file, size, etag, modified, storage_class, attributes) "
+        "VALUES ('bkt', ?, 'file', 1, 'etag', 1.5, 'STANDARD', ?)"
+    )
+
+    def work(connection: Connection) -> None:
+        connection.execute("DELETE FROM objects")
+        connection.executemany(insert, [(stored(key), b"{}") for key in keys])
+
+    await one_for_all.write(work)
+    found: list[str] = []
+    last: str | None = after
+    while last is not None:
+        page = await list_names(
+            one_for_all, "bkt", prefix=prefix, delimiter=delimiter, after=last, limit=limit
+        )
+        found += sorted([*(x.key for x in page.objects), *page.prefixes], key=str.encode)
+        last = page.next
+    wanted = names(list(keys), prefix, delimiter)
+    assert found == [name for name in wanted if name.encode() > after.encode()]
 
 
 @given(st.binary(max_size=4), st.binary(max_size=6))

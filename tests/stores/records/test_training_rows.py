@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,10 +22,8 @@ from trainshed.domain.training import (
 from trainshed.stores.records.base import Database, JobQuery
 from trainshed.stores.records.changes import InProcessChanges
 from trainshed.stores.records.leases import _CLAIMABLE, _NEXT_OWNER, _OWNED
-from trainshed.stores.records.postgres import PostgresDatabase
 from trainshed.stores.records.sqlite import SqliteDatabase
 from trainshed.stores.records.training import _CHECKPOINTS, _OPEN, SqlTrainingRecords, _page
-from trainshed.testing.postgres import Postgres
 from trainshed.testing.records_suite import a_job
 
 MOMENTS = st.datetimes(
@@ -68,19 +65,10 @@ def jobs(draw: st.DrawFn) -> TrainingJob:
     )
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def database(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Database]:
-    """Each of the databases, the same one for all tests."""
-    with ExitStack() as kept:
-        if request.param == "sqlite":
-            database: Database = SqliteDatabase(tmp_path_factory.mktemp("rows") / "records.db")
-        else:
-            server: Postgres = request.getfixturevalue("postgres")
-            database = PostgresDatabase(kept.enter_context(server.schema()))
-        yield database
-        database.close()
+@pytest.fixture(scope="module")
+def database(one_for_all: Database) -> Database:
+    """Each of the databases, the same one for all tests and examples."""
+    return one_for_all
 
 
 @pytest.fixture
