@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
 from trainshed.engine.scheduling import (
     Answer,
@@ -46,8 +46,10 @@ class World:
         self.lasts: dict[str, float] = {}
         """Seconds that a job really takes, by ARN."""
         self.groups: dict[str, Group] = {}
+        self.preemptible: dict[str, bool] = {}
         self.used: dict[str, float] = {}
         """Node seconds by project."""
+        self.hopeless: set[str] = set()
         self._ends: list[tuple[float, str]] = []
 
     def come(
@@ -59,6 +61,7 @@ class World:
         project: str = "",
         priority: int = 50,
         runtime: float = HOUR,
+        preemptible: bool = False,
         lasts: float | None = None,
         backend: str = "local",
         pool_keys: tuple[str, ...] = (),
@@ -82,6 +85,7 @@ class World:
         )
         self.lasts[arn] = runtime if lasts is None else lasts
         self.groups[arn] = group
+        self.preemptible[arn] = preemptible
         since = self.now if since is None else since
         self.board.wait(Waiting(arn=arn, group=group, created=since, since=since))
 
@@ -104,6 +108,7 @@ class World:
         answer = self.ask()
         for arn, admission in answer.admissions.items():
             self._start(arn, admission.instance_type, admission.pool)
+        self.hopeless |= answer.hopeless.keys()
         for arn in answer.hopeless:
             self.board.forget(arn)
         return answer
@@ -126,6 +131,12 @@ class World:
         self.used[user.project] = self.used.get(user.project, 0.0) + seconds * user.need.nodes
         self.board.forget(arn)
 
+    def drop(self, arn: str) -> None:
+        """Take a job's nodes away before it is done."""
+        self._ends = [each for each in self._ends if each[1] != arn]
+        heapify(self._ends)
+        self.end(arn)
+
     def preempt(self, victims: Mapping[str, str]) -> None:
         """Write who makes room for whom."""
         for arn, by in victims.items():
@@ -145,6 +156,7 @@ class World:
             started=self.now,
             ends=self.now + group.runtime,
             priority=group.priority,
+            preemptible=self.preemptible[arn],
             pool=pool,
         )
         self.board.run(running)
