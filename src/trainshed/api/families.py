@@ -12,10 +12,12 @@ class Family:
     kind: Literal["gauge", "counter", "histogram"]
     labels: tuple[str, ...]
     help: str
+    own: bool = False
+    """Whether it is of one process, not of what all servers share."""
 
 
 FAMILIES: Final[tuple[Family, ...]] = (
-    Family("trainshed_info", "gauge", ("version",), "1, with the program's version"),
+    Family("trainshed_info", "gauge", ("version",), "1, with the program's version", own=True),
     Family("trainshed_training_jobs", "gauge", ("status",), "Training jobs, by TrainingJobStatus"),
     Family(
         "trainshed_open_jobs",
@@ -40,12 +42,14 @@ FAMILIES: Final[tuple[Family, ...]] = (
         "counter",
         ("backend", "outcome"),
         "Attempts that ended: completed, failed, stopped, interrupted, preempted, lost",
+        own=True,
     ),
     Family(
         "trainshed_phase_seconds",
         "histogram",
         ("phase",),
         "How long jobs stood in each SecondaryStatus that they left",
+        own=True,
     ),
     Family(
         "trainshed_checkpoint_lag_seconds",
@@ -67,34 +71,51 @@ FAMILIES: Final[tuple[Family, ...]] = (
         "gauge",
         (),
         "By how much the engine's last round was late, or the next one is",
+        own=True,
     ),
     Family(
         "trainshed_event_loop_lag_seconds",
         "histogram",
         (),
         "By how much the event loop was late, twice a second since the first scrape",
+        own=True,
     ),
-    Family("trainshed_scheduler", "gauge", (), "1 on the one server that lets jobs in"),
-    Family("trainshed_owned_jobs", "gauge", (), "Open jobs that this server steps"),
-    Family("trainshed_record_write_batch", "histogram", (), "Changes that shared a transaction"),
-    Family("trainshed_record_write_seconds", "histogram", (), "Until a transaction was on disk"),
+    Family("trainshed_scheduler", "gauge", (), "1 on the one server that lets jobs in", own=True),
+    Family("trainshed_owned_jobs", "gauge", (), "Open jobs that this server steps", own=True),
+    Family(
+        "trainshed_record_write_batch",
+        "histogram",
+        (),
+        "Changes that shared a transaction",
+        own=True,
+    ),
+    Family(
+        "trainshed_record_write_seconds",
+        "histogram",
+        (),
+        "Until a transaction was on disk",
+        own=True,
+    ),
     Family(
         "trainshed_report_lag_seconds",
         "histogram",
         (),
         "From what an agent saw until the server took it (includes clocks that differ)",
+        own=True,
     ),
     Family(
         "trainshed_requests_total",
         "counter",
         ("service", "operation", "status"),
         "Requests of AWS clients that were answered, by HTTP status",
+        own=True,
     ),
     Family(
         "trainshed_request_seconds",
         "histogram",
         ("service",),
         "Until the whole answer was handed over",
+        own=True,
     ),
     Family("trainshed_object_bytes", "gauge", (), "Bytes of all objects and unfinished uploads"),
     Family("trainshed_log_bytes", "gauge", (), "Bytes of all logs, at most five minutes ago"),

@@ -48,6 +48,8 @@ class Sources:
     """Who is asked for what."""
 
     version: str
+    server: Callable[[], str]
+    """Returns what tells this process from others that answer at the same address; "" for none."""
     records: Records
     survey: Callable[[], Awaitable[Standing]]
     jobs: JobTally
@@ -97,6 +99,7 @@ class Metrics:
                 },
             },
             self._histograms(),
+            self._sources.server(),
         )
         # Ten thousand jobs have twenty thousand lines: written beside the event loop, not on it.
         return await asyncio.to_thread(generate_latest, found)
@@ -177,17 +180,27 @@ class _Found(Collector):
         self,
         values: Mapping[str, Mapping[Labels, float]],
         histograms: Mapping[str, Mapping[Labels, Histogram]],
+        server: str,
     ) -> None:
         self._values = values
         self._histograms = histograms
+        self._server = {"server": server} if server else {}
 
     def collect(self) -> Iterator[Metric]:
         for family in FAMILIES:
-            if family.kind == "histogram":
-                yield self._histogram(family)
-            else:
-                yield self._simple(family)
-        yield from ProcessCollector(registry=None).collect()
+            made = self._histogram if family.kind == "histogram" else self._simple
+            yield self._marked(made(family)) if family.own else made(family)
+        for metric in ProcessCollector(registry=None).collect():
+            yield self._marked(metric)
+
+    def _marked(self, metric: Metric) -> Metric:
+        """Return a metric of this process as such, where several are asked by one address."""
+        if self._server:
+            metric.samples = [
+                sample._replace(labels={**sample.labels, **self._server})
+                for sample in metric.samples
+            ]
+        return metric
 
     def _simple(self, family: Family) -> Metric:
         kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily

@@ -78,6 +78,7 @@ class Watching:
 
         return metrics.Sources(
             version=trainshed.__version__,
+            server=lambda: "" if parts.hear is None else parts.ownership.id,
             records=parts.records,
             survey=standing,
             jobs=parts.tallies.jobs,

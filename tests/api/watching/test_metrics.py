@@ -40,6 +40,7 @@ def sources(folder: Path) -> Sources:
     """Return what a server tells of that has done nothing yet."""
     return Sources(
         version="1.2.3",
+        server=lambda: "",
         records=Records(),
         survey=nothing,
         jobs=JobTally(),
@@ -160,6 +161,14 @@ async def test_every_family_is_told_and_no_other(tmp_path: Path) -> None:
     names = [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")]
     ours = [name for name in names if not name.startswith("process_")]
     assert ours == [family.name for family in FAMILIES]
+
+
+async def test_what_is_of_one_of_several_servers_says_of_which(tmp_path: Path) -> None:
+    found = await told(replace(sources(tmp_path), server=lambda: "abc"))
+    assert value(found, "trainshed_scheduler", server="abc") == 1
+    assert value(found, "trainshed_record_write_seconds_count", server="abc") == 0
+    assert value(found, "process_resident_memory_bytes", server="abc") > 0
+    assert value(found, "trainshed_training_jobs", status="Completed") == 7
 
 
 async def test_a_folder_is_looked_through_again_only_after_a_while(tmp_path: Path) -> None:
