@@ -125,6 +125,7 @@ class Reporter:
                 self._await_news()
                 busy = time.monotonic() - last < _LONGEST_PAUSE_S
                 before = self._bytes_taken
+                self._hurry.clear()  # whatever hurries from here on is not sent by this
                 self._send_all(line)
                 flood = self._bytes_taken - before >= _FLOOD
                 longest = _FLOOD_PAUSE_S if flood else _LONGEST_PAUSE_S
@@ -145,7 +146,8 @@ class Reporter:
 
     def _rest(self, pause: float) -> None:
         """Let more come together; no fact waits for more lines than it ever did."""
-        self._hurry.clear()
+        if self._over():
+            return
         if not self._leaving.wait(min(pause, _LONGEST_PAUSE_S)) and pause > _LONGEST_PAUSE_S:
             self._hurry.wait(pause - _LONGEST_PAUSE_S)
 
