@@ -160,15 +160,13 @@ def build(
     tallies = Tallies.of(settings)
     stores = _stores(data, settings, clock, tallies, around)
     agent = around("agent", backends.AGENT)
-    drivers = {
-        name: around("driver", driver)
-        for name, driver in backends.drivers(settings, data, stores.records, agent).items()
-    }
+    places = backends.drivers(settings, data, stores.records, agent)
+    drivers = {name: around("driver", driver) for name, driver in places.items()}
     site = _site(data, settings, url, keys.report_secret, drivers)
     alone = stores.hear is None
     leases = around("leases", SqlLeases(stores.database, alone=alone))
     ownership = Ownership(leases, this_server(url, drivers), alone=alone)
-    left = garbage(data, stores, drivers, clock)
+    left = garbage(data, stores, places, clock)
     front = Front(
         operations(stores, settings, clock, drivers, left.collect, lambda: ownership.id),
         keys=Keyring(
@@ -183,15 +181,7 @@ def build(
     )
     return Parts(
         front=front,
-        reports=around(
-            "reports",
-            Reports(
-                records=stores.records,
-                logs=stores.logs,
-                secret=keys.report_secret,
-                heard=tallies.heard(clock),
-            ),
-        ),
+        reports=around("reports", _reports(stores, keys, tallies, clock)),
         credentials=ContainerCredentials(
             records=stores.records, secret=keys.report_secret, clock=clock
         ),
@@ -216,6 +206,18 @@ def build(
         records=stores.records,
         database=stores.database,
         hear=stores.hear,
+    )
+
+
+def _reports(
+    stores: Stores, keys: Credentials, tallies: Tallies, clock: Callable[[], datetime]
+) -> Reports:
+    """Return what takes agents' reports."""
+    return Reports(
+        records=stores.records,
+        logs=stores.logs,
+        secret=keys.report_secret,
+        heard=tallies.heard(clock),
     )
 
 
