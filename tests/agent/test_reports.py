@@ -1,7 +1,9 @@
 """Reporting through everything that can happen between an agent and its server."""
 
 import contextlib
+import http.client
 import shutil
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -140,6 +142,49 @@ def test_strangers_at_the_servers_address_are_not_believed(agent: MakeAgent) -> 
     node.wait()
     assert node.lines() == ["up", "over"]
     assert node.ended() == ("completed", "")
+
+
+def test_lines_arrive_by_tls_too(agent: MakeAgent) -> None:
+    certificate = Path(__file__).parents[1] / "wire" / "loopback.pem"
+    node = agent("seq 1 100000")
+    with sealed(certificate, node.plan.server_url) as url:
+        node.plan = replace(node.plan, server_url=url)
+        node.start(SSL_CERT_FILE=str(certificate)).wait()
+    assert node.lines() == [str(i) for i in range(1, 100001)]
+
+
+@contextlib.contextmanager
+def sealed(certificate: Path, url: str) -> Iterator[str]:
+    """Serve what ``url`` answers by TLS; yield where."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    port = int(url.rpartition(":")[2])
+
+    class Relay(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            asked = http.client.HTTPConnection("127.0.0.1", port)
+            asked.request(self.command, self.path, body, dict(self.headers))
+            answer = asked.getresponse()
+            text = answer.read()
+            asked.close()
+            self.send_response(answer.status)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        def do_PUT(self) -> None:
+            self.do_POST()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Relay)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    with serving(server):
+        yield f"https://127.0.0.1:{server.server_address[1]}"
 
 
 class Stranger(HTTPServer):
