@@ -190,13 +190,7 @@ def build(
         ),
         engine=_engine(stores, settings, site, clock, ownership, drivers),
         ownership=ownership,
-        notifier=Notifier(
-            stores.objects.events,
-            settings.notified(),
-            clock,
-            webhooks.post,
-            leads=lambda: ownership.leads,
-        ),
+        notifier=_notifier(settings, stores, clock, ownership),
         expiry=_expiry(settings, stores, clock, ownership),
         retention=_retention(data, settings, stores, clock, ownership),
         tallies=tallies,
@@ -274,6 +268,19 @@ def _engine(
             policy=sharing.policy(settings.queue, settings.projects),
             leader=lambda: ownership.id,
         ),
+    )
+
+
+def _notifier(
+    settings: Settings, stores: Stores, clock: Callable[[], datetime], ownership: Ownership
+) -> Notifier:
+    """Return what tells webhooks, on the one server that lets jobs in."""
+    return Notifier(
+        stores.objects.events,
+        settings.notified(),
+        clock,
+        webhooks.post,
+        leads=lambda: ownership.leads,
     )
 
 
