@@ -22,7 +22,7 @@ from trainshed.domain.training import TrainingJob
 from trainshed.drivers.base import Driver, Handle, NodeState
 from trainshed.engine.backends import Backends
 from trainshed.engine.decision import Decision, Seen
-from trainshed.engine.nodes import Absent, Nodes, handles_of
+from trainshed.engine.nodes import NEVER_LAUNCHED, Absent, Nodes, handles_of
 from trainshed.engine.ownership import Ownership
 from trainshed.engine.planning import Site, Unplannable, plan
 from trainshed.engine.pulse import Pulse
@@ -244,7 +244,9 @@ class Engine:
         if attempt is None:
             return seen
         # In this order: what an agent told before it left must be among the facts.
-        looks = observe and not job.over
+        # What nobody can see is in no hint: that it was taken is found at any look, or never.
+        unseen = NEVER_LAUNCHED in attempt.handles.values()
+        looks = (observe or unseen) and not job.over
         absent = await self._nodes.absent(job, attempt) if looks else Absent()
         facts = await self._records.facts(job.id, attempt.number)
         return replace(seen, facts=facts, gone=absent.gone, taken=absent.taken)
