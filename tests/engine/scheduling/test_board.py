@@ -18,6 +18,7 @@ from trainshed.domain.training import (
 )
 from trainshed.engine.scheduling import Board, Place, Policy, Running, schedule
 from trainshed.engine.scheduling.jobs import note, pool_key, types_of, version
+from trainshed.engine.scheduling.quotas import Use
 from trainshed.testing.jobs import NOON, job
 
 PLACES = {
@@ -142,6 +143,50 @@ def test_spot_and_preemptible_jobs_make_room_and_no_others() -> None:
         for arn, user in board.users.items()
     }
     assert found == {"a": False, "b": True, "c": True}
+
+
+def test_who_ends_anyway_is_known_and_who_keeps_its_nodes_warm_is_not_among_them() -> None:
+    board = Board(PLACES, Policy())
+    running = row("runs", 1, 1)
+    assert running.attempt is not None
+    taken = replace(running.attempt, interrupted=("algo-1",))
+    warm = replace(row("warm", 1, 5), cleaned=False)
+    rows = [
+        running,
+        replace(row("stops", 1, 1), stop_wish=NOON),
+        replace(row("taken", 1, 1), attempt=taken),
+        row("over", 1, 4),
+        warm,
+    ]
+    for each in rows:
+        note(board, each, "local")
+    leaving = {arn.rpartition("/")[2] for arn in board.taken["local"].leaving}
+    assert leaving == {"stops", "taken", "over"}
+    assert warm.pool is not None
+    user = board.users[warm.arn]
+    assert user.ends == warm.pool.until.timestamp()
+
+
+def test_after_a_start_what_running_jobs_have_used_so_far_counts() -> None:
+    board = Board(PLACES, Policy())
+    note(board, row("a", 3, 1, "vision"), "local")
+    note(board, row("b", 1, 1), "local")
+    board.now = NOON.timestamp() + 100
+    board.recall()
+    # Processors of ml.m5.large: two.
+    assert board.use["vision"].spent == 3 * 2 * 100
+    assert board.use[""].spent == 2 * 100
+
+
+def test_what_was_used_counts_half_after_its_half_life() -> None:
+    use = Use(load=10.0, at=0.0)
+    use.advance(100.0, 100.0)
+    assert use.spent == 750.0
+    use.load = 0.0
+    use.advance(200.0, 100.0)
+    assert (use.spent, use.at) == (375.0, 200.0)
+    use.advance(300.0, 0.0)
+    assert use.spent == 0.0
 
 
 def test_warm_nodes_match_by_what_the_service_compares() -> None:

@@ -83,6 +83,14 @@ def test_warm_nodes_are_let_go_for_one_that_has_waited_for_long_enough() -> None
     assert world.ask().releases == ("soon",)
 
 
+def test_no_more_warm_nodes_are_let_go_than_are_needed() -> None:
+    world = World([place(3)], policy(pool_patience=0))
+    keep(world, "soon", 1, ends=HOUR)
+    keep(world, "late", 2, ends=2 * HOUR)
+    world.come("wide", 2)
+    assert world.ask().releases == ("late",)
+
+
 def test_warm_nodes_are_not_let_go_in_vain() -> None:
     world = World([place(3)], policy(pool_patience=0))
     keep(world, "done")

@@ -6,6 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.engine.scheduling.world import World, place, policy
 
+from trainshed.engine.scheduling import Group, Waiting
+
 
 def test_a_preemptible_job_of_lower_priority_makes_room() -> None:
     world = World([place(1)])
@@ -63,6 +65,30 @@ def test_one_wide_job_ends_rather_than_two_narrow_ones() -> None:
     world.run("other", 1, priority=10, preemptible=True, started=3)
     world.come("urgent", 2, priority=90)
     assert world.ask().preemptions == {"wide": "urgent"}
+
+
+def test_two_young_jobs_end_rather_than_an_old_wide_one_and_a_young_one() -> None:
+    world = World([place(7)])
+    world.run("old", 3, priority=10, preemptible=True, started=1)
+    world.run("young", 2, priority=10, preemptible=True, started=5)
+    world.run("younger", 2, priority=10, preemptible=True, started=6)
+    world.come("urgent", 4, priority=90)
+    assert world.ask().preemptions.keys() == {"young", "younger"}
+
+
+def test_nobody_ends_whom_the_others_make_needless() -> None:
+    """A GPU and three other nodes are missing."""
+    world = World([place(5, capacity=(("ml.p3.*", 1),))])
+    gpu = {"instance_type": "ml.p3.2xlarge", "priority": 10, "preemptible": True}
+    world.run("gpu", 1, started=1, **gpu)
+    world.run("narrow", 1, priority=10, preemptible=True, started=3)
+    world.run("wide", 3, priority=10, preemptible=True, started=2)
+    types = (("ml.p3.2xlarge", 1), ("ml.m5.large", 3))
+    need = world.board.need("local", types, spot=False, instance_type="")
+    group = Group(backend="local", project="", priority=90, needs=(need,))
+    waiting = Waiting(arn="urgent", group=world.board.group(group), created=0, since=0)
+    world.board.wait(waiting)
+    assert world.ask().preemptions.keys() == {"gpu", "wide"}
 
 
 def test_while_some_make_room_for_a_job_nobody_else_does() -> None:

@@ -100,6 +100,7 @@ def test_a_job_that_ends_in_time_passes_one_that_must_wait() -> None:
     world.run("other", 3, ends=HOUR)
     world.come("wide", 4, since=0)
     world.come("long", 1, runtime=2 * HOUR, since=1)
+    world.come("a second too long", 1, runtime=HOUR + 1, since=1)
     world.come("short", 1, runtime=HOUR, since=2)
     answer = world.ask()
     assert list(answer.admissions) == ["short"]
@@ -130,7 +131,7 @@ def test_a_job_for_a_place_that_is_gone_is_let_in_to_be_told_so() -> None:
 
 
 KINDS = ("ml.m5.large", "ml.p3.2xlarge", "ml.g5.xlarge")
-JOBS = st.tuples(st.integers(1, 6), st.sampled_from(KINDS), st.integers(1, 40))
+JOBS = st.tuples(st.integers(1, 6), st.sampled_from(KINDS), st.integers(1, 8))
 """(nodes, instance type, seconds)."""
 
 
