@@ -69,7 +69,7 @@ def test_a_deaf_program_is_killed_early_enough_to_end_before_the_deadline(
 ) -> None:
     node = agent(DEAF, grace=3600.0).start()
     node.wait_for_line("up")
-    give(node, 3.0)
+    give(node, 4.5)
     node.wait()
     ended, notice = node.fact(Kind.ENDED), node.fact(Kind.NOTICE)
     assert ended is not None
@@ -108,6 +108,22 @@ def test_a_node_that_is_given_up_waits_until_its_checkpoints_are_kept(
     kept = node.fact(Kind.CHECKPOINT)
     assert kept is not None
     assert kept.detail["trouble"] == ""
+
+
+def test_what_is_not_kept_by_the_deadline_is_named_before_it(
+    agent: MakeAgent, tmp_path: Path
+) -> None:
+    node = agent(SAVING, grace=60.0, **keeping(tmp_path, "kept/here")).start()
+    node.wait_for_line("up")
+    (tmp_path / "kept").write_text("in the way of a folder")
+    give(node, 5.0)
+    node.wait()
+    ended, notice = node.fact(Kind.ENDED), node.fact(Kind.NOTICE)
+    assert ended is not None
+    assert notice is not None
+    assert node.ended() == ("interrupted", WHY)
+    assert ended.at < notice.detail["deadline"]
+    assert any("checkpoints are NOT kept in whole: 7: " in line for line in node.lines())
 
 
 def test_an_agent_that_dies_before_the_checkpoints_are_kept_is_followed_by_one_that_keeps_them(

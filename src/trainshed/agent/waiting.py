@@ -5,6 +5,7 @@ from then on a store may be away for the grace and no longer, as the container m
 a node that is to be taken away waits until then.
 """
 
+import math
 import time
 from typing import Final
 
@@ -14,10 +15,20 @@ _LEAVE_S: Final = 1.0
 """Left of a notice for the node's last words, when nothing else is waited for any more."""
 
 
+def time_left(node: Node) -> float:
+    """Return for how many seconds something may be waited for before the node is taken away.
+
+    Without a deadline that is for ever; 0 when nothing is to be waited for any more.
+    """
+    notice = node.stop.notice
+    if notice is None or not notice.deadline:
+        return math.inf
+    return max(notice.deadline - _LEAVE_S - time.time(), 0.0)
+
+
 def out_of_time(node: Node) -> bool:
     """Tell whether the node is about to be taken away, so that nothing is waited for any more."""
-    notice = node.stop.notice
-    return bool(notice and notice.deadline and time.time() >= notice.deadline - _LEAVE_S)
+    return not time_left(node)
 
 
 class Endurance:

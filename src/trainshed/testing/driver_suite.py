@@ -203,11 +203,12 @@ class DriverSuite:
         handle = await place.driver.launch(plan)
         await said(place, plan, "running")
         for _ in range(2):
-            await place.driver.interrupt(handle, notice=3.0, reason="a drill")
+            await place.driver.interrupt(handle, notice=3600.0, reason="a drill")
         await told(place, plan, Kind.ENDED)
         ended = place.reports.fact(plan.node_id, Kind.ENDED)
         assert ended is not None
         assert ended.detail == {"outcome": "interrupted", "reason": "a drill"}
+        await place.driver.interrupt(handle, notice=0.5, reason="it is wanted sooner")
         await become(place.driver, handle, NodeState.TAKEN)
         await place.driver.remove(handle)
 

@@ -12,7 +12,7 @@ from trainshed.agent.checkpoints.place import OWN, listed, local_path, place_of
 from trainshed.agent.checkpoints.sync import Pass, Sync, Trust, Whose
 from trainshed.agent.checkpoints.telling import Telling
 from trainshed.agent.node import Node
-from trainshed.agent.waiting import Endurance
+from trainshed.agent.waiting import Endurance, time_left
 from trainshed.agent.watching.ending import Ending
 from trainshed.agent.written.folder import Folder
 from trainshed.domain.errors import StoreError
@@ -127,7 +127,7 @@ class Checkpoints:
                         f"away: {done.trouble}"
                     )
             self._telling.hear(done)
-            stop.pause(wait)
+            stop.pause(min(wait, time_left(self._node)))
             wait = min(2 * wait, _LONGEST_WAIT_S)
             done = self._tried(trust)
         if stop.forgotten:

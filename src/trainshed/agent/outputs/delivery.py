@@ -21,7 +21,7 @@ from trainshed.agent.node import Node
 from trainshed.agent.outputs import archive
 from trainshed.agent.outputs.archive import Piece, shown
 from trainshed.agent.outputs.sending import Sent, encryption, put_all
-from trainshed.agent.waiting import out_of_time
+from trainshed.agent.waiting import out_of_time, time_left
 from trainshed.agent.written.folder import Folder
 from trainshed.domain.errors import ObjectMissing, StoreError
 from trainshed.stores.objects.addresses import Address, parse
@@ -154,7 +154,7 @@ class Delivery:
                 return kinds
             if out_of_time(self._node):
                 raise StoreAway(f"the part of {host} had not come when the node was taken away")
-            self._node.stop.pause(wait)
+            self._node.stop.pause(min(wait, time_left(self._node)))
             wait = min(wait * 2, _SLOWEST_LOOK_S)
         if (kinds := self._marked(host)) is not None:
             return kinds

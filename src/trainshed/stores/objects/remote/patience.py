@@ -85,8 +85,11 @@ class Patience:
 
     def spent(self, since: float) -> bool:
         """Tell whether that moment of the monotonic clock is too long ago."""
-        away_s = time.monotonic() - since
-        return away_s > self._seconds or self._hurried(away_s)
+        return time.monotonic() - since > self._seconds or self.hurried(since)
+
+    def hurried(self, since: float) -> bool:
+        """Tell whether the caller waits no longer for a store that is away since that moment."""
+        return self._hurried(time.monotonic() - since)
 
     def complain_once(self, away: StoreAway) -> None:
         """Say that a store is waited for, unless it was said before."""
@@ -124,4 +127,6 @@ class Waiting:
         while (left := until - time.monotonic()) > 0:
             time.sleep(min(left, _LOOK_S))
             self._patience.check(self._what)
+            if self._patience.hurried(self._since):
+                raise away
         self._wait = min(self._wait * 2, _LONGEST_WAIT_S)
