@@ -13,6 +13,7 @@ from trainshed.agent.node import Node, NodeOver
 from trainshed.agent.runtimes.base import Command
 from trainshed.contract import environment as contract
 from trainshed.contract import script_mode
+from trainshed.contract.tree import Tree
 from trainshed.domain.facts import Outcome
 from trainshed.domain.names import NODE_VARIABLE
 from trainshed.domain.plan import NodePlan
@@ -47,7 +48,7 @@ def command(node: Node, host: Mapping[str, str]) -> Command:
     return Command(argv=_argv(node, python), environment=environment, folder=folder)
 
 
-def variables(plan: NodePlan) -> dict[str, str]:
+def variables(plan: NodePlan, seen: Tree) -> dict[str, str]:
     """Return what the contract puts into the container's environment; the same on every runtime.
 
     Its way to AWS's services is this server, and an isolated job has none. Keys are not in it but
@@ -59,6 +60,7 @@ def variables(plan: NodePlan) -> dict[str, str]:
         region=plan.region,
         access={} if plan.isolated else _access(plan),
         environment=plan.environment,
+        warm_pool_cache=str(seen.warm_pool_cache) if plan.warm_cache else "",
     )
 
 
@@ -137,7 +139,7 @@ def _environment(node: Node, host: Mapping[str, str], python: Path | None) -> di
         found.update(_places(node))
     if not contract.own_access(plan.environment):
         found.update(_NO_FILES)
-    found.update(variables(plan))
+    found.update(variables(plan, node.seen))
     found[NODE_VARIABLE] = str(node.folder.resolve())
     return found
 

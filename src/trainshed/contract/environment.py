@@ -11,6 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+WARM_POOL_CACHE_VARIABLE: Final = "SAGEMAKER_MANAGED_WARMPOOL_CACHE_DIRECTORY"
+"""Names the folder that a warm pool keeps for the next job. Source: Amazon SageMaker developer
+guide, "SageMaker AI Managed Warm Pools"."""
+
 
 def variables(
     *,
@@ -19,6 +23,7 @@ def variables(
     region: str,
     access: Mapping[str, str],
     environment: Mapping[str, str],
+    warm_pool_cache: str = "",
 ) -> dict[str, str]:
     """Return what the container finds in its environment.
 
@@ -32,6 +37,7 @@ def variables(
         region: where the job runs.
         access: what ``access`` returned; empty for a job that reaches nothing.
         environment: ``Environment`` of the request; it wins over everything here.
+        warm_pool_cache: where the container finds what its warm pool keeps; "" for none.
     """
     asked = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or region
     found = {
@@ -40,6 +46,8 @@ def variables(
         "AWS_REGION": asked,
         "AWS_DEFAULT_REGION": asked,
     }
+    if warm_pool_cache:
+        found[WARM_POOL_CACHE_VARIABLE] = warm_pool_cache
     if not own_access(environment):
         found.update(access)
     found.update(environment)

@@ -1,7 +1,7 @@
 """The folders and files under ``/opt/ml``.
 
 Source: Amazon SageMaker developer guide, "How Amazon SageMaker Provides Training Information" and
-"... Processes Training Output".
+"... Processes Training Output"; "SageMaker AI Managed Warm Pools".
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ class Tree:
         self.output = base / "output"
         self.output_data = base / "output" / "data"
         self.intermediate = base / "output" / "intermediate"
+        self.warm_pool_cache = base / "sagemaker" / "warmpoolcache"
         self.failure = base / "output" / "failure"
         self.success = base / "output" / "success"
         self.hyperparameters = self.config / "hyperparameters.json"

@@ -75,6 +75,11 @@ def log_stream(job_name: str, host: str, started: datetime) -> str:
     return f"{job_name}/{host}-{int(started.timestamp() * 1000)}"
 
 
+def attempt_id(job_id: str, attempt: int) -> str:
+    """Return what names one attempt of one job for ever."""
+    return f"{job_id}.{attempt}"
+
+
 def node_id(job_id: str, attempt: int, host: str) -> str:
     """Return what names one node of one attempt for ever."""
     return f"{job_id}.{attempt}.{host}"

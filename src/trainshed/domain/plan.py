@@ -109,6 +109,10 @@ class NodePlan:
     """Folder shared by the nodes of a machine, for what is worth keeping between jobs."""
     cache_limit: int = 0
     """Bytes that staged objects may take there; 0 keeps none."""
+    warm_pool: str = ""
+    """The chain of warm pools that the node is of (``Attempt.pool_chain``); "" for none."""
+    warm_cache: str = ""
+    """Folder that outlives the node, for the next one of that chain; "" where there is none."""
     unsent: str = ""
     """Folder that outlives the node, for results that no store takes; "" where there is none."""
     uploads: str = ""

@@ -168,6 +168,9 @@ class Attempt:
     """Whether they are: no node can tell anything any more, so what was told by then counts."""
     pool_began: datetime | None = None
     """When the first job of that chain of warm pools got the nodes."""
+    pool_chain: str = ""
+    """That chain, by the attempt that got the nodes first: ``<job id>.<attempt>``; of nodes that it
+    may begin a chain with, this attempt; "" for nodes that are nobody's but this job's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +185,10 @@ class Drill:
     host: str
     told: bool = False
     """Whether the driver has been told."""
+
+
+LONGEST_CHAIN: Final = timedelta(days=7)
+"""How long nodes may go from job to job (developer guide, "managed warm pools")."""
 
 
 class WarmPoolStatus(StrEnum):
@@ -208,6 +215,11 @@ class WarmPool:
     """When the first job of the chain got the nodes."""
     reused_by: str = ""
     """ARN of the job that took them over."""
+
+    def lasting(self, seconds: float) -> "WarmPool":
+        """Return it with another period, which counts from the end of its job."""
+        until = self.since + timedelta(seconds=seconds)
+        return replace(self, until=min(until, self.chain_began + LONGEST_CHAIN))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,7 +272,8 @@ class TrainingJob:
     """What the clients called the last requests that changed it (``amz-sdk-invocation-id``): one
     that is sent again, because its answer was lost, is answered and not carried out again."""
     cleaned: bool = False
-    """Whether the last attempt's nodes have been removed from their place."""
+    """Whether the last attempt's nodes have been removed from their place; once a warm pool has
+    ended, also whether what it kept has been."""
 
     @property
     def status(self) -> TrainingJobStatus:
@@ -334,7 +347,8 @@ class TrainingJob:
         if groups:
             return sum(int(group["InstanceCount"]) for group in groups)
         # Of several types that it prefers one is taken, as many of it as of each other.
-        first, *_ = resources.get("InstancePreferences") or ({},)
+        preferred = resources.get("InstancePreferences") or ()
+        first = preferred[0] if preferred else {}
         return int(resources.get("InstanceCount") or first.get("InstanceCount") or 1)
 
     def noted(self, secondary: SecondaryStatus, message: str, *, at: datetime) -> "TrainingJob":

@@ -154,3 +154,15 @@ class Driver(Protocol):
             DriverError: something is still there; the same call may do it later.
         """
         ...
+
+    async def release_pool(self, pool: str) -> None:
+        """Delete what the nodes of a chain of warm pools kept for those after them.
+
+        Nodes whose plans name the same ``warm_pool`` and host find the same ``warm_cache``, one
+        after the other. As long as such a node is there, nothing is deleted: whoever removes the
+        last one calls this after it. What is gone is no error.
+
+        Raises:
+            DriverError: something is still there; the same call may do it later.
+        """
+        ...

@@ -46,4 +46,5 @@ class Decision:
     look_at: datetime | None = None
     """When to look again though nothing tells of a change; None when time alone decides nothing."""
     clean: bool = False
-    """Remove the last attempt's nodes, then mark the job as cleaned."""
+    """Remove the last attempt's nodes, and what they kept for a next job that does not come; then
+    mark the job as cleaned."""

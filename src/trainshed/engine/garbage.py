@@ -133,6 +133,7 @@ def _owners(job: TrainingJob) -> frozenset[str]:
     if job.attempt is None:
         return frozenset({job.id})
     taken_over = {PurePath(state).name for state in job.attempt.handles.values()}
+    taken_over |= {job.attempt.pool_chain} - {""}
     return owners(job.id, job.attempt.number, hosts(job.instance_count)) | taken_over
 
 

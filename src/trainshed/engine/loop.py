@@ -18,7 +18,7 @@ from typing import Final, Protocol
 
 from trainshed.domain.errors import DriverError, StoreError
 from trainshed.domain.subject import subject
-from trainshed.domain.training import TrainingJob
+from trainshed.domain.training import TrainingJob, WarmPoolStatus
 from trainshed.drivers.base import Driver, Handle, NodeState
 from trainshed.engine.backends import Backends
 from trainshed.engine.decision import Decision, Seen
@@ -256,6 +256,7 @@ class Engine:
         if decision.retire is not None:
             self._be_sure()
             await self._nodes.remove(job, decision.retire)
+            await self._nodes.release(decision.retire)
         moved = decision.job != job
         if not await self._write(job, decision.job):
             return True, None
@@ -266,6 +267,8 @@ class Engine:
             self._be_sure()
             if job.attempt is not None:
                 await self._nodes.remove(job, job.attempt)
+                if job.warm_status is not WarmPoolStatus.AVAILABLE:
+                    await self._nodes.release(job.attempt)
             await self._write(job, replace(job, cleaned=True))
             return True, None
         told = await self._tell(job, decision)

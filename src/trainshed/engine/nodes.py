@@ -142,6 +142,18 @@ class Nodes:
                 Handle(attempt.backend, state) if known else await driver.find(node_id)
             )
 
+    async def release(self, attempt: Attempt) -> None:
+        """Delete what an attempt's nodes, which are removed, kept for a next job.
+
+        Only once it is written down that there is none.
+
+        Raises:
+            DriverError: something is still there.
+        """
+        driver = self._drivers.get(attempt.backend)
+        if driver is not None and attempt.pool_chain:
+            await driver.release_pool(attempt.pool_chain)
+
 
 def handles_of(attempt: Attempt) -> dict[Handle, str]:
     """Return the hosts of an attempt's nodes by their handles."""

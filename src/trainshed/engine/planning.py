@@ -77,6 +77,7 @@ def plan(job: TrainingJob, attempt: Attempt, site: Site) -> LaunchPlan | Unplann
         image=image if process else mapped or image,
         environment_path=(mapped or "") if process else "",
         attempt_secret=names.attempt_secret(site.secret, job.id, attempt.number),
+        warm_pool=attempt.pool_chain,
     )
     nodes = []
     for group in groups:

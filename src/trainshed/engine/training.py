@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from trainshed.domain.facts import Fact, Kind, Outcome
+from trainshed.domain.names import attempt_id
 from trainshed.domain.names import hosts as host_names
 from trainshed.domain.training import (
     LAUNCHING,
@@ -60,7 +61,7 @@ def decide(job: TrainingJob, seen: Seen) -> Decision:
 
 def _decide_over(job: TrainingJob, seen: Seen) -> Decision:
     kept = warm.looked_at(job, seen.now)
-    return Decision(job=kept, clean=not job.cleaned, look_at=warm.ends(kept))
+    return Decision(job=kept, clean=not kept.cleaned, look_at=warm.ends(kept))
 
 
 def _decide_waiting(job: TrainingJob, seen: Seen) -> Decision:
@@ -83,13 +84,16 @@ def _admitted(job: TrainingJob, admission: Admission, seen: Seen) -> Decision:
     # Log streams are told apart by this time.
     last = job.past[-1] if job.past else None
     earliest = last.started + timedelta(milliseconds=1) if last else seen.now
+    number = max(job.attempts, last.number if last else 0) + 1
+    own_chain = attempt_id(job.id, number) if job.keep_alive else ""
     attempt = Attempt(
-        number=max(job.attempts, last.number if last else 0) + 1,
+        number=number,
         backend=admission.backend or seen.backend,
         started=max(seen.now, earliest),
         instance_type=admission.instance_type,
         pool=admission.pool,
         pool_began=admission.pool_began,
+        pool_chain=admission.pool_chain or own_chain,
     )
     warning = "" if job.past else job.warning
     launching = job.moved_to(_S.STARTING, at=seen.now, message=f"{LAUNCHING}{warning}")

@@ -1,17 +1,16 @@
 """Warm pools: the nodes of a job that is over, kept for the next one that matches. Pure.
 
 KeepAlivePeriodInSeconds asks for it. Kept are the nodes of jobs that ended well, were stopped, or
-failed by their own fault; after a fault of the platform they may be the fault, and are let go.
+failed by their own fault; after a fault of the platform they may be the fault, and are let go. So
+are those that their place, or another job, was taking.
 """
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from trainshed.domain.training import TrainingJob, WarmPool, WarmPoolStatus
 
-_LONGEST_CHAIN: Final = timedelta(days=7)
-"""How long nodes may go from job to job (developer guide, "managed warm pools")."""
 _OWN_FAULTS: Final = ("AlgorithmError", "ClientError")
 
 
@@ -22,12 +21,12 @@ def kept(job: TrainingJob) -> TrainingJob:
         return job
     if job.failure_reason and not job.failure_reason.startswith(_OWN_FAULTS):
         return job
-    began = attempt.pool_began or attempt.started
-    until = min(end + timedelta(seconds=job.keep_alive), began + _LONGEST_CHAIN)
-    if until <= end:
+    if attempt.over is not None or attempt.preempted_for or attempt.interrupted:
         return job
-    pool = WarmPool(status=WarmPoolStatus.AVAILABLE, since=end, until=until, chain_began=began)
-    return replace(job, pool=pool)
+    began = attempt.pool_began or attempt.started
+    pool = WarmPool(status=WarmPoolStatus.AVAILABLE, since=end, until=end, chain_began=began)
+    pool = pool.lasting(job.keep_alive)
+    return replace(job, pool=pool) if pool.until > end else job
 
 
 def ends(job: TrainingJob) -> datetime | None:
@@ -37,12 +36,15 @@ def ends(job: TrainingJob) -> datetime | None:
 
 
 def looked_at(job: TrainingJob, now: datetime) -> TrainingJob:
-    """Return a job that is over, its nodes let go once their time has come."""
+    """Return a job that is over, its nodes let go once their time has come.
+
+    It is to be cleaned again then: what its nodes kept for the next goes only now.
+    """
     until = ends(job)
     if job.pool is None or until is None or now < until:
         return job
     pool = replace(job.pool, status=WarmPoolStatus.TERMINATED, ended=until)
-    return replace(job, pool=pool, modified=max(now, job.modified))
+    return replace(job, pool=pool, cleaned=False, modified=max(now, job.modified))
 
 
 def reused(job: TrainingJob, by: str, now: datetime) -> TrainingJob:

@@ -25,6 +25,8 @@ class FakeDriver:
     """Notice by node id, of those that were told that they are taken away."""
     taken: set[str] = field(default_factory=set)
     removed: list[str] = field(default_factory=list)
+    released: list[str] = field(default_factory=list)
+    """Chains of warm pools that were let go."""
     refuse: DriverError | None = None
     """Raised by every launch while set."""
     hints: "asyncio.Queue[Handle]" = field(default_factory=asyncio.Queue)
@@ -77,6 +79,10 @@ class FakeDriver:
         """Forget the node."""
         self.living.pop(handle.state, None)
         self.removed.append(handle.state)
+
+    async def release_pool(self, pool: str) -> None:
+        """Note that what was kept was let go."""
+        self.released.append(pool)
 
     def lose(self, node_id: str) -> None:
         """Have a node's agent vanish, as a crash of it does."""

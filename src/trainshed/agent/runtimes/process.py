@@ -101,10 +101,16 @@ class ProcessRuntime:
         Raises:
             NodeOver: there is nothing to run.
         """
+        mounts = []
         if not self.sees_opt_ml:
             _link_channels(node)
-        mount = mount_of(node) if self.sees_opt_ml else None
-        mounts = [] if mount is None else [mount]
+            _link_warm_cache(node)
+        else:
+            # Checkpoints may be kept there, too: then they are mounted over it.
+            if node.plan.warm_cache:
+                mounts.append((Path(node.plan.warm_cache), str(node.seen.warm_pool_cache)))
+            if (checkpoints := mount_of(node)) is not None:
+                mounts.append(checkpoints)
         return partial(self._start, command(node, os.environ), node.folder, node.plan, mounts)
 
     def _start(
@@ -178,6 +184,14 @@ def _link_channels(node: Node) -> None:
         if not place.is_symlink():
             place.rmdir()
             place.symlink_to(each.source)
+
+
+def _link_warm_cache(node: Node) -> None:
+    """Have what a warm pool keeps found in the node's tree."""
+    place = node.tree.warm_pool_cache
+    if node.plan.warm_cache and not place.is_symlink():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(node.plan.warm_cache)
 
 
 class ProcessContainer:

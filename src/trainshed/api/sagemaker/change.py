@@ -5,7 +5,7 @@ A wish that loses the race against the engine looks again and decides anew.
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Protocol
 
 from trainshed.api.operations import Table
@@ -102,6 +102,13 @@ class ChangeTraining:
             job = await named_job(self._records, call, self._account)
             if not job.over:
                 raise wrong_status(job.status)
+            if job.warm_status is WarmPoolStatus.AVAILABLE:
+                raise RequestRejected(
+                    "ResourceInUse",
+                    f"The nodes of training job {job.name} are kept warm for the next one; delete "
+                    "it once they are let go, or let them go with UpdateTrainingJob and a "
+                    "KeepAlivePeriodInSeconds of 0.",
+                )
             if not job.cleaned:
                 raise RequestRejected(
                     "ResourceInUse",
@@ -140,8 +147,8 @@ def _with_keep_alive(job: TrainingJob, now: datetime) -> TrainingJob:
     """Return a job whose warm nodes, if they wait, wait as long as its request now says."""
     if job.pool is None or job.warm_status is not WarmPoolStatus.AVAILABLE:
         return job
-    until = job.pool.since + timedelta(seconds=job.keep_alive)
-    return replace(job, pool=replace(job.pool, until=max(until, now)))
+    pool = job.pool.lasting(job.keep_alive)
+    return replace(job, pool=replace(pool, until=max(pool.until, now)))
 
 
 def _check_update(asked: Mapping[str, Any]) -> None:

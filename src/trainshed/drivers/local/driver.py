@@ -12,6 +12,7 @@ several servers of one machine may share the folders.
                     …            what the agent makes: journal, log, the /opt/ml tree
     removed/<node_id>            the node was removed
     unsent/<job>/<node_id>/      results that no store would take; never removed
+    pools/<chain>/               what warm pools keep, see ``pools``
 """
 
 import asyncio
@@ -34,6 +35,7 @@ from trainshed.drivers.base import Capabilities, Handle, NodeState
 from trainshed.drivers.local import leaving
 from trainshed.drivers.local.agents import Agents
 from trainshed.drivers.local.marks import Marks, Taken, tombstone
+from trainshed.drivers.local.pools import Pools, hosts_of
 from trainshed.drivers.local.spare import Spare
 
 _WARM_UP_SECONDS: Final = 0.5
@@ -78,6 +80,7 @@ class LocalDriver:
         self._agent = tuple(agent)
         self._spare = Spare((*agent, *_WAIT[capabilities.runtime]), environment)
         self._agents = Agents()
+        self._pools = Pools(root)
         self._warming: asyncio.TimerHandle | None = None
         self._deadlines: dict[Path, tuple[float, asyncio.TimerHandle]] = {}
         self._taking: dict[Path, asyncio.Task[None]] = {}
@@ -190,6 +193,17 @@ class LocalDriver:
             raise DriverError(f"{folder} cannot be removed: {error}") from error
         await leaving.delete(folder)
 
+    async def release_pool(self, pool: str) -> None:
+        """Delete what a chain of warm pools kept, unless a node of it is there."""
+        try:
+            for folder in await asyncio.to_thread(self._pools.leave, pool):
+                with contextlib.suppress(FileNotFoundError):  # another server deletes it as well
+                    for host in hosts_of(folder):
+                        await self._end(host)
+                await leaving.delete(folder)
+        except OSError as error:
+            raise DriverError(f"the warm pool {pool} cannot be deleted: {error}") from error
+
     def get_ready(self) -> None:
         """Have an agent ready for the next launch."""
         self._spare.prepare()
@@ -215,9 +229,13 @@ class LocalDriver:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _kept(self, plan: NodePlan, folder: Path) -> NodePlan:
-        """Return the plan as its agent reads it."""
+        """Return the plan as its agent reads it, with the folders that outlive the node."""
+        cache = ""
+        if plan.warm_pool:
+            cache = str(self._pools.join(plan.warm_pool, plan.host, plan.node_id))
         return replace(
             plan,
+            warm_cache=cache,
             unsent=str(self._root.parent / "unsent"),
             uploads=str(folder / leaving.UPLOADS),
             removed=str(tombstone(folder)),

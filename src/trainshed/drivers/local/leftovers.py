@@ -1,4 +1,4 @@
-"""Finds what nodes of this machine leave: folders, tombstones, processes, mounts.
+"""Finds what nodes of this machine leave: folders, tombstones, processes, mounts, warm pools.
 
 A process is a node's when its environment carries the node's folder, or when it holds the lock
 there, as its agent does; so it is found also when somebody has deleted that folder. Who only reads
@@ -20,6 +20,7 @@ from trainshed.domain.errors import DriverError
 from trainshed.domain.garbage import Item
 from trainshed.domain.names import NODE_VARIABLE
 from trainshed.drivers.base import Driver, Handle
+from trainshed.drivers.local.pools import Pools
 
 _PROC: Final = Path("/proc")
 _LOCK: Final = "agent.lock"
@@ -43,7 +44,7 @@ class NodeLeftovers:
         self._clock = clock
 
     async def find(self) -> list[Item]:
-        """Return folders, tombstones that have served, processes and mounts; see ``Finder``."""
+        """Return what is left of nodes, and tombstones that have served; see ``Finder``."""
         return await asyncio.to_thread(self._find)
 
     async def remove(self, item: Item) -> None:
@@ -53,19 +54,27 @@ class NodeLeftovers:
                 folder = self._root / item.owner
                 if folder.is_dir():
                     await self._driver.remove(Handle("", str(folder)))
+            case "warm pool":
+                await self._driver.release_pool(item.owner)
             case "tombstone":
                 Path(item.name).unlink(missing_ok=True)
             case _:
                 await asyncio.to_thread(_end, int(item.name), self._root)
 
     def _find(self) -> list[Item]:
-        return [*self._folders(), *self._tombstones(), *self._processes(), *self._mounts()]
+        here = [*self._folders(), *self._tombstones(), *self._processes(), *self._mounts()]
+        return [*here, *self._pools()]
 
     def _folders(self) -> Iterator[Item]:
         for folder in _entries(self._root):
             if folder.is_dir():
                 why = "no open job has this node"
                 yield Item(kind="node", name=str(folder), owner=folder.name, reason=why)
+
+    def _pools(self) -> Iterator[Item]:
+        for chain, folder in Pools(self._root).chains():
+            why = "no open job has nodes of this warm pool"
+            yield Item(kind="warm pool", name=str(folder), owner=chain, reason=why)
 
     def _tombstones(self) -> Iterator[Item]:
         before = (self._clock() - _TOMBSTONE_AGE).timestamp()

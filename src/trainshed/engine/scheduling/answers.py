@@ -24,6 +24,8 @@ class Admission:
     """ARN of the job whose warm nodes it takes over; "" for nodes of its own."""
     pool_began: datetime | None = None
     """When the first job of that chain of warm pools got the nodes."""
+    pool_chain: str = ""
+    """That chain; see ``Attempt.pool_chain``."""
 
 
 @dataclass(frozen=True, slots=True)

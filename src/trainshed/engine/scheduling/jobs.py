@@ -16,6 +16,7 @@ _KEPT_BY: Final = (
     "VpcConfig",
     "EnableInterContainerTrafficEncryption",
     "EnableNetworkIsolation",
+    "SessionChainingConfig",
 )
 _KEPT_BY_RESOURCES: Final = ("VolumeKmsKeyId", "VolumeSizeInGB")
 """What two jobs must have in common for one to get the other's warm nodes, besides the type and
@@ -50,6 +51,7 @@ def note(board: Board, job: TrainingJob, default: str) -> bool:
                 key=pool_key(job, attempt.backend, need.types),
                 ends=pool.until.timestamp(),
                 began=pool.chain_began,
+                chain=attempt.pool_chain,
             )
         )
     ends = pool.until.timestamp() if pool is not None and kept else _ends(job, attempt)
@@ -95,6 +97,8 @@ def pool_key(job: TrainingJob, backend: str, types: Types) -> str:
 
 def _said(value: Any) -> str:  # noqa: ANN401 - whatever a request has there
     """Return what a member says as text; what is empty, or false, says nothing."""
+    if isinstance(value, dict):
+        value = {key: each for key, each in value.items() if each}
     if not value or isinstance(value, str):
         return value or ""
     return json.dumps(value, sort_keys=True)

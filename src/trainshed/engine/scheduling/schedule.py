@@ -199,6 +199,7 @@ class _Pass:
             instance_type=need.instance_type,
             pool="" if pool is None else pool.arn,
             pool_began=None if pool is None else pool.began,
+            pool_chain="" if pool is None else pool.chain,
         )
 
     def _lacks(self, project: Project, use: Use, need: Need, *, held: bool = False) -> str:

@@ -214,6 +214,8 @@ class Pool:
     """When they are let go."""
     began: datetime
     """When the first job of the chain got them."""
+    chain: str = ""
+    """See ``Attempt.pool_chain``."""
 
 
 def _first(table: tuple[tuple[str, V], ...], name: str) -> V | None:

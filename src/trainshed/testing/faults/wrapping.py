@@ -29,6 +29,7 @@ _REPEATABLE: Final = frozenset(
     {
         *("records.take", "leases.beat", "leases.hold", "leases.release"),
         *("driver.launch", "driver.stop", "driver.interrupt", "driver.remove"),
+        "driver.release_pool",
     }
 )
 """What may be done twice, by its promise, and nobody sees a difference."""

@@ -127,6 +127,9 @@ class SimulatedDriver:
                     self._shelf.cool(known.life.instance_type, until)
         self._agents.drop(node_id)
 
+    async def release_pool(self, pool: str) -> None:
+        """Do nothing: nodes that do not exist keep nothing."""
+
     def _now(self) -> float:
         return self._clock().timestamp()
 

@@ -205,7 +205,7 @@ class DockerRuntime:
         body = spec.body(
             plan,
             image,
-            environment={**laid_in, **variables(plan)},
+            environment={**laid_in, **variables(plan, node.seen)},
             mounts=[
                 *spec.tree_mounts(plan, node.tree),
                 *spec.file_system_mounts(plan),
@@ -218,6 +218,9 @@ class DockerRuntime:
         _open_up(node)
         self._left = Left.of(plan, engine, node.folder)
         self._left.write(node.folder)
+        if plan.warm_cache:
+            # What its user writes there outlives the node, and is to be deleted by the agent's.
+            self._left.write(Path(plan.warm_cache).parent)
         with locked(Path(self._left.lock)):
             remove_containers(engine, plan.node_id)
             joined, peers = network.ensure(engine, plan, node.log.say), self._peers(node)
@@ -321,6 +324,8 @@ def _open_up(node: Node) -> None:
         folder.chmod(_WRITABLE)
     if tree.intermediate.is_dir():
         tree.intermediate.chmod(_WRITABLE)
+    if node.plan.warm_cache:
+        Path(node.plan.warm_cache).chmod(_WRITABLE)
 
 
 def _lost(error: EngineError) -> NodeOver:

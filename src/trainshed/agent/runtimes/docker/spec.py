@@ -128,6 +128,8 @@ def tree_mounts(plan: NodePlan, tree: Tree) -> list[Mount]:
         Mount(source=tree.output, target=str(seen.output)),
         Mount(source=tree.checkpoints, target=checkpoints_path(plan)),
     ]
+    if plan.warm_cache:
+        mounts.append(Mount(source=Path(plan.warm_cache), target=str(seen.warm_pool_cache)))
     mounts += [
         Mount(source=tree.channel(name), target=str(seen.channel(name)), read_only=True)
         for name in (each["ChannelName"] for each in plan.channels if _is_fast_file(plan, each))
