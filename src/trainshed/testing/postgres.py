@@ -32,7 +32,9 @@ class Postgres:
         self._folder = folder
         self._data = folder / "data"
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = _free_port()
+        self.port = 0
+        """Where it listens, once it was started."""
+        self._known = False
         initdb = [str(_programs() / "initdb"), "--auth=trust", "--username=trainshed", "--no-sync"]
         made = subprocess.run(
             [*_as_user(), *initdb, "--encoding=UTF8", "--no-locale", f"--pgdata={self._data}"],
@@ -51,6 +53,25 @@ class Postgres:
 
         What was committed before it was killed is there again.
         """
+        deadline = time.monotonic() + _START_SECONDS
+        while True:
+            if self._process is None or self._process.poll() is not None:
+                if not self._known:  # somebody else may have the port by now
+                    self.port = _free_port()
+                # Of a server that was killed, the memory is let go a moment after it.
+                with (self._folder / "log").open("ab") as log:
+                    self._process = subprocess.Popen(
+                        self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                    )
+            with suppress(psycopg.OperationalError):
+                psycopg.connect(self.url, connect_timeout=5).close()
+                self._known = self._process.poll() is None
+                if self._known:
+                    return
+            assert time.monotonic() < deadline, (self._folder / "log").read_text()
+            time.sleep(0.05)
+
+    def _command(self) -> Sequence[str]:
         settings = {
             "listen_addresses": "127.0.0.1",
             "port": self.port,
@@ -60,21 +81,7 @@ class Postgres:
             "recovery_init_sync_method": "syncfs",
         }
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-        program = str(_programs() / "postgres")
-        command = [*_as_user(), program, "-D", str(self._data), *options]
-        deadline = time.monotonic() + _START_SECONDS
-        while True:
-            if self._process is None or self._process.poll() is not None:
-                # Of a server that was killed, the memory is let go a moment after it.
-                with (self._folder / "log").open("ab") as log:
-                    self._process = subprocess.Popen(
-                        command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-                    )
-            with suppress(psycopg.OperationalError):
-                psycopg.connect(self.url, connect_timeout=5).close()
-                return
-            assert time.monotonic() < deadline, (self._folder / "log").read_text()
-            time.sleep(0.05)
+        return [*_as_user(), str(_programs() / "postgres"), "-D", str(self._data), *options]
 
     def kill(self) -> None:
         """End it at once, by SIGKILL of every process of it: nothing is flushed any more."""
