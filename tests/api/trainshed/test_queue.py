@@ -189,3 +189,20 @@ async def test_whoever_knows_the_order_is_asked_for_it_on_every_page(rows: Rows)
     assert [each["TrainingJobName"] for each in told] == ["j4", "j3", "j2", "j1", "j0"]
     assert [each["Position"] for each in told] == [1, 2, 3, 4, 5]
     assert [each["Reason"] for each in told] == [f"reason {n}" for n in range(5)]
+
+
+class First(Backwards):
+    """Knows only who goes first."""
+
+    def reasons(self) -> dict[str, str]:
+        return dict(list(super().reasons().items())[:1])
+
+
+async def test_behind_those_whose_order_is_known_the_others_stand_by_priority(rows: Rows) -> None:
+    rows.waits("a", 0)
+    rows.waits("b", 1, priority=60)
+    rows.waits("c", 2, priority=10)
+    told = (await describe(rows, First))["WaitingJobs"]
+    assert [each["TrainingJobName"] for each in told] == ["c", "b", "a"]
+    assert told[0]["Reason"] == "reason 0"
+    assert told[1]["Reason"] != "reason 1"

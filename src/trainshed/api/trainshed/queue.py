@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 
 from trainshed.api.operations import Table
 from trainshed.api.sagemaker.paging import next_token, start_of
-from trainshed.api.sagemaker.standing import DEFAULT_PROJECT
+from trainshed.api.sagemaker.standing import DEFAULT_PROJECT, TOP_PRIORITY
 from trainshed.domain.training import MESSAGES, SecondaryStatus, TrainingJob, WarmPoolStatus
 from trainshed.drivers.base import Capabilities
 from trainshed.wire.message import Call
@@ -39,7 +39,10 @@ class Lineup(Protocol):
         ...
 
     def reasons(self) -> Mapping[str, str]:
-        """Return what those who wait, wait for just now, by ARN, in order; "" where it is told."""
+        """Return what the first in line wait for just now, by ARN, in order; "" where it is told.
+
+        The others follow by priority and age.
+        """
         ...
 
 
@@ -207,7 +210,11 @@ def _rank(shares: Shares, reasons: Mapping[str, str]) -> None:
     ranks = {arn: rank for rank, arn in enumerate(reasons)}
     last = len(ranks)
     shares.waiting = [
-        replace(each, rank=ranks.get(each.arn, last), reason=reasons.get(each.arn) or each.reason)
+        replace(
+            each,
+            rank=ranks.get(each.arn, last + TOP_PRIORITY - each.priority),
+            reason=reasons.get(each.arn) or each.reason,
+        )
         for each in shares.waiting
     ]
 
