@@ -163,7 +163,7 @@ class Attempt:
     pool: str = ""
     """ARN of the job whose warm pool it runs on; "" for nodes of its own."""
     over: PastAttempt | None = None
-    """What is to be remembered of it, once it was given up: written before its nodes are removed."""
+    """What is to be remembered of it once it was given up: written before its nodes are removed."""
     removed: bool = False
     """Whether they are: no node can tell anything any more, so what was told by then counts."""
     pool_began: datetime | None = None

@@ -100,8 +100,7 @@ def local_path(config: Mapping[str, Any]) -> PurePosixPath:
         raise BadPlace(f"CheckpointConfig.LocalPath: {text!r} is no absolute path of a folder")
     path = PurePosixPath("/", *path.parts[1:])
     tree = Tree()
-    taken = (tree.base, tree.input, tree.model, tree.output, tree.output_data)
-    taken += (tree.warm_pool_cache,)
+    taken = (tree.base, tree.input, tree.model, tree.output, tree.warm_pool_cache)
     within = any(path.is_relative_to(each) for each in (tree.input, tree.output))
     over = any(PurePosixPath(each).is_relative_to(path) for each in taken)
     if within or over or len(path.parts) < 2 or path.parts[1] in _SYSTEM:

@@ -74,10 +74,8 @@ class Pools:
         return [(folder.name.partition(_DOOMED)[0], folder) for folder in folders]
 
     def _in_use(self, folder: Path) -> bool:
-        marks = folder / _NODES
-        return marks.is_dir() and any(
-            (self._nodes / each.name).is_dir() for each in marks.iterdir()
-        )
+        marks = (folder / _NODES).glob("*")
+        return any((self._nodes / each.name).is_dir() for each in marks)
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
