@@ -62,6 +62,7 @@ def test_the_program_saves_and_its_checkpoints_are_kept_but_no_results(
     said = [line for line in node.lines() if f"this node {when}" in line]
     assert len(said) == 1
     assert said[0].endswith(f"({WHY}): asked the program to stop and save")
+    assert said[0].removeprefix("[trainshed] ") in (node.folder / "agent.log").read_text()
 
 
 def test_a_deaf_program_is_killed_early_enough_to_end_before_the_deadline(

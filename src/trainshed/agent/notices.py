@@ -35,7 +35,9 @@ def tell(node: Node) -> None:
     if notice is None:
         return
     if node.journal.tell(Kind.NOTICE, deadline=notice.deadline, reason=notice.reason):
-        node.log.say(_said(node, notice))
+        said = _said(node, notice)
+        print(said, file=sys.stderr, flush=True)  # noqa: T201 - the agent's own log
+        node.log.say(said)
     node.reporter.start()
 
 

@@ -300,6 +300,8 @@ class LocalDriver:
         if not task.cancelled():
             if (error := task.exception()) is not None:
                 log.warning("a node is not taken away yet: %s", error)
+            else:
+                log.info("the node %s was taken away", folder.name)
             self._agents.note_change(folder)
 
     async def _end(self, folder: Path) -> None:
