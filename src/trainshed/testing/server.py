@@ -56,17 +56,21 @@ class Server:
 
         ``port`` 0 is the one it had last, or any free one.
         """
+        ready = self._begin([TRAINSHED, "up", "--port", str(port), "--data-dir", self.data])
+        assert ready, self.said()
+        return self
+
+    def _begin(self, command: Sequence[str | Path]) -> bool:
+        """Return whether the process that the command starts says that it is ready."""
         with (self.data / "stderr.log").open("ab") as said:
             self._process = subprocess.Popen(
-                [*self._within, TRAINSHED, "up", "--port", str(port), "--data-dir", self.data],
+                [*self._within, *command],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=said,
             )
         assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        assert b"  ready  http://" in line, self.said()
-        return self
+        return b"  ready  http://" in self._process.stdout.readline()
 
     @property
     def running(self) -> bool:

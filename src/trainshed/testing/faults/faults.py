@@ -83,6 +83,10 @@ class Faults:
         """The points that were passed."""
         return frozenset(self._passed)
 
+    def counts(self) -> list[tuple[str, int]]:
+        """Return how often each point was passed, by name."""
+        return sorted(self._passed.items())
+
     def add(self, fault: Fault) -> None:
         """Have one more fault happen; ``nth`` counts from now."""
         with self._lock:

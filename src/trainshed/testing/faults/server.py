@@ -1,0 +1,78 @@
+"""A real server that dies by a plan, as a process of its own, for tests and for chaos.
+
+It is ``testing.server.Server``, started by ``python -m trainshed.testing.faulty_server``.
+"""
+
+import sys
+from pathlib import Path
+from typing import Final
+
+from trainshed.testing.faults.plan import Plan
+from trainshed.testing.server import Server
+
+_TRIES: Final = 50
+"""How many lives may end before one of them is ready."""
+
+
+class FaultyServer(Server):
+    """A server and its agents, each with a plan of what goes wrong."""
+
+    def __init__(
+        self, data: Path, plan: Plan, *, agents: Plan | None = None, settings: str = ""
+    ) -> None:
+        """Serve ``data``; ``agents`` is the plan of each of its agents."""
+        super().__init__(data, settings)
+        self._plan = plan
+        self._agents = agents or Plan()
+        self._noted = self.data / "struck"
+        self.lives = 0
+        """How often it was started."""
+
+    def start(self, port: int = 0) -> "FaultyServer":
+        """Start a further life; return when one of them came so far as to be ready.
+
+        Raises:
+            RuntimeError: none does; the message has what they said.
+        """
+        for _ in range(_TRIES):
+            self.lives += 1
+            if self._begin(self._command(port)):
+                return self
+            self._end_of_a_life()
+        raise RuntimeError(f"{self._plan} lets no server start:\n{self.said()}")
+
+    def revive(self) -> bool:
+        """Start a further life if the last one is over; tell whether it was."""
+        if self.running:
+            return False
+        self._end_of_a_life()
+        self.start()
+        return True
+
+    def struck(self) -> list[str]:
+        """Return the faults that happened, in the server and in its agents, in order.
+
+        Each as ``Fault.parse`` reads it, so that it can be had again.
+        """
+        if not self._noted.exists():
+            return []
+        return [line.partition(" ")[2] for line in self._noted.read_text().splitlines()]
+
+    def _command(self, port: int) -> list[str | Path]:
+        """Return what starts the next life."""
+        program = [sys.executable, "-m", "trainshed.testing.faulty_server"]
+        where: list[str | Path] = [
+            "--data-dir",
+            self.data,
+            "--port",
+            str(port),
+            "--noted",
+            self._noted,
+        ]
+        plans = ["--faults", str(self._plan), "--agent-faults", str(self._agents)]
+        return [*program, *where, *plans, "--life", str(self.lives)]
+
+    def _end_of_a_life(self) -> None:
+        if self._process is not None and self._process.stdout is not None:
+            self._process.wait()
+            self._process.stdout.close()
