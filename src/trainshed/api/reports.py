@@ -8,9 +8,11 @@
 Both may be repeated after any break: what is already there is passed over.
 """
 
+import asyncio
+import contextlib
 import hmac
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Protocol
@@ -29,6 +31,11 @@ from trainshed.wire.payload import gathered
 MAX_FACTS_BYTES: Final = 4 * 1024 * 1024
 MAX_LOG_BYTES: Final = 8 * 1024 * 1024
 """Of one request; agents send what is left with the next."""
+_AT_ONCE: Final = 4
+"""Large pieces of logs that come in at a time."""
+_SMALL: Final = 64 * 1024
+"""Bytes of those that need not wait for their turn."""
+_TURN_S: Final = 0.25
 _END_OF_TIME: Final = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 
 
@@ -201,6 +208,38 @@ def _no_such_node(why: str) -> RequestRejected:
     return RequestRejected("ResourceNotFound", why, 404)
 
 
+class _Turns:
+    """Has large bodies come in a few at a time: who asks something else is answered in between.
+
+    All that arrives passes through one event loop, and a round of it that reads a megabyte from
+    each of fifty agents keeps everybody waiting.
+    """
+
+    def __init__(self) -> None:
+        self._free = asyncio.Semaphore(_AT_ONCE)
+
+    @contextlib.asynccontextmanager
+    async def turn(self, length: str) -> AsyncIterator[None]:
+        """Hold one of the turns; not for small bodies, and no longer than a quick agent needs."""
+        if length.isascii() and length.isdigit() and int(length) <= _SMALL:
+            yield
+            return
+        await self._free.acquire()
+        held = [self._free]
+
+        def release() -> None:
+            while held:
+                held.pop().release()
+
+        # Whoever sends slowly is no burden, and must not keep the others from sending.
+        ending = asyncio.get_running_loop().call_later(_TURN_S, release)
+        try:
+            yield
+        finally:
+            ending.cancel()
+            release()
+
+
 class Reports:
     """The ASGI app under ``/agent/v1``."""
 
@@ -209,6 +248,7 @@ class Reports:
     ) -> None:
         """Take reports in as ``Intake`` does."""
         self._intake = Intake(records=records, logs=logs, secret=secret, heard=heard)
+        self._turns = _Turns()
         self._router = Router(
             [
                 Route("/agent/v1/nodes/{node_id}/facts", self._facts, methods=["POST"]),
@@ -229,6 +269,10 @@ class Reports:
 
     async def _log(self, request: Request) -> Response:
         async def take() -> int:
+            async with self._turns.turn(request.headers.get("content-length", "")):
+                return await take_now()
+
+        async def take_now() -> int:
             # All of it before any refusal: who still sends would see a broken pipe, and no reason.
             body = await _body(request, MAX_LOG_BYTES)
             node = self._node(request)

@@ -1,5 +1,6 @@
 """Agents' reports: who may report what, and what is kept of it."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -48,7 +49,7 @@ class Agent:
             body = json.dumps({"facts": body}).encode()
         return await self.send("POST", "facts", body, **other)
 
-    async def send_log(self, data: bytes, offset: int | str, **other: str) -> Answer:
+    async def send_log(self, data: bytes, offset: int | str, **other: Any) -> Answer:
         return await self.send("PUT", "log", data, query=f"offset={offset}", **other)
 
     async def send(
@@ -60,7 +61,9 @@ class Agent:
         query: str = "",
         node: str = "",
         token: str | None = None,
+        slowly: asyncio.Event | None = None,
     ) -> Answer:
+        """Send a report; its last piece follows when ``slowly`` is set."""
         node = node or self.node
         token = names.report_token(SECRET, node) if token is None else token
         scope = {
@@ -76,6 +79,8 @@ class Agent:
 
         async def receive() -> dict[str, Any]:
             piece = pieces.pop(0)
+            if not pieces and slowly is not None:
+                await slowly.wait()
             return {"type": "http.request", "body": piece, "more_body": bool(pieces)}
 
         async def send(message: Any) -> None:
@@ -249,6 +254,15 @@ async def test_too_large_a_report_is_refused_before_it_is_read_whole(agent: Agen
     ):
         assert (answer.status, answer.body["code"]) == (413, "RequestTooLarge")
     assert await agent.send_log(b"x" * MAX_LOG_BYTES, 0) == Answer(200, {"taken": MAX_LOG_BYTES})
+
+
+async def test_agents_that_send_slowly_keep_nobody_from_sending(agent: Agent) -> None:
+    goes_on, data = asyncio.Event(), b"1 line\n" * 30_000
+    slow = [asyncio.create_task(agent.send_log(data, 0, slowly=goes_on)) for _ in range(12)]
+    assert await agent.send_log(data, 0) == Answer(200, {"taken": len(data)})
+    assert not any(task.done() for task in slow)
+    goes_on.set()
+    assert {answer.status for answer in await asyncio.gather(*slow)} == {200}
 
 
 class Full:
