@@ -20,7 +20,7 @@ _NEVER: Final = float("inf")
 _LOST: Final = "InternalServerError: the container is gone, and nobody knows how it ended"
 
 
-class Life(msgspec.Struct, frozen=True, kw_only=True):
+class Life(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A node: its script, and what was asked of it. Moments are in seconds since the epoch."""
 
     node_id: str

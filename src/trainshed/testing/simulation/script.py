@@ -17,7 +17,7 @@ _HOUR: Final = 3600.0
 _Seconds = Annotated[float, msgspec.Meta(ge=0)]
 
 
-class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """The steps of a node; every time is in seconds."""
 
     pull: _Seconds = 0.0

@@ -7,7 +7,6 @@ the machine it need not outlive, so nothing waits for the disk.
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -46,8 +45,7 @@ _KEEP: Final = (
 _LIFE: Final = msgspec.json.Decoder(Life)
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(msgspec.Struct, frozen=True, gc=False):
     """A node as it stands in the file."""
 
     life: Life
