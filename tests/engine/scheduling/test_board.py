@@ -127,6 +127,27 @@ def test_an_interrupted_job_waits_since_then_in_its_old_place_with_the_time_it_h
     assert version(trained) < version(waiting) < version(replace(trained, attempts=2))
 
 
+def test_of_two_rows_of_a_job_that_kept_its_nodes_warm_the_later_one_is_known() -> None:
+    kept = row("a", 1, 5)
+    assert kept.pool is not None
+    ended = replace(kept.pool, status=WarmPoolStatus.TERMINATED, ended=NOON)
+    walk = [
+        row("a", 1, 2),
+        replace(kept, cleaned=False),
+        kept,
+        replace(kept, cleaned=False, pool=ended),
+        replace(kept, pool=ended),
+    ]
+    versions = [version(each) for each in walk]
+    assert versions == sorted(set(versions))
+    board = Board(PLACES, Policy())
+    in_use = []
+    for each in walk:
+        note(board, each, "local")
+        in_use.append((board.taken["local"].nodes, len(board.pools)))
+    assert in_use == [(1, 0), (1, 0), (1, 1), (1, 0), (0, 0)]
+
+
 def test_a_stopped_job_stands_in_line_no_more() -> None:
     board = Board(PLACES, Policy())
     note(board, row("a", 1, 0), "local")

@@ -79,7 +79,9 @@ def version(job: TrainingJob) -> tuple[int, int]:
     """Return how far a job's row has come: of two rows of a job, the later has no smaller one."""
     stage = 1 if job.attempt is None else 0
     if job.over:
-        stage = 2 + job.cleaned + job.settled
+        # Nodes that were kept warm are cleaned once more when they are let go.
+        let_go = job.pool is not None and job.pool.status is not WarmPoolStatus.AVAILABLE
+        stage = 2 + job.cleaned + 2 * let_go + job.settled
     last = job.past[-1].number if job.past else 0
     present = job.attempt.number if job.attempt is not None else 0
     return max(job.attempts, last, present), stage
