@@ -58,6 +58,21 @@ def test_a_bare_job_is_told_where_its_tree_is(
         assert node.lines() == ["/opt/ml"]
 
 
+def test_what_a_warm_pool_keeps_is_found_where_the_variable_says(
+    agent: MakeAgent, degree: tuple[str, dict[str, str]], tmp_path: Path
+) -> None:
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    (kept / "before").touch()
+    variable = "$SAGEMAKER_MANAGED_WARMPOOL_CACHE_DIRECTORY"
+    node = agent(f'{HERE} ls "{variable}"; echo "{variable}"; touch sagemaker/warmpoolcache/now',
+                 warm_cache=str(kept))  # fmt: skip
+    node.start(**degree[1]).wait()
+    base = node.folder / "ml" if degree[0] == "bare" else Path("/opt/ml")
+    assert node.lines()[-2:] == ["before", str(base / "sagemaker/warmpoolcache")]
+    assert (kept / "now").exists()
+
+
 def test_a_missing_program_exits_127(agent: MakeAgent, degree: tuple[str, dict[str, str]]) -> None:
     node = agent(entrypoint=("no-such-program",))
     node.start(**degree[1]).wait()

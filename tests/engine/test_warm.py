@@ -14,6 +14,7 @@ from trainshed.domain.training import (
     WarmPoolStatus,
 )
 from trainshed.engine import warm
+from trainshed.engine.scheduling import Admission
 from trainshed.engine.training import Seen, decide
 from trainshed.testing.jobs import NOON, facts, job
 
@@ -61,6 +62,40 @@ def test_nodes_are_let_go_after_a_fault_of_the_platform() -> None:
     assert over(Outcome.LOST, "InternalServerError: gone").pool is None
 
 
+@pytest.mark.parametrize(
+    "taken",
+    [{"preempted_for": "arn:urgent"}, {"interrupted": ("algo-1",)}],
+    ids=["preempted", "drilled"],
+)
+def test_nodes_are_not_kept_that_were_being_taken(taken: dict[str, Any]) -> None:
+    started = running()
+    assert started.attempt is not None
+    end = (Kind.ENDED, {"outcome": "completed", "reason": ""})
+    look = Seen(now=LATER, backend="local", facts={"algo-1": facts(Kind.TRAINING, end)})
+    done = decide(replace(started, attempt=replace(started.attempt, **taken)), look).job
+    assert done.secondary is SecondaryStatus.COMPLETED
+    assert done.pool is None
+
+
+def test_a_job_begins_a_chain_of_its_own_or_goes_on_with_that_of_its_nodes() -> None:
+    waiting = replace(running(), attempt=None)
+    new = decide(waiting, Seen(now=LATER, backend="local", admission=Admission(admitted=True))).job
+    assert new.attempt is not None
+    assert new.attempt.pool_chain == f"{waiting.id}.1"
+    taken_over = Admission(admitted=True, pool="arn:x", pool_began=NOON, pool_chain="cafe.3")
+    for keep_alive in (600, 0):
+        found = replace(running(keep_alive), attempt=None)
+        next_one = decide(found, Seen(now=LATER, backend="local", admission=taken_over)).job
+        assert next_one.attempt is not None
+        assert next_one.attempt.pool_chain == "cafe.3"
+    plain = decide(
+        replace(running(0), attempt=None),
+        Seen(now=LATER, backend="local", admission=Admission(admitted=True)),
+    ).job
+    assert plain.attempt is not None
+    assert plain.attempt.pool_chain == ""
+
+
 def test_nothing_is_kept_that_nobody_asked_for() -> None:
     assert over(Outcome.COMPLETED, keep_alive=0).pool is None
 
@@ -75,6 +110,11 @@ def test_idle_nodes_are_let_go_when_their_time_is_over() -> None:
     assert let_go.pool is not None
     assert let_go.pool.status is WarmPoolStatus.TERMINATED
     assert let_go.pool.ended == kept.pool.until
+    # What they kept is deleted only now; the job is not settled before that.
+    kept = replace(kept, cleaned=True)
+    decision = decide(kept, replace(before, now=let_go.pool.until))
+    assert decision.clean
+    assert not decision.job.cleaned
     assert replace(let_go, cleaned=True).settled
 
 

@@ -20,6 +20,7 @@ _SAVE = "echo saving; sleep 1; echo saved; exit 0"
 SAVES = ("/bin/sh", "-c", f"trap '{_SAVE}' TERM; echo running; while :; do sleep 0.05; done")
 DEAF = ("/bin/sh", "-c", "trap '' TERM; echo running; while :; do sleep 0.05; done")
 RUNS_LONG = ("/bin/sh", "-c", "trap 'exit 0' TERM; echo running; while :; do sleep 0.05; done")
+ENTER_CACHE = 'cd "$SAGEMAKER_MANAGED_WARMPOOL_CACHE_DIRECTORY"'
 
 
 @dataclass(frozen=True)
@@ -253,6 +254,31 @@ class DriverSuite:
         assert ended.detail == {"outcome": "interrupted", "reason": "a drill"}
         await gone(place.driver, handle)
         await place.driver.remove(handle)
+
+    async def test_nodes_of_a_warm_pool_share_a_folder_until_it_is_released(
+        self, place: Place
+    ) -> None:
+        async def found(node_id: str, pool: str = "a.1", **changes: object) -> str:
+            """Return what a node found in its cache; then it writes there, and is removed."""
+            uses = f'{ENTER_CACHE}; echo found *; mkdir "{node_id}"; chmod 0 "{node_id}"'
+            plan = place.plan(
+                node_id=node_id, entrypoint=("/bin/sh", "-c", uses), warm_pool=pool, **changes
+            )
+            handle = await place.driver.launch(plan)
+            await told(place, plan, Kind.ENDED)
+            await place.driver.release_pool(pool)  # a node of it is still there
+            await place.driver.remove(handle)
+            return place.reports.lines(plan.node_id)[-1]
+
+        assert await found("a.1.algo-1") == "found *"
+        assert await found("b.1.algo-1") == "found a.1.algo-1"
+        assert await found("c.1.algo-2", host="algo-2", hosts=("algo-2",)) == "found *"
+        assert await found("d.1.algo-1", pool="d.1") == "found *"
+        await place.restarted().release_pool("a.1")
+        await place.driver.release_pool("a.1")
+        assert await found("e.1.algo-1") == "found *"
+        for pool in ("a.1", "d.1"):
+            await place.driver.release_pool(pool)
 
     async def test_one_look_tells_of_nodes_in_every_state(self, place: Place) -> None:
         plans = {

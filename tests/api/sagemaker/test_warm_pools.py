@@ -1,5 +1,6 @@
 """What the API tells of nodes that are kept warm, and how their period is changed."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -74,6 +75,29 @@ async def test_a_longer_period_counts_from_the_end_of_the_job(shed: Shed) -> Non
     assert pool.until == since + timedelta(seconds=900)
 
 
+async def test_no_period_keeps_nodes_for_longer_than_seven_days_in_all(shed: Shed) -> None:
+    arn = await warm(shed)
+    pool = (await shed.job(arn)).pool
+    assert pool is not None
+    await shed.change(arn, pool=replace(pool, chain_began=pool.since - timedelta(days=7, hours=-1)))
+    await shed.call(
+        "UpdateTrainingJob", ResourceConfig={"KeepAlivePeriodInSeconds": 7200}, **DIGITS
+    )
+    pool = (await shed.job(arn)).pool
+    assert pool is not None
+    assert pool.until == pool.since + timedelta(hours=1)
+
+
+async def test_a_job_whose_nodes_are_kept_is_not_deleted(shed: Shed) -> None:
+    arn = await warm(shed)
+    with pytest.raises(RequestRejected, match="kept warm for the next one"):
+        await shed.call("DeleteTrainingJob", **DIGITS)
+    pool = (await shed.job(arn)).pool
+    assert pool is not None
+    await shed.change(arn, pool=replace(pool, status=WarmPoolStatus.TERMINATED, ended=shed.now))
+    await shed.call("DeleteTrainingJob", **DIGITS)
+
+
 async def test_nothing_else_of_a_job_that_is_over_can_be_changed(shed: Shed) -> None:
     await warm(shed)
     with pytest.raises(RequestRejected, match="Completed"):
@@ -84,15 +108,13 @@ async def test_a_pool_that_was_taken_over_tells_by_whom_and_how_long_it_waited(s
     arn = await warm(shed)
     pool = (await shed.job(arn)).pool
     assert pool is not None
-    reused = {
-        "status": WarmPoolStatus.REUSED,
-        "ended": shed.now + timedelta(seconds=42),
-        "reused_by": arn.replace("digits", "next"),
-    }
-    await shed.change(
-        arn,
-        pool=type(pool)(since=pool.since, until=pool.until, chain_began=pool.chain_began, **reused),
+    reused = replace(
+        pool,
+        status=WarmPoolStatus.REUSED,
+        ended=shed.now + timedelta(seconds=42),
+        reused_by=arn.replace("digits", "next"),
     )
+    await shed.change(arn, pool=reused)
     told = await shed.call("DescribeTrainingJob", **DIGITS)
     assert told["WarmPoolStatus"] == {
         "Status": "Reused",
