@@ -113,3 +113,21 @@ def test_what_a_dead_agent_left_can_be_deleted_too(
     assert node.begin("--clean").wait(120) == 0
     assert _owners(node.folder) == {NOBODY}
     assert node.left() == ""
+
+
+def test_what_root_left_in_a_warm_pool_can_be_deleted_once_that_is_let_go(
+    nobodys: Callable[..., NobodysAgent],
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="trainshed-pools-") as pools:
+        cache = Path(pools, "algo-1", "cache")
+        cache.mkdir(parents=True)
+        for path in (Path(pools), cache.parent, cache):
+            os.chown(path, NOBODY, NOBODY)
+        keeps = 'cd "$SAGEMAKER_MANAGED_WARMPOOL_CACHE_DIRECTORY"; umask 077; mkdir d; echo 7 >d/x'
+        node = nobodys(keeps, warm_cache=str(cache))
+        assert node.begin().wait(120) == 0
+        assert node.ended() == ("completed", "")
+        assert _owners(cache) == {0}  # the next container finds it as it was
+        clean = [sys.executable, "-I", "-c", AS_NOBODY, "--clean", str(cache.parent)]
+        assert subprocess.run(clean, check=False, timeout=120).returncode == 0
+        assert _owners(cache.parent) == {NOBODY}
