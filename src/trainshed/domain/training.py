@@ -340,6 +340,19 @@ class TrainingJob:
         return None if seconds is None else self.created + timedelta(seconds=float(seconds))
 
     @property
+    def pending_ends(self) -> datetime | None:
+        """When a job that waits for its nodes must have them (MaxPendingTimeInSeconds).
+
+        Each wait counts from its own beginning. None where nothing was said, and while it has them.
+        """
+        limits = self.request.get("StoppingCondition") or {}
+        seconds = limits.get("MaxPendingTimeInSeconds")
+        if seconds is None or self.attempt is not None:
+            return None
+        since = self.past[-1].ended if self.past else self.created
+        return since + timedelta(seconds=float(seconds))
+
+    @property
     def instance_count(self) -> int:
         """Nodes asked for, over all instance groups."""
         resources = self.request.get("ResourceConfig", {})

@@ -42,6 +42,8 @@ _RELAUNCHES: Final = 3
 _PEER_PATIENCE_SECONDS: Final = 3.0
 """How long the other nodes may take to end after one of them has spoiled the attempt."""
 
+_PENDING: Final = "it was pending for longer than MaxPendingTimeInSeconds provided"
+
 
 def decide(job: TrainingJob, seen: Seen) -> Decision:
     """Return where ``job`` belongs after what was seen, and what is to be done."""
@@ -65,19 +67,29 @@ def _decide_over(job: TrainingJob, seen: Seen) -> Decision:
 
 
 def _decide_waiting(job: TrainingJob, seen: Seen) -> Decision:
-    if job.stop_wish is not None or wait_is_over(job, seen.now):
-        end = _S.STOPPED if job.stop_wish is not None else _S.MAX_WAIT_TIME_EXCEEDED
-        stopped = moved(job, _S.STOPPING, seen.now).moved_to(end, at=seen.now)
-        return Decision(job=replace(stopped, training_end=seen.now))
+    if job.stop_wish is not None:
+        return _stopped_waiting(job, _S.STOPPED, seen.now)
+    if wait_is_over(job, seen.now):
+        return _stopped_waiting(job, _S.MAX_WAIT_TIME_EXCEEDED, seen.now)
+    if job.pending_ends is not None and seen.now >= job.pending_ends:
+        return _stopped_waiting(job, _S.STOPPED, seen.now, f"{MESSAGES[_S.STOPPED]}: {_PENDING}")
     if seen.refusal:
         return Decision(job=_failed(job, seen.refusal, seen.now))
     if seen.admission is None:
-        return Decision(job=job, look_at=job.wait_ends)
+        due = [moment for moment in (job.wait_ends, job.pending_ends) if moment is not None]
+        return Decision(job=job, look_at=min(due, default=None))
     if seen.admission.hopeless:
         return Decision(job=_failed(job, seen.admission.hopeless, seen.now))
     if not seen.admission.admitted:
         return Decision(job=_told_to_wait(job, seen.admission.reason, seen.now))
     return _admitted(job, seen.admission, seen)
+
+
+def _stopped_waiting(
+    job: TrainingJob, end: SecondaryStatus, now: datetime, message: str | None = None
+) -> Decision:
+    stopped = moved(job, _S.STOPPING, now).moved_to(end, at=now, message=message)
+    return Decision(job=replace(stopped, training_end=now))
 
 
 def _admitted(job: TrainingJob, admission: Admission, seen: Seen) -> Decision:

@@ -75,6 +75,43 @@ async def test_a_longer_period_counts_from_the_end_of_the_job(shed: Shed) -> Non
     assert pool.until == since + timedelta(seconds=900)
 
 
+@pytest.mark.parametrize(
+    ("members", "says"),
+    [
+        (
+            {
+                "ResourceConfig": KEPT,
+                "EnableManagedSpotTraining": True,
+                "StoppingCondition": {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 60},
+            },
+            "is not for EnableManagedSpotTraining",
+        ),
+        (
+            {
+                "ResourceConfig": {
+                    "InstanceGroups": [
+                        {
+                            "InstanceGroupName": "one",
+                            "InstanceType": "ml.m5.large",
+                            "InstanceCount": 1,
+                        }
+                    ],
+                    "VolumeSizeInGB": 30,
+                    "KeepAlivePeriodInSeconds": 600,
+                }
+            },
+            "is not for jobs with InstanceGroups",
+        ),
+    ],
+    ids=["spot", "groups"],
+)
+async def test_a_period_is_refused_where_the_service_keeps_no_nodes(
+    shed: Shed, members: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(RequestRejected, match=says):
+        await shed.create(**members)
+
+
 async def test_no_period_keeps_nodes_for_longer_than_seven_days_in_all(shed: Shed) -> None:
     arn = await warm(shed)
     pool = (await shed.job(arn)).pool

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -225,6 +226,10 @@ def test_warm_nodes_match_by_what_the_service_compares() -> None:
         job("n", VpcConfig={"SecurityGroupIds": ["sg-1"], "Subnets": ["subnet-1"]}),
         job("n", ResourceConfig={"InstanceType": "ml.m5.xlarge", "VolumeSizeInGB": 10}),
         job("n", ResourceConfig={"InstanceType": "ml.m5.large", "VolumeSizeInGB": 11}),
+        job("n", SessionChainingConfig={"EnableSessionTagChaining": True}),
         replace(job("n"), project="vision"),
     ]
+    unsaid: dict[str, Any] = {"EnableNetworkIsolation": False, "VpcConfig": None}
+    unsaid["SessionChainingConfig"] = {"EnableSessionTagChaining": False}
+    assert key(one) == key(job("n", **unsaid))
     assert len({key(one), *map(key, different)}) == 1 + len(different)

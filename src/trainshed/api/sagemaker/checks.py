@@ -28,6 +28,7 @@ def check_request(request: Request) -> None:
     groups = _check_resources(request.get("ResourceConfig"))
     _check_preferences(request)
     _check_limits(request)
+    _check_keep_alive(request)
     _check_channels(request, groups)
 
 
@@ -162,6 +163,21 @@ def _check_preferences(request: Request) -> None:
             f"{where} with different counts of instances",
             "give one InstanceCount for all of them.",
         )
+
+
+def _check_keep_alive(request: Request) -> None:
+    """Check that nodes are to be kept only of jobs whose nodes another job could take over.
+
+    Source: developer guide, "SageMaker AI Managed Warm Pools", "Considerations".
+    """
+    resources = request.get("ResourceConfig") or {}
+    if not resources.get("KeepAlivePeriodInSeconds"):
+        return
+    where = "ResourceConfig.KeepAlivePeriodInSeconds"
+    if request.get("EnableManagedSpotTraining"):
+        raise invalid(f"{where} is not for EnableManagedSpotTraining; give one of them.")
+    if resources.get("InstanceGroups"):
+        raise invalid(f"{where} is not for jobs with InstanceGroups; leave it out.")
 
 
 def _check_count(path: str, count: int) -> None:
