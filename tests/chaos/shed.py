@@ -128,6 +128,13 @@ class Shed:
         """Return the nodes with a living agent."""
         return sorted(node for node in self.place.living if node in self.place.journals)
 
+    async def all_go_on(self, server: OneServer) -> None:
+        """Have each living agent see the next thing, and tell a server."""
+        for node in self.speakers():
+            if node in self.place.living:  # time may pass with each report
+                self.place.advance(node, self.clock.now().timestamp())
+                await self.report(node, server)
+
     async def report(
         self, node_id: str, server: OneServer, *, lost: bool = False, times: int = 1
     ) -> None:

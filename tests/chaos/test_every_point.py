@@ -71,9 +71,7 @@ def told(story: Story, fault: Fault | None = None) -> tuple[Shed, TrainingJob, l
             for server in shed.servers:
                 if not server.up and (turn > 2 or server is first):
                     server.start()
-            for node in shed.speakers():
-                shed.place.advance(node, clock.now().timestamp())
-                await shed.report(node, shed.servers[turn % 2])
+            await shed.all_go_on(shed.servers[turn % 2])
             found = await shed.records.get(one.arn)
             assert found is not None
             if found.cleaned:
@@ -150,9 +148,7 @@ def test_a_launch_that_comes_too_late_starts_nothing() -> None:
         other.start()
         for _ in range(30):
             await shed.pass_time(1.0)
-            for node in shed.speakers():
-                shed.place.advance(node, clock.now().timestamp())
-                await shed.report(node, other)
+            await shed.all_go_on(other)
         found = await shed.records.get(one.arn)
         assert found is not None
         assert (found.status, found.cleaned) == (TrainingJobStatus.COMPLETED, True)

@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import sys
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -26,6 +25,7 @@ from trainshed.agent.log import OutputLog
 from trainshed.agent.node import Node, Step
 from trainshed.agent.report import Reporter
 from trainshed.agent.sequence import STEPS
+from trainshed.app import clock
 from trainshed.domain.facts import Fact, Kind
 from trainshed.domain.plan import NodePlan
 from trainshed.testing.faults.faults import Faults
@@ -45,7 +45,9 @@ class FaultyJournal(Journal):
         """Write the next fact, or half of it, or die before or after."""
         self._hurt.at("journal.append.before")
         if self._hurt.will("journal.append.torn"):
-            line = json.dumps(Fact(self.length + 1, time.time(), kind, detail).line()).encode()
+            line = json.dumps(
+                Fact(self.length + 1, clock.now().timestamp(), kind, detail).line()
+            ).encode()
             with self._file.open("ab") as file:
                 file.write(line[: len(line) // 2])
             self._hurt.die()
