@@ -20,7 +20,10 @@ KEEPS = {"CheckpointConfig": {"S3Uri": "s3://bucket/kept"}}
 
 
 def plan(
-    node_id: str = "job.1.algo-1", request: dict[str, Any] | None = None, **sim: Any
+    node_id: str = "job.1.algo-1",
+    request: dict[str, Any] | None = None,
+    warm_pool: str = "",
+    **sim: Any,
 ) -> NodePlan:
     """Return a node's plan; what is simulated goes by keyword."""
     host = node_id.split(".")[2]
@@ -34,6 +37,7 @@ def plan(
         hosts=(host,),
         hyperparameters=hyperparameters,
         request=request or {},
+        warm_pool=warm_pool,
         grace=60.0,
     )
 

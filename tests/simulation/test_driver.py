@@ -239,21 +239,6 @@ def test_the_place_has_what_its_stock_has_at_the_moment() -> None:
     played(script, stock={"ml.m5.*": [2, 0]}, stock_seconds=600)
 
 
-def test_an_instance_that_was_let_go_a_moment_ago_starts_warm() -> None:
-    async def script(scene: Scene) -> None:
-        async with scene.listening():
-            cold = await scene.driver.launch(plan("a.1.algo-1", duration=1))
-            await asyncio.sleep(100)
-            await scene.driver.remove(cold)
-            await scene.driver.launch(plan("b.1.algo-1", duration=1))
-            await scene.driver.launch(plan("c.1.algo-1", duration=1))
-            await asyncio.sleep(100)
-
-    scene = played(script, launch_seconds=60, warm_launch_seconds=2, warm_for=300)
-    ends = [scene.end(f"{job}.1.algo-1")[0] for job in "abc"]
-    assert ends == [61, 103, 161]
-
-
 def test_chance_is_the_same_for_the_same_seed() -> None:
     def fates(seed: int) -> list[tuple[float, str]]:
         async def script(scene: Scene) -> None:

@@ -24,6 +24,7 @@ from trainshed.testing.simulation.shelf import Kept, Shelf
 
 _AT_ONCE: Final = 1000
 """How many nodes are looked at in one go."""
+_NEVER: Final = float("inf")
 _AFTER: Final = 1e-6
 """What is asked of a node counts from just after the last moment that somebody may know of."""
 
@@ -130,16 +131,23 @@ class SimulatedDriver:
             if known.life.removed is None:
                 moment = max(now, known.life.told) + _AFTER
                 self._shelf.change(node_id, lambda life: replace(life, removed=moment, told=moment))
-                if known.life.instance_type and self._options.warm_for:
-                    until = now + self._options.warm_for
-                    self._shelf.cool(known.life.instance_type, until)
+                self._cool(known.life, now)
         self._agents.drop(node_id)
 
     async def release_pool(self, pool: str) -> None:
-        """Do nothing: nodes that do not exist keep nothing."""
+        """Have nothing of a chain of warm pools be warm any more; see ``drivers.base``."""
+        with self._shelf.alone():
+            self._shelf.release(pool)
 
     def _now(self) -> float:
         return self._clock().timestamp()
+
+    def _cool(self, life: Life, now: float) -> None:
+        """Have the instance of a node that is removed be warm for another one."""
+        if life.pool:
+            self._shelf.cool(_kept_for(life.pool, life.node_id), _NEVER, life.pool)
+        elif life.instance_type and self._options.warm_for:
+            self._shelf.cool(life.instance_type, now + self._options.warm_for)
 
     def _begin(self, plan: NodePlan, now: float) -> Kept:
         """Keep a new node.
@@ -166,7 +174,8 @@ class SimulatedDriver:
             notices=options.interruptions_per_hour if spot else 0.0,
             losses=options.losses_per_hour,
         )
-        warm = self._shelf.take_warm(plan.instance_type, now)
+        kind = _kept_for(plan.warm_pool, plan.node_id) if plan.warm_pool else plan.instance_type
+        warm = self._shelf.take_warm(kind, now)
         done, kept_at = self._work_kept(plan, now)
         life = Life(
             node_id=plan.node_id,
@@ -174,6 +183,7 @@ class SimulatedDriver:
             began=now + (options.warm_launch_seconds if warm else options.launch_seconds),
             instance_type=plan.instance_type,
             checkpoints=_checkpoints(plan, host),
+            pool=plan.warm_pool,
             done=done,
             kept_at=kept_at,
             grace=plan.grace,
@@ -235,6 +245,11 @@ class SimulatedDriver:
             )
         if kept is not None:
             self._agents.play(kept)
+
+
+def _kept_for(pool: str, node_id: str) -> str:
+    """Return what the warm instance of a pool is called that a node takes over, or leaves."""
+    return f"{pool} {node_id.rpartition('.')[2]}"
 
 
 def _checkpoints(plan: NodePlan, host: str) -> str:

@@ -30,6 +30,8 @@ class Life(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     instance_type: str = ""
     checkpoints: str = ""
     """Where they are kept, for one host: later attempts ask there; "" for a job that has none."""
+    pool: str = ""
+    """The chain of warm pools that it is of; "" for none."""
     done: float = 0.0
     """Seconds of work that earlier attempts have kept."""
     kept_at: float = 0.0

@@ -18,18 +18,20 @@ from trainshed.testing.simulation.life import Life, story
 _SCHEMA: Final = """
     CREATE TABLE IF NOT EXISTS nodes (
         node_id TEXT PRIMARY KEY, version INTEGER NOT NULL, stock TEXT NOT NULL,
-        held INTEGER NOT NULL, taken REAL NOT NULL, checkpoints TEXT NOT NULL, body BLOB NOT NULL
+        held INTEGER NOT NULL, taken REAL NOT NULL, checkpoints TEXT NOT NULL, pool TEXT NOT NULL,
+        body BLOB NOT NULL
     ) WITHOUT ROWID;
     CREATE INDEX IF NOT EXISTS held_nodes ON nodes (stock, taken) WHERE held = 1;
     CREATE INDEX IF NOT EXISTS keeping_nodes ON nodes (checkpoints) WHERE held = 1;
     CREATE TABLE IF NOT EXISTS kept (
         place TEXT PRIMARY KEY, work REAL NOT NULL, at REAL NOT NULL
     ) WITHOUT ROWID;
-    CREATE TABLE IF NOT EXISTS warm (stock TEXT NOT NULL, until REAL NOT NULL);
+    CREATE INDEX IF NOT EXISTS pooled_nodes ON nodes (pool) WHERE held = 1;
+    CREATE TABLE IF NOT EXISTS warm (kind TEXT NOT NULL, pool TEXT NOT NULL, until REAL NOT NULL);
 """
 _PUT: Final = (
-    "INSERT INTO nodes (node_id, version, stock, held, taken, checkpoints, body) "
-    "VALUES (?, 1, ?, 1, ?, ?, ?)"
+    "INSERT INTO nodes (node_id, version, stock, held, taken, checkpoints, pool, body) "
+    "VALUES (?, 1, ?, 1, ?, ?, ?, ?)"
 )
 _CHANGE: Final = (
     "UPDATE nodes SET version = version + 1, held = ?, taken = ?, body = ? "
@@ -102,10 +104,8 @@ class Shelf:
 
     def add(self, life: Life, stock: str) -> Kept:
         """Keep a new node, which takes one of ``stock``."""
-        taken = story(life).taken
-        self._database.execute(
-            _PUT, (life.node_id, stock, taken, life.checkpoints, msgspec.json.encode(life))
-        )
+        row = (story(life).taken, life.checkpoints, life.pool, msgspec.json.encode(life))
+        self._database.execute(_PUT, (life.node_id, stock, *row))
         return Kept(life, 1)
 
     def change(self, node_id: str, change: Callable[[Life], Life]) -> Kept | None:
@@ -149,18 +149,28 @@ class Shelf:
         ).fetchone()
         return int(row[0])
 
-    def cool(self, stock: str, until: float) -> None:
+    def cool(self, kind: str, until: float, pool: str = "") -> None:
         """Keep an instance that nobody uses any more warm for a while."""
-        self._database.execute("INSERT INTO warm (stock, until) VALUES (?, ?)", (stock, until))
+        self._database.execute(
+            "INSERT INTO warm (kind, pool, until) VALUES (?, ?, ?)", (kind, pool, until)
+        )
 
-    def take_warm(self, stock: str, now: float) -> bool:
+    def take_warm(self, kind: str, now: float) -> bool:
         """Take a warm instance; tell whether there was one."""
         self._database.execute("DELETE FROM warm WHERE until <= ?", (now,))
         took = self._database.execute(
-            "DELETE FROM warm WHERE rowid = (SELECT rowid FROM warm WHERE stock = ? LIMIT 1)",
-            (stock,),
+            "DELETE FROM warm WHERE rowid = (SELECT rowid FROM warm WHERE kind = ? LIMIT 1)",
+            (kind,),
         )
         return bool(took.rowcount)
+
+    def release(self, pool: str) -> None:
+        """Let the warm instances of a pool go, unless one of its nodes is there."""
+        row = self._database.execute(
+            "SELECT 1 FROM nodes WHERE pool = ? AND held = 1 LIMIT 1", (pool,)
+        ).fetchone()
+        if row is None:
+            self._database.execute("DELETE FROM warm WHERE pool = ?", (pool,))
 
     def _settled(self, kept: Kept, now: float) -> Kept | None:
         if now <= kept.life.told or kept.life.removed is not None:
