@@ -170,3 +170,29 @@ def test_what_is_said_of_a_channel_reaches_the_request(script: Path) -> None:
     assert plain.keys() == {"ChannelName", "DataSource"}
     assert request["AlgorithmSpecification"]["TrainingInputMode"] == "FastFile"
     assert request["CheckpointConfig"] == {"S3Uri": "s3://kept/here"}
+
+
+@pytest.mark.parametrize(
+    ("address", "what"),
+    [
+        ("s3://b/j-1/", "code"),
+        ("s3://b/j-1", "code"),
+        ("s3://b/", "code"),
+        ("s3://b/j-1/source", "code"),
+        ("s3://b/j-1/input/", "data"),
+        ("s3://b/j-1/output", "output"),
+    ],
+)
+def test_checkpoints_are_refused_among_which_the_jobs_own_files_would_be(
+    script: Path, address: str, what: str
+) -> None:
+    with pytest.raises(ClientError, match=f"holds the job's own {what}") as refused:
+        asked(script, checkpoints=address, data={"here": "some/folder"})
+    assert "s3://b/j-1/checkpoints/" in refused.value.remedy
+
+
+@pytest.mark.parametrize(
+    "address", ["s3://b/j-1/checkpoints/", "s3://b/j-1/sour", "s3://b/j", "s3://other/"]
+)
+def test_checkpoints_beside_the_jobs_own_files_are_taken(script: Path, address: str) -> None:
+    assert asked(script, checkpoints=address)["CheckpointConfig"] == {"S3Uri": address}

@@ -19,7 +19,7 @@ from trainshed.client import upload
 from trainshed.client.errors import ClientError
 from trainshed.client.standing import Standing
 from trainshed.domain import instances
-from trainshed.domain.names import BACKEND_TAG, INSTANCE_TYPES_TAG, SHM_TAG
+from trainshed.domain.names import BACKEND_TAG, INSTANCE_TYPES_TAG, SHM_TAG, is_within
 
 DEFAULT_IMAGE: Final = "trainshed/python"
 DEFAULT_INSTANCE: Final = "ml.m5.large"
@@ -155,6 +155,7 @@ class Order:
                 for name, place in self.data.items()
             ]
         if self.checkpoints:
+            self._check_checkpoints(base)
             request["CheckpointConfig"] = {"S3Uri": self.checkpoints}
         if self.environment:
             request["Environment"] = dict(self.environment)
@@ -168,6 +169,26 @@ class Order:
         if tags := {**self.tags, **{key: text for key, text in asked.items() if text}}:
             request["Tags"] = [{"Key": key, "Value": value} for key, value in tags.items()]
         return request
+
+    def _check_checkpoints(self, base: str) -> None:
+        """Check that nothing else of the job's own would be restored as a checkpoint.
+
+        Raises:
+            ClientError: it would.
+        """
+        local = any(not place.startswith(_REMOTE) for place in self.data.values())
+        own = {
+            "code": f"{base}/source" if self.script else "",
+            "data": f"{base}/input" if local else "",
+            "output": f"{base}/output",
+        }
+        for what, folder in own.items():
+            if folder and is_within(folder, self.checkpoints):
+                raise ClientError(
+                    f"the checkpoints' address {self.checkpoints} holds the job's own {what} "
+                    f"({folder}/), which would be given to the job as a checkpoint",
+                    f"name a folder of their own, such as {base}/checkpoints/",
+                )
 
     def _algorithm(self) -> dict[str, Any]:
         found: dict[str, Any] = {"TrainingImage": self.image, "TrainingInputMode": self.input_mode}

@@ -75,6 +75,11 @@ def log_stream(job_name: str, host: str, started: datetime) -> str:
     return f"{job_name}/{host}-{int(started.timestamp() * 1000)}"
 
 
+def is_within(address: str, folder: str) -> bool:
+    """Tell whether an address such as ``s3://bucket/key`` is a folder's, or lies below it."""
+    return f"{address.rstrip('/')}/".startswith(f"{folder.rstrip('/')}/")
+
+
 def attempt_id(job_id: str, attempt: int) -> str:
     """Return what names one attempt of one job for ever."""
     return f"{job_id}.{attempt}"

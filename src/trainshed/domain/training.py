@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from trainshed.domain.errors import IllegalMove
+from trainshed.domain.names import is_within
 
 
 class TrainingJobStatus(StrEnum):
@@ -313,12 +314,19 @@ class TrainingJob:
     @property
     def warning(self) -> str:
         """What its first status tells besides, as the end of a message; "" for nothing."""
-        if not self.spot or self.request.get("CheckpointConfig"):
-            return ""
-        return (
-            ". Warning: managed spot training without a CheckpointConfig begins anew after each "
-            "interruption"
-        )
+        config = self.request.get("CheckpointConfig")
+        if self.spot and not config:
+            return (
+                ". Warning: managed spot training without a CheckpointConfig begins anew after "
+                "each interruption"
+            )
+        output = (self.request.get("OutputDataConfig") or {}).get("S3OutputPath")
+        if config and output and is_within(f"{output.rstrip('/')}/{self.name}", config["S3Uri"]):
+            return (
+                ". Warning: the output of this job goes below CheckpointConfig.S3Uri, so whoever "
+                "goes on from these checkpoints gets it as one of them"
+            )
+        return ""
 
     @property
     def retries(self) -> int:

@@ -273,3 +273,22 @@ async def test_no_file_may_be_read_or_written_when_no_folder_is_allowed(tmp_path
     ):
         with pytest.raises(RequestRejected, match=r"jobs may use \(none\)"):
             await nothing.check(request, "us-east-1")
+
+
+@pytest.mark.parametrize(
+    ("address", "warns"),
+    [
+        ("s3://out/models/digits/", True),
+        ("s3://out/models", True),
+        ("s3://out", True),
+        ("s3://out/models/digit", False),
+        ("s3://out/models/digits/checkpoints", False),
+        ("s3://out/mod", False),
+    ],
+)
+async def test_checkpoints_that_hold_the_output_are_warned_of(
+    shed: Shed, address: str, warns: bool
+) -> None:
+    arn = await shed.create(CheckpointConfig={"S3Uri": address})
+    told = (await shed.job(arn)).transitions[0].message
+    assert ("Warning: the output of this job goes below CheckpointConfig.S3Uri" in told) is warns
