@@ -2,7 +2,8 @@
 
 ``run`` has a program's event loop live by it, so ``asyncio.sleep``, ``timeout`` and ``call_later``
 mean its seconds, for the code under test as for the test. What such a program does is the same each
-time, as long as it waits for nothing outside: no threads, no sockets.
+time, as long as it waits for nothing outside (no threads, no sockets) and does not go through sets:
+those of texts have another order in each process, but for PYTHONHASHSEED.
 """
 
 import asyncio
