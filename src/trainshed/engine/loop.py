@@ -113,6 +113,13 @@ class Engine:
         """Work until cancelled."""
         self._ownership.on_lead = self._queue.lead
         await self._ownership.begin()
+        try:
+            await self._work()
+        finally:
+            for timer in self._timers.values():
+                timer.cancel()
+
+    async def _work(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._ownership.run())
             group.create_task(self._queue.run())
