@@ -52,11 +52,13 @@ class OneServer:
         faults = Faults(Plan(), life=self._lives, jump=self.clock.jump)
         shed, self.faults = self._shed, faults
         records = through(faults, "records", shed.records)
-        leases = SqlLeases(shed.database, clock=lambda: shed.clock.now().timestamp())
+        leases = SqlLeases(
+            shed.database, alone=shed.alone, clock=lambda: shed.clock.now().timestamp()
+        )
         driver = through(faults, "driver", shed.place)
         url = "http://127.0.0.1:1"
         server = Server(id=new_id(), url=url, machine="here", version="1", reaches=("local",))
-        ownership = Ownership(through(faults, "leases", leases), server)
+        ownership = Ownership(through(faults, "leases", leases), server, alone=shed.alone)
         capabilities = {"local": driver.capabilities}
         engine = Engine(
             records=records,
@@ -103,6 +105,8 @@ class Shed:
         """By node id and number, what an agent heard to be taken."""
         self.late: list[tuple[str, bytes]] = []
         """Reports that are still on their way."""
+        self.alone = servers == 1
+        """Whether there can be no other server, as on SQLite."""
         self.servers = [OneServer(self) for _ in range(servers)]
 
     async def pass_time(self, seconds: float) -> None:

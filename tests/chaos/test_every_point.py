@@ -52,11 +52,13 @@ STORIES: dict[Story, TrainingJobStatus] = {
 }
 
 
-def told(story: Story, fault: Fault | None = None) -> tuple[Shed, TrainingJob, list[Struck]]:
+def told(
+    story: Story, fault: Fault | None = None, servers: int = 2
+) -> tuple[Shed, TrainingJob, list[Struck]]:
     """Play a story with a fault in the first server's first life; return what came of it."""
 
     async def main(clock: VirtualClock) -> tuple[Shed, TrainingJob, list[Struck]]:
-        shed = Shed(clock, servers=2)
+        shed = Shed(clock, servers=servers)
         first = shed.servers[0]
         first.start()
         if fault is not None:
@@ -71,7 +73,7 @@ def told(story: Story, fault: Fault | None = None) -> tuple[Shed, TrainingJob, l
             for server in shed.servers:
                 if not server.up and (turn > 2 or server is first):
                     server.start()
-            await shed.all_go_on(shed.servers[turn % 2])
+            await shed.all_go_on(shed.servers[turn % servers])
             found = await shed.records.get(one.arn)
             assert found is not None
             if found.cleaned:
@@ -85,23 +87,24 @@ def told(story: Story, fault: Fault | None = None) -> tuple[Shed, TrainingJob, l
     return run(main)
 
 
-def check(story: Story, fault: Fault) -> None:
+def check(story: Story, fault: Fault, servers: int = 2) -> None:
     """Have a fault happen, and see that nobody notices when all is over."""
-    shed, found, _ = told(story, fault)
+    shed, found, _ = told(story, fault, servers)
     assert (found.cleaned, found.status) == (True, STORIES[story]), (str(fault), found.transitions)
     assert shed.place.crimes == [], str(fault)
     assert shed.place.computing == set(), str(fault)
     assert shed.place.living == {}, str(fault)
 
 
+@pytest.mark.parametrize("servers", [1, 2])
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
-def test_a_server_may_die_at_any_point(story: Story) -> None:
-    _, found, passed = told(story)
+def test_a_server_may_die_at_any_point(story: Story, servers: int) -> None:
+    _, found, passed = told(story, servers=servers)
     assert found.status is STORIES[story]
     assert len(passed) > 20
     for each in passed:
         for nth in range(1, min(each.passed, 6) + 1):
-            check(story, Fault(at=each.point, do=Do.CRASH, nth=nth))
+            check(story, Fault(at=each.point, do=Do.CRASH, nth=nth), servers)
 
 
 @pytest.mark.parametrize("do", sorted(set(Do) - {Do.CRASH}))
