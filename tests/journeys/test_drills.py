@@ -45,7 +45,9 @@ while state["step"] < 5000:
     if state["step"] % 50 == 0:
         save()
     if disturbed:
-        outside.write_text(str(state["step"]))
+        unfinished = outside.with_name(f"{outside.name}.tmp")
+        unfinished.write_text(str(state["step"]))
+        unfinished.replace(outside)  # it may be killed between any two of its lines
         # It takes its time while somebody still means to disturb it.
         time.sleep(0.02 if not os.path.exists(f"{outside}-on") else 0)
 pathlib.Path("/opt/ml/model/weights.json").write_text(json.dumps(state["weights"]))
