@@ -105,7 +105,7 @@ def test_a_job_in_line_is_stopped_without_ever_running(narrow: Shed) -> None:
     waiting, behind = narrow.create("print('never')"), narrow.create("print('after all')")
     until(lambda: narrow.describe(waiting)["SecondaryStatus"] == "Pending")
     (*_, pending) = narrow.describe(waiting)["SecondaryStatusTransitions"]
-    assert pending["StatusMessage"].startswith("Training job waiting for capacity: 1 of 1 nodes")
+    assert pending["StatusMessage"].startswith("Training job waiting for capacity")
     stop(narrow, waiting)
     told = narrow.ended(waiting)
     assert told["SecondaryStatus"] == "Stopped"
