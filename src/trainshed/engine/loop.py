@@ -36,6 +36,8 @@ LOOK_SECONDS: Final = 5.0
 _STEPS_PER_LOOK: Final = 200
 """How many jobs are stepped at each look though nothing is known to have happened to them: should a
 change ever be missed, it is found in turn, and ten thousand jobs cost no more than a hundred."""
+_STEPS_AT_ONCE: Final = 5
+"""How many of them in one go: nothing is answered meanwhile."""
 _DRILL: Final = "a drill that somebody asked for"
 
 
@@ -194,7 +196,9 @@ class Engine:
             self._looked = 0
         few = list(islice(mine, self._looked, self._looked + _STEPS_PER_LOOK))
         self._looked += len(few)
-        self._start(group, few)
+        for first in range(0, len(few), _STEPS_AT_ONCE):
+            self._start(group, few[first : first + _STEPS_AT_ONCE])
+            await asyncio.sleep(0)  # what was asked meanwhile is answered in between
 
     def _start(
         self, group: asyncio.TaskGroup, arns: Iterable[str], *, observe: bool = False
