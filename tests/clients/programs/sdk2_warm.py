@@ -1,4 +1,4 @@
-"""SageMaker SDK v2: an estimator keeps its nodes warm, and fits again. Arguments: bucket, folder."""
+"""SageMaker SDK v2: an estimator that keeps its nodes fits twice. Arguments: bucket, folder."""
 
 import sys
 import time
