@@ -1,11 +1,13 @@
 """The way to AWS's services that a container is told, whatever runs it."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from trainshed.agent.command import variables
+from trainshed.contract.tree import Tree
 from trainshed.testing.plans import node_plan
 
 SERVER = "http://127.0.0.1:7070"
@@ -15,7 +17,8 @@ ASKS = {"objects": OURS, "credentials_token": "T"}
 
 
 def way(**changes: Any) -> dict[str, str]:
-    told = variables(node_plan(Path("/nowhere"), server_url=SERVER, token="reports", **changes))
+    plan = node_plan(Path("/nowhere"), server_url=SERVER, token="reports", **changes)
+    told = variables(plan, Tree())
     plain = {"TRAINING_JOB_NAME", "TRAINING_JOB_ARN", "AWS_REGION", "AWS_DEFAULT_REGION"}
     assert plain <= told.keys()
     return {name: told[name] for name in told if name not in plain}
@@ -59,3 +62,14 @@ def test_an_isolated_job_is_told_no_way() -> None:
 def test_a_way_of_the_requests_own_comes_alone() -> None:
     own = {"AWS_ENDPOINT_URL": "http://minio"}
     assert way(environment=own, **ASKS) == own
+
+
+def test_the_cache_of_a_warm_pool_is_named_as_the_container_sees_it() -> None:
+    name = "SAGEMAKER_MANAGED_WARMPOOL_CACHE_DIRECTORY"
+    plan = node_plan(Path("/nowhere"), server_url=SERVER, token="reports")
+    assert name not in variables(plan, Tree())
+    kept = replace(plan, warm_cache="/data/pools/a.1/algo-1/cache")
+    assert variables(kept, Tree())[name] == "/opt/ml/sagemaker/warmpoolcache"
+    assert variables(kept, Tree(Path("/n")))[name] == "/n/sagemaker/warmpoolcache"
+    own = replace(kept, environment={name: "/mine"})
+    assert variables(own, Tree())[name] == "/mine"
