@@ -25,8 +25,8 @@ class FakeDriver:
     """Notice by node id, of those that were told that they are taken away."""
     taken: set[str] = field(default_factory=set)
     removed: list[str] = field(default_factory=list)
-    released: list[str] = field(default_factory=list)
-    """Chains of warm pools that were let go."""
+    kept: set[str] = field(default_factory=set)
+    """Chains of warm pools that keep something."""
     refuse: DriverError | None = None
     """Raised by every launch while set."""
     hints: "asyncio.Queue[Handle]" = field(default_factory=asyncio.Queue)
@@ -47,6 +47,7 @@ class FakeDriver:
         if plan.node_id not in self.living:
             self.living[plan.node_id] = plan
             self.launched.append(plan.node_id)
+            self.kept |= {plan.warm_pool} - {""}
         return Handle("fake", plan.node_id)
 
     async def find(self, node_id: str) -> Handle:
@@ -81,8 +82,9 @@ class FakeDriver:
         self.removed.append(handle.state)
 
     async def release_pool(self, pool: str) -> None:
-        """Note that what was kept was let go."""
-        self.released.append(pool)
+        """Let go of what was kept, unless a node of the chain is there."""
+        if not any(plan.warm_pool == pool for plan in self.living.values()):
+            self.kept.discard(pool)
 
     def lose(self, node_id: str) -> None:
         """Have a node's agent vanish, as a crash of it does."""
