@@ -10,7 +10,7 @@ UV_VERSION := 0.13.9
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check model test test-clients test-docker bench docs lock clean
+.PHONY: help setup demo check model test chaos chaos-slice test-clients test-docker bench docs lock clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 16
@@ -53,6 +53,17 @@ model: $(VENV)/.dev  ## Check the protocol's model exhaustively, and that the ch
 test: $(VENV)/.dev  ## All tests that need nothing but this machine
 	@tools/system-packages bubblewrap fuse3 postgresql
 	@$(BIN)/pytest --numprocesses 3
+
+# SEED repeats a run: make chaos SEED=7
+CHAOS := $(BIN)/python -m trainshed.testing.chaos $(if $(SEED),--seed $(SEED))
+
+chaos: $(VENV)/.dev  ## Kill everything a thousand times, and see that nothing is lost (40 minutes)
+	@tools/system-packages bubblewrap postgresql
+	@$(CHAOS) --kills 1000 --every-point --minutes 40
+
+chaos-slice: $(VENV)/.dev  ## Five minutes of that
+	@tools/system-packages bubblewrap postgresql
+	@$(CHAOS) --kills 50 --minutes 5
 
 $(VENV)-%/.ready: requirements/%.txt | $(VENV)/bin/uv
 	@echo "installing the client environment $(VENV)-$* ..."

@@ -4,6 +4,8 @@
     step.<name of the step>.before, .after
     report.before, .after
 
+What a server has acknowledged is kept in a folder ``acknowledged`` beside the file of faults.
+
 A node's agents are its lives: the second one is started over the journal of the first. How often
 that was, is counted in ``agent.lives`` in the node's folder. Arguments after the options are the
 agent's own.
@@ -28,6 +30,7 @@ from trainshed.agent.sequence import STEPS
 from trainshed.app import clock
 from trainshed.domain.facts import Fact, Kind
 from trainshed.domain.plan import NodePlan
+from trainshed.testing.faults.acknowledged import Acknowledged
 from trainshed.testing.faults.faults import Faults
 from trainshed.testing.faults.process import faults
 
@@ -60,11 +63,27 @@ class FaultyReporter(Reporter):
     """A reporter that may die before a report, or before it hears the answer."""
 
     hurt: Faults
+    kept: Acknowledged | None = None
 
     def _send_some(self, line: Any) -> None:
         self.hurt.at("report.before")
-        super()._send_some(line)
+        facts, size = self._facts_taken, self._bytes_taken
+        try:
+            super()._send_some(line)
+        finally:
+            self._keep(facts, size)
         self.hurt.at("report.after")
+
+    def _keep(self, facts: int, size: int) -> None:
+        """Keep what the server says it has taken, and had not said before."""
+        if self.kept is None:
+            return
+        more = self._facts_taken - facts
+        if more > 0:
+            self.kept.note_facts(self._journal.after(facts, more))
+        if self._bytes_taken > size:
+            data = os.pread(self._log.fileno(), self._bytes_taken - size, size)
+            self.kept.note_bytes(size, data)
 
 
 class Agent:
@@ -73,6 +92,7 @@ class Agent:
     def __init__(self, plan: str, noted: Path | None) -> None:
         """Know what will happen as soon as the node's folder is known."""
         self._make: Callable[[int], Faults] = lambda life: faults(plan, life, noted)
+        self._kept = noted.with_name("acknowledged") if noted is not None else None
         self._hurt: Faults | None = None
 
     def parts(self) -> Parts:
@@ -94,6 +114,8 @@ class Agent:
     ) -> Reporter:
         made = FaultyReporter(plan, journal, log, forgotten)
         made.hurt = self._known()
+        if self._kept is not None:
+            made.kept = Acknowledged(self._kept, plan.node_id)
         return made
 
     def _step(self, step: Step, node: Node) -> None:

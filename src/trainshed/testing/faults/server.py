@@ -18,10 +18,16 @@ class FaultyServer(Server):
     """A server and its agents, each with a plan of what goes wrong."""
 
     def __init__(
-        self, data: Path, plan: Plan, *, agents: Plan | None = None, settings: str = ""
+        self,
+        data: Path,
+        plan: Plan,
+        *,
+        agents: Plan | None = None,
+        settings: str = "",
+        shared: Path | None = None,
     ) -> None:
         """Serve ``data``; ``agents`` is the plan of each of its agents."""
-        super().__init__(data, settings)
+        super().__init__(data, settings, shared=shared)
         self._plan = plan
         self._agents = agents or Plan()
         self._noted = self.data / "struck"
@@ -58,6 +64,10 @@ class FaultyServer(Server):
             return []
         return [line.partition(" ")[2] for line in self._noted.read_text().splitlines()]
 
+    def plans(self) -> tuple[Plan, Plan]:
+        """Return the plans of the life that begins: the server's, and that of its agents."""
+        return self._plan, self._agents
+
     def _command(self, port: int) -> list[str | Path]:
         """Return what starts the next life."""
         program = [sys.executable, "-m", "trainshed.testing.faulty_server"]
@@ -69,7 +79,8 @@ class FaultyServer(Server):
             "--noted",
             self._noted,
         ]
-        plans = ["--faults", str(self._plan), "--agent-faults", str(self._agents)]
+        server, agents = self.plans()
+        plans = ["--faults", str(server), "--agent-faults", str(agents)]
         return [*program, *where, *plans, "--life", str(self.lives)]
 
     def _end_of_a_life(self) -> None:

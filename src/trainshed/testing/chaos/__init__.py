@@ -1,0 +1,1 @@
+"""A shed under load whose servers, agents, programs and database are killed, and who judges it."""

@@ -1,0 +1,219 @@
+"""The servers of a chaos run: real processes that are started again whenever they have died."""
+
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from trainshed.testing.chaos.book import Outage
+from trainshed.testing.chaos.schedule import Lives
+from trainshed.testing.faults.plan import Plan
+from trainshed.testing.faults.server import FaultyServer
+from trainshed.testing.postgres import Postgres
+
+_SETTINGS: Final = """
+[backends.local]
+max_nodes = 4
+stop_seconds = 3
+
+[backends.sim]
+kind = "simulated"
+max_nodes = 12
+launch_seconds = 0.2
+losses_per_hour = 100
+interruptions_per_hour = 300
+seed = {seed}
+
+[backends.sim.job]
+notice = 3
+
+[backends.sim.messages]
+lost = 0.03
+doubled = 0.03
+delay = 0.1
+again = 0.5
+"""
+_RECORDS: Final = """
+[records]
+url = "{url}"
+shared = "{shared}"
+"""
+_BREATH: Final = 0.05
+"""Seconds between a death and the next life."""
+
+
+class Victim(FaultyServer):
+    """A server that dies by the schedule of its seed, until there is peace."""
+
+    def __init__(self, data: Path, lives: Lives, settings: str, shared: Path | None) -> None:
+        """Start nothing yet."""
+        super().__init__(data, Plan(), settings=settings, shared=shared)
+        self._schedule = lives
+        self.peace = False
+        """Whether no further life has a plan."""
+        self.ready = False
+        """Whether it answers, as far as anybody can know."""
+        self.paused = False
+
+    def plans(self) -> tuple[Plan, Plan]:
+        """Return the plans of the life that begins."""
+        return (Plan(), Plan()) if self.peace else self._schedule.plans(self.lives)
+
+    @property
+    def noted(self) -> Path:
+        """The file with a line for each fault that happened."""
+        return self._noted
+
+    @property
+    def pid(self) -> int:
+        """The process's id; 0 when it never had one."""
+        return self._process.pid if self._process is not None else 0
+
+    def strike(self, number: int) -> bool:
+        """Send a signal, at once; tell whether there was somebody."""
+        if self._process is None or not self.ready or self._process.poll() is not None:
+            return False
+        self._process.send_signal(number)
+        return True
+
+    def wait(self) -> None:
+        """Return when the process has ended."""
+        if self._process is not None:
+            self._process.wait()
+
+
+class Victims:
+    """All servers, and what they share."""
+
+    def __init__(
+        self,
+        folder: Path,
+        seed: str,
+        postgres: Postgres | None,
+        url: str,
+        *,
+        points_kill: bool = True,
+    ) -> None:
+        """Make one server on SQLite, or two on the PostgreSQL database at ``url``.
+
+        ``points_kill``: whether lives end at points, and not only when somebody strikes.
+        """
+        self.postgres = postgres
+        self.shared = folder / ("shared" if postgres else "a")
+        settings = _SETTINGS.format(seed=int.from_bytes(seed.encode()[-4:], "big"))
+        if postgres:
+            settings = _RECORDS.format(url=url, shared=self.shared) + settings
+        self.servers = [
+            Victim(folder / name, Lives(f"{seed}/{name}"), settings, self.shared)
+            for name in ("ab" if postgres else "a")
+        ]
+        for server in self.servers:
+            server.peace = not points_kill
+        self.url = url
+        self._over = threading.Event()
+        self._lock = threading.Lock()
+        self._away_since: float | None = time.monotonic()
+        self._database_away = False
+        self._outages: list[Outage] = []
+        self._keepers: list[threading.Thread] = []
+        self.troubles: list[str] = []
+        """What no schedule has foreseen: a server that would not start."""
+
+    @property
+    def several(self) -> bool:
+        """Whether there are two, and a database of its own."""
+        return self.postgres is not None
+
+    def start(self) -> None:
+        """Start all, and start them again whenever they die; return when all are ready."""
+        for server in self.servers:
+            keeper = threading.Thread(target=self._keep, args=(server,), daemon=True)
+            keeper.start()
+            self._keepers.append(keeper)
+        self.await_ready()
+
+    def await_ready(self, seconds: float = 60.0) -> None:
+        """Return when all are ready.
+
+        Raises:
+            TimeoutError: some are not.
+        """
+        deadline = time.monotonic() + seconds
+        while not all(server.ready for server in self.servers):
+            if time.monotonic() > deadline:
+                said = "\n".join(server.said()[-2000:] for server in self.servers)
+                raise TimeoutError(f"servers are not ready after {seconds} s:\n{said}")
+            time.sleep(0.05)
+
+    def make_peace(self) -> None:
+        """Have nothing die by a plan from here on, and all be ready, in new lives."""
+        for server in self.servers:
+            server.peace = True
+        for server in self.servers:
+            life = server.lives
+            while server.lives == life:
+                server.strike(signal.SIGTERM)
+                time.sleep(0.1)
+            self.await_ready()
+
+    def stop(self) -> None:
+        """End all, by SIGTERM."""
+        self._over.set()
+        for server in self.servers:
+            server.strike(signal.SIGCONT)
+            server.strike(signal.SIGTERM)
+        for keeper in self._keepers:
+            keeper.join(60)
+            if keeper.is_alive():
+                self.troubles.append("a server that was asked to end has not ended within 60 s")
+
+    def outages(self) -> Sequence[Outage]:
+        """Return when nobody could answer, so far."""
+        with self._lock:
+            if self._away_since is None:
+                return list(self._outages)
+            return [*self._outages, Outage(self._away_since, float("inf"))]
+
+    def note_database(self, *, away: bool) -> None:
+        """Note that the database goes away, or is back."""
+        self._database_away = away
+        self._note()
+
+    def pause(self, server: Victim, seconds: float) -> None:
+        """Have a server stand still for so long."""
+        if not server.strike(signal.SIGSTOP):
+            return
+        server.paused = True
+        self._note()
+        time.sleep(seconds)
+        server.strike(signal.SIGCONT)
+        server.paused = False
+        self._note()
+
+    def _keep(self, server: Victim) -> None:
+        """Start a server again and again."""
+        while not self._over.is_set():
+            try:
+                server.start()
+            except RuntimeError as error:
+                self.troubles.append(str(error))
+                return
+            server.ready = True
+            self._note()
+            server.wait()
+            server.ready = False
+            self._note()
+            self._over.wait(_BREATH)
+
+    def _note(self) -> None:
+        """Note whether anybody can answer now."""
+        with self._lock:
+            living = any(each.ready and not each.paused for each in self.servers)
+            answers = living and not self._database_away
+            if answers and self._away_since is not None:
+                self._outages.append(Outage(self._away_since, time.monotonic()))
+                self._away_since = None
+            elif not answers and self._away_since is None:
+                self._away_since = time.monotonic()
