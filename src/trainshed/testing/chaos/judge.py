@@ -55,7 +55,10 @@ def judge(book: Book, found: Findings, outages: Sequence[Outage]) -> list[Violat
     violations += _acknowledged_lines(found)
     violations += [Violation(rule="left", what=each) for each in found.left]
     violations += [
-        Violation(rule="failed-call", what=f"{call.operation}: {call.error}")
+        Violation(
+            rule="failed-call",
+            what=f"{call.operation}, {call.ended - call.began:.1f} s: {call.error}",
+        )
         for call in unexcused(book.failures, outages)
     ]
     return violations + [Violation(rule="trouble", what=each) for each in found.troubles]
@@ -107,7 +110,8 @@ def _may_fail(promise: Promise, reason: str) -> bool:
         return True
     if promise.killed and (_KILLED in reason or reason.startswith(_PLATFORM)):
         return True
-    return not order.resilient and reason.startswith(_PLATFORM)
+    # Nodes that are lost while their job is stopped are not replaced: nobody wants it to go on.
+    return (promise.stop_asked or not order.resilient) and reason.startswith(_PLATFORM)
 
 
 def _log(seen: Seen, host: str, found: Findings, runs: Sequence[Run]) -> Iterator[str]:

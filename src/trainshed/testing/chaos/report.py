@@ -94,9 +94,10 @@ class Report:
         )
         yield ""
         yield from self._sums()
-        for outcome, found in self.violations:
-            yield ""
-            yield from _told(outcome, found)
+        for outcome in self.rounds:
+            if outcome.violations:
+                yield ""
+                yield from _told(outcome)
         for what in self.shortcomings:
             yield f"not shown: {what}"
 
@@ -132,12 +133,13 @@ class Report:
         return found
 
 
-def _told(outcome: Outcome, found: Violation) -> Iterator[str]:
-    yield f"{found.rule}: {found.job}: {found.what}"
-    yield f"  round {outcome.task.seed} on {outcome.task.database}"
-    yield from (f"  {each}" for each in found.evidence)
+def _told(outcome: Outcome) -> Iterator[str]:
+    yield f"round {outcome.task.seed} on {outcome.task.database}:"
+    for found in outcome.violations:
+        yield f"  {found.rule}: {found.job}: {found.what}"
+        yield from (f"    {each}" for each in found.evidence)
     yield "  last faults:"
-    yield from (f"  {each}" for each in outcome.last)
+    yield from (f"    {each}" for each in outcome.last)
 
 
 def _round(outcome: Outcome) -> dict[str, Any]:

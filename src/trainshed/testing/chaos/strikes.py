@@ -60,8 +60,10 @@ class Striker:
             self._victims.pause(one, _PAUSE_S)
         elif due.strike is Strike.SERVERS:
             name = " ".join(each.data.name for each in servers if each.strike(signal.SIGKILL))
+        elif due.strike is Strike.STOP:
+            self._victims.ask_to_end(one)
         else:
-            one.strike(signal.SIGTERM if due.strike is Strike.STOP else signal.SIGKILL)
+            one.strike(signal.SIGKILL)
         return name
 
     def _strike_node(self, due: Due) -> str:

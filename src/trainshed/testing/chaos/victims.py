@@ -55,7 +55,8 @@ class Victim(FaultyServer):
         """Whether no further life has a plan."""
         self.ready = False
         """Whether it answers, as far as anybody can know."""
-        self.paused = False
+        self.silent = False
+        """Whether it was told to be: it stands still, or is on its way out."""
 
     def plans(self) -> tuple[Plan, Plan]:
         """Return the plans of the life that begins."""
@@ -152,9 +153,10 @@ class Victims:
         for server in self.servers:
             server.peace = True
         for server in self.servers:
+            server.strike(signal.SIGCONT)
             life = server.lives
             while server.lives == life:
-                server.strike(signal.SIGTERM)
+                self.ask_to_end(server)
                 time.sleep(0.1)
             self.await_ready()
 
@@ -182,15 +184,27 @@ class Victims:
         self._note()
 
     def pause(self, server: Victim, seconds: float) -> None:
-        """Have a server stand still for so long."""
+        """Have a server stand still for so long; return at once."""
         if not server.strike(signal.SIGSTOP):
             return
-        server.paused = True
+        server.silent, life = True, server.lives
         self._note()
-        time.sleep(seconds)
-        server.strike(signal.SIGCONT)
-        server.paused = False
+
+        def go_on() -> None:
+            if server.lives == life:
+                server.strike(signal.SIGCONT)
+                server.silent = False
+                self._note()
+
+        timer = threading.Timer(seconds, go_on)
+        timer.daemon = True
+        timer.start()
+
+    def ask_to_end(self, server: Victim) -> None:
+        """Send SIGTERM: from then on it takes no further connections."""
+        server.silent = True
         self._note()
+        server.strike(signal.SIGTERM)
 
     def _keep(self, server: Victim) -> None:
         """Start a server again and again."""
@@ -200,7 +214,7 @@ class Victims:
             except RuntimeError as error:
                 self.troubles.append(str(error))
                 return
-            server.ready = True
+            server.ready, server.silent = True, False
             self._note()
             server.wait()
             server.ready = False
@@ -210,7 +224,7 @@ class Victims:
     def _note(self) -> None:
         """Note whether anybody can answer now."""
         with self._lock:
-            living = any(each.ready and not each.paused for each in self.servers)
+            living = any(each.ready and not each.silent for each in self.servers)
             answers = living and not self._database_away
             if answers and self._away_since is not None:
                 self._outages.append(Outage(self._away_since, time.monotonic()))
