@@ -30,17 +30,17 @@ class Place(FakeDriver):
 
     async def launch(self, plan: NodePlan) -> Handle:
         """Start the node unless it lives; note when another attempt of the job computes."""
-        if plan.node_id in self.living:  # what is refused is to start something
-            return Handle("fake", plan.node_id)
+        new = plan.node_id not in self.living
         handle = await super().launch(plan)
-        job_id, attempt, _ = plan.node_id.split(".")
-        others = {each for each in self.computing if each.split(".")[0] == job_id}
-        for other in sorted(others):
-            if other.split(".")[1] != attempt:
-                self.crimes.append(f"{plan.node_id} was launched while {other} computes")
-        self.journals.setdefault(plan.node_id, [])
-        self.heard[plan.node_id] = 0
-        self.computing.add(plan.node_id)
+        if new:
+            job_id, attempt, _ = plan.node_id.split(".")
+            others = {each for each in self.computing if each.split(".")[0] == job_id}
+            for other in sorted(others):
+                if other.split(".")[1] != attempt:
+                    self.crimes.append(f"{plan.node_id} was launched while {other} computes")
+            self.journals.setdefault(plan.node_id, [])
+            self.heard[plan.node_id] = 0
+            self.computing.add(plan.node_id)
         return handle
 
     async def remove(self, handle: Handle) -> None:

@@ -199,6 +199,8 @@ def test_a_vanished_agent_is_started_over_its_journal_a_few_times_then_the_job_f
         assert decision.job.attempt.relaunches == relaunches
         current = decision.job
     decision = decide(current, seen(facts(Kind.TRAINING), gone=frozenset({"algo-1"})))
+    for _ in ("its nodes are removed", "it fails"):
+        decision = decide(decision.job, seen(facts(Kind.TRAINING)))
     assert decision.job.secondary is S.FAILED
     assert decision.job.failure_reason is not None
     assert decision.job.failure_reason.startswith("InternalServerError: the agent on algo-1")
@@ -250,7 +252,10 @@ def test_a_clock_that_is_set_back_does_not_turn_a_jobs_time_back() -> None:
 
 def test_what_can_not_be_planned_fails_with_its_reason() -> None:
     refused = replace(seen(()), refusal="ClientError: no environment")
-    assert decide(running(), refused).job.failure_reason == "ClientError: no environment"
+    decision = decide(running(), refused)
+    for _ in ("its nodes are removed", "it fails"):
+        decision = decide(decision.job, seen(()))
+    assert decision.job.failure_reason == "ClientError: no environment"
 
 
 @pytest.mark.parametrize("secondary", [s for s in SecondaryStatus if not MOVES[s]])

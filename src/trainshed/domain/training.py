@@ -119,6 +119,8 @@ class AttemptEnd(StrEnum):
     """The platform failed."""
     UNPLACED = "Unplaced"
     """Its place had no room: nothing of it ever ran."""
+    REFUSED = "Refused"
+    """It can't be launched, now or later."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,15 +62,26 @@ def trouble(
     if blamed:
         return None
     first = min(bad, key=lambda host: (bad[host], host))
-    lost = any(outcome(ended[host]) is Outcome.LOST for host in bad)
+    reason = str(ended[first].detail.get("reason") or _UNSAID)
+    lost = [host for host in bad if outcome(ended[host]) is Outcome.LOST]
     if attempt.preempted_for and not lost:
         end = AttemptEnd.PREEMPTED
     else:
         end = AttemptEnd.LOST if lost else AttemptEnd.INTERRUPTED
-    reason = str(ended[first].detail.get("reason") or _UNSAID)
-    return Trouble(
-        end=end, reason=reason, goes_on=end is AttemptEnd.PREEMPTED or job.outlives_its_nodes
-    )
+    if lost:
+        reason = failure_reason(lost, ended, facts)
+    return Trouble(end=end, reason=reason, goes_on=goes_on(job, end))
+
+
+def goes_on(job: TrainingJob, end: AttemptEnd) -> bool:
+    """Tell whether a job gets another attempt after one that ended so."""
+    match end:
+        case AttemptEnd.PREEMPTED | AttemptEnd.UNPLACED:
+            return True
+        case AttemptEnd.REFUSED:
+            return False
+        case AttemptEnd.INTERRUPTED | AttemptEnd.LOST:
+            return job.outlives_its_nodes
 
 
 def failures(ended: Mapping[str, Fact]) -> list[str]:
@@ -88,11 +99,16 @@ def failure_reason(hosts: list[str], ended: Mapping[str, Fact], facts: Facts) ->
     return reason[: REASON_LENGTH - len(suffix)] + suffix
 
 
-def final_reason(what: Trouble) -> str:
-    """Return the FailureReason of a job that gets no other attempt."""
-    if what.end is AttemptEnd.LOST:
-        return what.reason
-    return f"InternalServerError: a node was taken away: {what.reason}{_FOR_GOOD}"
+def final_reason(end: AttemptEnd, reason: str) -> str:
+    """Return the FailureReason of a job that gets no other attempt after one that ended so."""
+    if end is AttemptEnd.INTERRUPTED:
+        return f"InternalServerError: a node was taken away: {reason}{_FOR_GOOD}"
+    return reason
+
+
+def told_by_all(ended: Mapping[str, Fact], facts: Facts) -> bool:
+    """Tell whether all nodes have told their ends themselves, so that nothing can follow."""
+    return all(last_of(facts.get(host, ()), Kind.ENDED) is not None for host in ended)
 
 
 def past(attempt: Attempt, what: Trouble, facts: Facts, at: datetime) -> PastAttempt:

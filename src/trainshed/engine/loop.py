@@ -222,7 +222,7 @@ class Engine:
             try:
                 await self._step(group, arn, observe=observe)
             except NotOurs:
-                log.warning("a step is left to whoever has the job by now: %s", arn)
+                log.info("a step is left to whoever has the job by now: %s", arn)
             except Exception:
                 # The outermost loop of one job: a fault in its step must not stop the others.
                 log.exception("a step failed; the job stands as it is until the next look: %s", arn)

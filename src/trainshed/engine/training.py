@@ -54,7 +54,8 @@ def decide(job: TrainingJob, seen: Seen) -> Decision:
     if job.attempt.over is not None:
         return _decide_given_up(job, job.attempt, job.attempt.over, seen)
     if seen.refusal:
-        return Decision(job=_failed(job, seen.refusal, seen.now))
+        refused = Trouble(end=AttemptEnd.REFUSED, reason=seen.refusal, goes_on=False)
+        return Decision(job=_given_up(job, job.attempt, refused, seen, seen.now))
     if seen.no_room and not job.attempt.handles:
         unplaced = Trouble(end=AttemptEnd.UNPLACED, reason=seen.no_room, goes_on=True)
         return Decision(job=_given_up(job, job.attempt, unplaced, seen, seen.now))
@@ -201,14 +202,12 @@ def _decide_ended(
     at = max(time_of(fact.at, job, seen.now) for fact in ended.values())
     what = endings.trouble(job, attempt, ended, seen.facts)
     stopping = job.secondary is _S.STOPPING
+    if what is not None and not endings.told_by_all(ended, seen.facts):
+        return Decision(job=_given_up(job, attempt, what, seen, at))
     if what is not None and what.goes_on and not stopping:
         return Decision(job=_given_up(job, attempt, what, seen, at))
     if what is not None and not (stopping and what.end is not AttemptEnd.LOST):
-        reason = endings.final_reason(what)
-        if what.end is AttemptEnd.LOST:
-            hosts = [host for host, fact in ended.items() if outcome(fact) is Outcome.LOST]
-            reason = endings.failure_reason(hosts, ended, seen.facts)
-        return Decision(job=_failed(job, reason, at))
+        return Decision(job=_failed(job, endings.final_reason(what.end, what.reason), at))
     if what is None and (failed := endings.failures(ended)):
         reason = endings.failure_reason(failed, ended, seen.facts)
         return Decision(job=warm.kept(_failed(job, reason, at)))
@@ -231,7 +230,7 @@ def _given_up(
 
 
 def _decide_given_up(job: TrainingJob, attempt: Attempt, over: PastAttempt, seen: Seen) -> Decision:
-    """Have the job stand in line again, once no node of its last attempt is left.
+    """Have the job stand in line again, or fail, once no node of its last attempt is left.
 
     What its nodes told until they were removed counts: an end that was taken meanwhile is one.
     """
@@ -244,8 +243,12 @@ def _decide_given_up(job: TrainingJob, attempt: Attempt, over: PastAttempt, seen
     waiting = replace(job, attempt=None)
     if over.end is not AttemptEnd.UNPLACED:
         waiting = replace(waiting, past=(*job.past, over))
-    if job.secondary is _S.STOPPING:
+    hopeless = over.end in {AttemptEnd.LOST, AttemptEnd.REFUSED}
+    if job.secondary is _S.STOPPING and not hopeless:
         return Decision(job=waiting)
+    if job.secondary is _S.STOPPING or not endings.goes_on(job, over.end):
+        reason = endings.final_reason(over.end, over.reason)
+        return Decision(job=_failed(job, reason, over.ended))
     if over.end is AttemptEnd.UNPLACED:
         reason = f"{MESSAGES[_S.PENDING]}: {over.reason}"
         return Decision(job=_told_to_wait(waiting, reason, seen.now))
