@@ -59,6 +59,20 @@ WINS = Job(
     },
 )
 
+CACHE = "SAGEMAKER_MANAGED_WARMPOOL_CACHE_DIRECTORY"
+WARM = Job(
+    name="environment-warm",
+    main=LOOK,
+    request={
+        "ResourceConfig": {
+            "InstanceType": "ml.m5.large",
+            "InstanceCount": 1,
+            "VolumeSizeInGB": 1,
+            "KeepAlivePeriodInSeconds": 1,
+        }
+    },
+)
+
 
 def variables(seen: Seen) -> dict[str, str]:
     found: dict[str, str] = seen.look["environment"]
@@ -111,6 +125,18 @@ def test_variables_of_script_mode_are_not_the_platforms(place: Place) -> None:
 @pytest.mark.parametrize("name", ["TRAINSHED_SECRET", "TRAINSHED_DATA_DIR", "TRAINSHED_TOKEN"])
 def test_nothing_of_the_servers_own_is_shown(place: Place, name: str) -> None:
     assert name not in variables(place.run(SET))
+
+
+def test_the_cache_of_a_warm_pool_is_named_and_there(place: Place) -> None:
+    seen = place.run(WARM)
+    assert variables(seen)[CACHE] == "/opt/ml/sagemaker/warmpoolcache"
+    assert seen.look["tree"]["sagemaker/warmpoolcache"]["kind"] == "folder"
+
+
+def test_nothing_names_a_cache_that_is_not_there(place: Place) -> None:
+    seen = place.run(SET)
+    assert CACHE not in variables(seen)
+    assert not any(path.startswith("sagemaker") for path in seen.look["tree"])
 
 
 def test_there_is_a_path(place: Place) -> None:
