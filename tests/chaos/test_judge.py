@@ -115,6 +115,10 @@ def changes_its_end(it: Case) -> None:
     it.promise.ended = "Failed"
 
 
+def is_there_after_its_delete(it: Case) -> None:
+    it.promise.delete_asked = it.promise.delete_answered = True
+
+
 def overlaps(it: Case) -> None:
     runs = [*it.found.runs[NAME, "algo-1"], Run("overlap", "2")]
     it.find(runs={(NAME, "algo-1"): runs})
@@ -187,6 +191,7 @@ BROKEN: dict[Callable[[Case], None], str] = {
     has_another_model: "wrong-end",
     has_no_model: "wrong-end",
     changes_its_end: "wrong-end",
+    is_there_after_its_delete: "wrong-end",
     overlaps: "twice",
     stays_too_long: "twice",
     loses_a_fact: "missing-fact",
@@ -228,14 +233,17 @@ def test_a_call_may_fail_while_nobody_can_answer(began: float, ended: float) -> 
     assert it.rules() == set()
 
 
+def test_lines_of_a_program_that_failed_are_asked_for_as_well() -> None:
+    it = case("bad")
+    loses_the_last_line(it)
+    assert it.rules() == {"missing-line"}
+
+
 def test_what_was_done_to_a_job_excuses_how_it_ended() -> None:
-    for change in (
-        lambda it: setattr(it.promise, "killed", True),
-        lambda it: setattr(it.promise, "stop_asked", True),
-    ):
+    for done in ("killed", "stop_asked"):
         it = case()
         it.see(status="Failed", reason="InternalServerError: the agent was lost")
-        change(it)
+        setattr(it.promise, done, True)
         assert it.rules() == set()
     it = case("fragile")
     it.see(status="Failed", reason="InternalServerError: the agent was lost")

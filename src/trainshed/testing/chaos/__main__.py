@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> int:
     end = time.monotonic() + asked.minutes * 60
     for task in _tasks(asked, seed, end):
         rounds.append(_played(task))
-        _say(_line(rounds[-1]))
+        _say("\n".join(rounds[-1].told()))
         report = Report(seed, goal, rounds)
         if asked.scenario == "all" and len(rounds) % 2 == 0 and not report.shortcomings:
             break
@@ -90,14 +90,6 @@ def _say(text: str) -> None:
     """Tell how it goes, beside the report."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
-
-
-def _line(outcome: Outcome) -> str:
-    return (
-        f"round {outcome.task.seed} on {outcome.task.database}: {outcome.killed} kills, "
-        f"{sum(outcome.jobs.values())} jobs, {len(outcome.violations)} violations, "
-        f"{outcome.seconds:.0f} s"
-    )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -45,6 +45,7 @@ class Promise:
     ended: str = ""
     """The status that a client saw it end with."""
     delete_asked: bool = False
+    delete_answered: bool = False
     killed: bool = False
     """Whether a program of it was killed, and nothing else: that counts as its own failure."""
 

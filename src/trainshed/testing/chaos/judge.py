@@ -74,6 +74,9 @@ def _job(promise: Promise, found: Findings) -> Iterator[Violation]:
         what = f"it is {seen.status}, and comes to no end"
         yield Violation(rule="lost", job=name, what=what, evidence=seen.transitions)
         return
+    if promise.delete_answered:
+        what = "its Delete was answered, and it is there"
+        yield Violation(rule="wrong-end", job=name, what=what, evidence=seen.transitions)
     if promise.ended and promise.ended != seen.status:
         what = f"a client saw it {promise.ended}, and it is {seen.status}"
         yield Violation(rule="wrong-end", job=name, what=what, evidence=seen.transitions)
@@ -127,8 +130,9 @@ def _log(seen: Seen, host: str, found: Findings, runs: Sequence[Run]) -> Iterato
                 n for n, pair in enumerate(zip(said, expected, strict=True)) if len({*pair}) > 1
             )
             yield f"{host}, attempt {attempt}: line {wrong} is {said[wrong]!r}"
-        last = int(attempt) == seen.attempts and seen.status != "Stopped"
-        if last and seen.status == "Completed" and len(said) != whole.get(attempt, -1):
+        # Only of a program that came to its own end it is known that nothing cut its lines short.
+        wrote = seen.status == "Completed" or program.FAILURE in seen.reason
+        if wrote and int(attempt) == seen.attempts and len(said) != whole.get(attempt, -1):
             yield (
                 f"{host}, attempt {attempt}: the log has {len(said)} lines, its program wrote "
                 f"{whole.get(attempt)}"

@@ -26,6 +26,9 @@ from trainshed.wire.model import OWN_MODELS
 
 OVER: Final = frozenset({"Completed", "Failed", "Stopped"})
 _MOST_OPEN: Final = {LOCAL: 5, SIMULATED: 10}
+_PATIENCE: Final = 20
+"""After so many calls that failed a user starts anew: boto3 has tokens for its retries, which are
+used up by servers that are away for long, and are not had back soon."""
 _REFUSALS: Final = frozenset(
     {"ValidationException", "ResourceInUse", "ResourceNotFound", "ResourceNotFoundException"}
 )
@@ -63,6 +66,7 @@ class User:
         self._chance = Random(f"{seed}/{name}")  # noqa: S311
         self._clients = Clients(server)
         self._made = 0
+        self._failed = 0
 
     def run(self, over: threading.Event) -> None:
         """Go on until it is over."""
@@ -101,13 +105,21 @@ class User:
             if code in _REFUSALS:
                 self._book.answered(operation)
                 return code
-            self._book.failed(_failed(operation, began, error))
-            return None
+            return self._note_failure(operation, began, error)
         except BotoCoreError as error:
-            self._book.failed(_failed(operation, began, error))
-            return None
+            return self._note_failure(operation, began, error)
         self._book.answered(operation)
         return answer
+
+    def _note_failure(self, operation: str, began: float, error: Exception) -> None:
+        """Write it down; wait for whoever is away, as people do."""
+        now = time.monotonic()
+        text = f"{type(error).__name__}: {error}"[:400]
+        self._book.failed(Call(operation=operation, began=began, ended=now, error=text))
+        self._failed += 1
+        if self._failed % _PATIENCE == 0:
+            self._clients = Clients(self._server)
+        time.sleep(self._chance.uniform(0.1, 0.5))
 
     def _create(self) -> None:
         backend = self._chance.choice((LOCAL, SIMULATED))
@@ -188,10 +200,11 @@ class User:
         promise = self._chance.choice(over)
         name = promise.order.name
         promise.delete_asked = True
-        self.call(
+        answer = self.call(
             "DeleteTrainingJob",
             lambda: self._clients.sagemaker.delete_training_job(TrainingJobName=name),
         )
+        promise.delete_answered = isinstance(answer, dict)
 
     def _look_around(self) -> None:
         """Ask what only people ask: the queue, the metrics, why a job waits."""
@@ -211,8 +224,3 @@ class User:
     def _any(self) -> Promise | None:
         found = self._book.open()
         return self._chance.choice(found) if found else None
-
-
-def _failed(operation: str, began: float, error: Exception) -> Call:
-    text = f"{type(error).__name__}: {error}"
-    return Call(operation=operation, began=began, ended=time.monotonic(), error=text[:400])

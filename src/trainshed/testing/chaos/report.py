@@ -97,7 +97,7 @@ class Report:
         for outcome in self.rounds:
             if outcome.violations:
                 yield ""
-                yield from _told(outcome)
+                yield from outcome.told()
         for what in self.shortcomings:
             yield f"not shown: {what}"
 
@@ -131,15 +131,6 @@ class Report:
             for (backend, end), count in each.jobs.items():
                 found[backend, end, each.task.database] += count
         return found
-
-
-def _told(outcome: Outcome) -> Iterator[str]:
-    yield f"round {outcome.task.seed} on {outcome.task.database}:"
-    for found in outcome.violations:
-        yield f"  {found.rule}: {found.job}: {found.what}"
-        yield from (f"    {each}" for each in found.evidence)
-    yield "  last faults:"
-    yield from (f"    {each}" for each in outcome.last)
 
 
 def _round(outcome: Outcome) -> dict[str, Any]:

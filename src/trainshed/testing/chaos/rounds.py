@@ -70,6 +70,20 @@ class Outcome:
         """How many kills there were."""
         return sum(self.kills.values())
 
+    def told(self) -> Iterator[str]:
+        """Yield what to say of it once it is over."""
+        yield (
+            f"round {self.task.seed} on {self.task.database}: {self.killed} kills, "
+            f"{sum(self.jobs.values())} jobs, {len(self.violations)} violations, "
+            f"{self.seconds:.0f} s"
+        )
+        for found in self.violations:
+            yield f"  {found.rule}: {found.job}: {found.what}"
+            yield from (f"    {each}" for each in found.evidence)
+        if self.violations:
+            yield "  last faults:"
+            yield from (f"    {each}" for each in self.last)
+
 
 def play(task: Task, folder: Path) -> Outcome:
     """Play a round in an empty folder. To be called on the main thread."""

@@ -42,6 +42,10 @@ shared = "{shared}"
 """
 _BREATH: Final = 0.05
 """Seconds between a death and the next life."""
+_UNSEEN: Final = 0.5
+"""Seconds by which clients may see before us that a server is gone."""
+_ENDS_AFTER: Final = 1.0
+"""Seconds after which a server is asked to end that dies while it does."""
 
 
 class Victim(FaultyServer):
@@ -61,6 +65,12 @@ class Victim(FaultyServer):
     def plans(self) -> tuple[Plan, Plan]:
         """Return the plans of the life that begins."""
         return (Plan(), Plan()) if self.peace else self._schedule.plans(self.lives)
+
+    @property
+    def dies_when_asked(self) -> bool:
+        """Whether the point at which this life ends is passed only by who is asked to end."""
+        faults = self.plans()[0].faults
+        return any(each.at.startswith("leases.release.") for each in faults)
 
     @property
     def noted(self) -> Path:
@@ -216,6 +226,9 @@ class Victims:
                 return
             server.ready, server.silent = True, False
             self._note()
+            if server.dies_when_asked:
+                self._over.wait(_ENDS_AFTER)
+                self.ask_to_end(server)
             server.wait()
             server.ready = False
             self._note()
@@ -230,4 +243,4 @@ class Victims:
                 self._outages.append(Outage(self._away_since, time.monotonic()))
                 self._away_since = None
             elif not answers and self._away_since is None:
-                self._away_since = time.monotonic()
+                self._away_since = time.monotonic() - _UNSEEN
