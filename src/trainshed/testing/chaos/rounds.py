@@ -186,8 +186,7 @@ def _count(outcome: Outcome, victims: Victims, striker: Striker, book: Book) -> 
     }
     for strike, count in striker.done.items():
         if strike in KILLS:
-            number = count * (len(victims.servers) if strike is Strike.SERVERS else 1)
-            outcome.kills[f"{strike}, any moment", place.get(strike, "servers")] += number
+            outcome.kills[f"{strike}, any moment", place.get(strike, "servers")] += count
         else:
             outcome.others[str(strike)] += count
     told = list(striker.told)

@@ -38,7 +38,7 @@ class Striker:
         """Do it, if there is anybody to do it to."""
         what = self._carry_out(due)
         if what:
-            self.done[due.strike] += 1
+            self.done[due.strike] += len(what.split()) if due.strike is Strike.SERVERS else 1
             self.told.append(f"{time.monotonic():.3f} {due.strike}: {what}")
 
     def _carry_out(self, due: Due) -> str:
@@ -62,8 +62,8 @@ class Striker:
             name = " ".join(each.data.name for each in servers if each.strike(signal.SIGKILL))
         elif due.strike is Strike.STOP:
             self._victims.ask_to_end(one)
-        else:
-            one.strike(signal.SIGKILL)
+        elif not one.strike(signal.SIGKILL):
+            return ""
         return name
 
     def _strike_node(self, due: Due) -> str:
