@@ -38,6 +38,8 @@ def test_a_line_that_a_kill_cut_short_does_not_count(tmp_path: Path) -> None:
     with (tmp_path / f"{NODE}.facts").open("a") as file:
         file.write('{"n": 2, "at"')
     assert acknowledged.facts(tmp_path) == {NODE: {1: FACTS[0]}}
+    Acknowledged(tmp_path, NODE).note_facts(FACTS)
+    assert set(acknowledged.facts(tmp_path)[NODE]) == {1, 2, 3}
 
 
 def test_where_nothing_was_acknowledged_nothing_is_found(tmp_path: Path) -> None:

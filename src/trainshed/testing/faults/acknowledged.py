@@ -7,6 +7,7 @@ bytes of the log. An agent that starts over hears it all again: a fact may be th
 import json
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from trainshed.domain.facts import Fact
@@ -37,8 +38,10 @@ def facts(folder: Path) -> dict[str, dict[int, Fact]]:
     """Return what was taken, by node id and number."""
     found: dict[str, dict[int, Fact]] = {}
     for path in sorted(folder.glob("*.facts")):
-        lines = [json.loads(line) for line in path.read_text().splitlines() if _whole(line)]
-        found[path.stem] = {fact.n: fact for fact in map(Fact.parse, lines)}
+        for line in path.read_text().splitlines():
+            with suppress(ValueError):  # its writer was killed in the middle
+                fact = Fact.parse(json.loads(line))
+                found.setdefault(path.stem, {})[fact.n] = fact
     return found
 
 
@@ -57,8 +60,3 @@ def _write(path: Path, data: bytes, offset: int | None) -> None:
             os.pwrite(descriptor, data, offset)
     finally:
         os.close(descriptor)
-
-
-def _whole(line: str) -> bool:
-    """Tell whether a line was written to its end: its writer is killed at any moment."""
-    return line.startswith("{") and line.endswith("}")
