@@ -63,7 +63,7 @@ chaos: $(VENV)/.dev  ## Kill everything a thousand times, and see that nothing i
 
 chaos-slice: $(VENV)/.dev  ## Five minutes of that
 	@tools/system-packages bubblewrap postgresql
-	@$(CHAOS) --kills 50 --minutes 5
+	@$(CHAOS) --kills 150 --minutes 5
 
 $(VENV)-%/.ready: requirements/%.txt | $(VENV)/bin/uv
 	@echo "installing the client environment $(VENV)-$* ..."
