@@ -110,7 +110,7 @@ def test_a_job_in_line_is_stopped_without_ever_running(narrow: Shed) -> None:
     told = narrow.ended(waiting)
     assert told["SecondaryStatus"] == "Stopped"
     assert "TrainingStartTime" not in told
-    assert narrow.describe(behind)["SecondaryStatus"] == "Pending"
+    until(lambda: narrow.describe(behind)["SecondaryStatus"] == "Pending")
     stop(narrow, first)
     assert narrow.ended(first)["TrainingJobStatus"] == "Stopped"
     assert narrow.ended(behind)["TrainingJobStatus"] == "Completed"

@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 
 _LOOK_SECONDS: Final = 3600.0
 """How often to look; a day more or less matters to nobody."""
+_LEAD_SECONDS: Final = 1.0
+"""How often to look whether this server is to do it by now."""
 
 
 class Unfinished(Protocol):
@@ -49,12 +51,13 @@ class Expiry:
     async def run(self) -> None:
         """Work until cancelled."""
         while self._after:
+            led = self._leads()
             try:
-                if self._leads():
+                if led:
                     await self.look()
             except StoreError:  # a full disk, mostly
                 log.exception("uploads that nobody finished could not be given up this time")
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_LOOK_SECONDS if led else _LEAD_SECONDS)
 
     async def look(self) -> None:
         """Give up, once, what is due.

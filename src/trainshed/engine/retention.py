@@ -21,6 +21,8 @@ from trainshed.stores.logs.segments import Group, Stream
 
 log = logging.getLogger(__name__)
 
+_LEAD_SECONDS: Final = 1.0
+"""How often to look whether this server is to do it by now."""
 _LOOK_SECONDS: Final = 3600.0
 """How often to look; a day more or less matters to nobody."""
 _STREAMS: Final = 100
@@ -109,9 +111,10 @@ class Retention:
     async def run(self) -> None:
         """Work until cancelled."""
         while self._keep != Keep():
-            if self._leads():
+            led = self._leads()
+            if led:
                 await self.look()
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_LOOK_SECONDS if led else _LEAD_SECONDS)
 
     async def look(self) -> None:
         """Forget, once, what is due. What can't be forgotten now is logged, and left."""

@@ -60,7 +60,7 @@ def test_phases_that_are_passed_in_one_write_are_counted_as_well() -> None:
 
 def test_attempts_are_told_apart_by_how_they_ended() -> None:
     tally, old = JobTally(), running()
-    for end in set(AttemptEnd) - {AttemptEnd.UNPLACED}:
+    for end in set(AttemptEnd) - {AttemptEnd.UNPLACED, AttemptEnd.REFUSED}:
         past = PastAttempt(number=1, backend="local", started=NOON, ended=NOON, end=end)
         tally.note(old, replace(old, attempt=None, past=(past,)))
     for reason in ("AlgorithmError: no", "InternalServerError: the node is gone"):
