@@ -102,7 +102,7 @@ class Engine:
         """The same by ARN."""
         self._looked = 0
         """How far the last look came in the jobs of this server."""
-        self._failed: set[str] = set()
+        self._failed: dict[str, None] = {}
         """Jobs whose last step failed: to be stepped again at the next look."""
         self._again: dict[str, bool] = {}
         """ARNs with a running step; True asks for one more."""
@@ -128,6 +128,7 @@ class Engine:
             group.create_task(self._take_over(group))
             for name, driver in self._backends.drivers.items():
                 group.create_task(self._watch(name, driver, group))
+                group.create_task(self._look_at_nodes(name, driver, group))
             loop = asyncio.get_running_loop()
             due = loop.time()
             while True:
@@ -149,14 +150,14 @@ class Engine:
             self._start(group, tuple(self._ownership.mine))
             if self._ownership.leads:
                 self._queue.lead(True)  # to read the line anew
-        for arn in changed - {EVERYTHING}:
+        for arn in sorted(changed - {EVERYTHING}):
             try:
                 ours = await self._ownership.owns(arn)
                 if not ours and self._ownership.leads:
                     await self._note(arn)
             except StoreError:
                 log.exception("a change could not be looked at this time: %s", arn)
-                self._failed.add(arn)
+                self._failed[arn] = None
                 continue
             if ours:
                 self._start(group, [arn])
@@ -172,24 +173,29 @@ class Engine:
         """Look at the nodes that a driver says may have changed."""
         while True:
             hints = await driver.changed()
-            arns = {self._seen_of.get(Handle(name, hint.state)) for hint in hints}
-            self._start(group, (arn for arn in arns if arn is not None), observe=True)
+            self._look_closer(group, (Handle(name, hint.state) for hint in hints))
 
-    async def _look_round(self, group: asyncio.TaskGroup) -> None:
-        """Look at all nodes at once, and step the next few jobs whatever is known of them."""
-        absent: set[str] = set()
-        for name, driver in self._backends.drivers.items():
+    async def _look_at_nodes(self, name: str, driver: Driver, group: asyncio.TaskGroup) -> None:
+        """Look at all nodes of a backend at once, now and then, however long that takes there."""
+        while True:
+            await asyncio.sleep(self._look_seconds)
             handles = [handle for handle in self._seen_of if handle.driver == name]
             try:
                 states = await driver.observe(handles) if handles else {}
             except DriverError as error:
                 log.warning("the nodes of the backend '%s' cannot be seen: %s", name, error)
                 continue
-            for handle, state in states.items():
-                if state is not NodeState.LIVES and handle in self._seen_of:
-                    absent.add(self._seen_of[handle])
-        self._start(group, absent, observe=True)
-        failed, self._failed = self._failed, set()
+            absent = (each for each in handles if states.get(each) not in {NodeState.LIVES, None})
+            self._look_closer(group, absent)
+
+    def _look_closer(self, group: asyncio.TaskGroup, handles: Iterable[Handle]) -> None:
+        """Step the jobs of nodes that may be gone, their nodes looked at first."""
+        arns = {self._seen_of[each]: None for each in handles if each in self._seen_of}
+        self._start(group, arns, observe=True)
+
+    async def _look_round(self, group: asyncio.TaskGroup) -> None:
+        """Step what failed, and the next few jobs whatever is known of them."""
+        failed, self._failed = self._failed, {}
         self._start(group, failed, observe=True)
         mine = self._ownership.mine
         if self._looked >= len(mine):
@@ -226,7 +232,7 @@ class Engine:
             except Exception:
                 # The outermost loop of one job: a fault in its step must not stop the others.
                 log.exception("a step failed; the job stands as it is until the next look: %s", arn)
-                self._failed.add(arn)
+                self._failed[arn] = None
             asked = self._again[arn]
         del self._again[arn]
 
@@ -357,7 +363,7 @@ class Engine:
         """Forget a job of which nothing is left to be done."""
         self._queue.forget(arn)
         self._unsee(arn)
-        self._ownership.mine.discard(arn)
+        self._ownership.mine.pop(arn, None)
         if (timer := self._timers.pop(arn, None)) is not None:
             timer.cancel()
 

@@ -48,8 +48,9 @@ class Ownership:
         self._beat_seconds = beat_seconds
         self._sure_until = 0.0
         self._claimed: asyncio.Queue[str] = asyncio.Queue()
-        self.mine: set[str] = set()
-        """ARNs of the jobs to step; those that are over are dropped by whoever finds that out."""
+        self.mine: dict[str, None] = {}
+        """ARNs of the jobs to step, in the order they came; those that are over are dropped by
+        whoever finds that out."""
         self.leads = False
         """Whether this server lets jobs in."""
         self.on_lead: Callable[[bool], None] = lambda _: None
@@ -70,7 +71,7 @@ class Ownership:
         if arn in self.mine:
             return True
         if await self._leases.owner(arn) == self.id:
-            self.mine.add(arn)
+            self.mine[arn] = None
         elif self._alone:  # it is nobody's, and nobody else will claim it
             await self._claim()
         return arn in self.mine
@@ -95,12 +96,12 @@ class Ownership:
             if not self.sure and self.leads:
                 self._lead(False)
 
-    async def next_claimed(self) -> frozenset[str]:
+    async def next_claimed(self) -> list[str]:
         """Wait for jobs that were taken over, and return their ARNs."""
-        found = {await self._claimed.get()}
+        found = [await self._claimed.get()]
         while not self._claimed.empty():
-            found.add(self._claimed.get_nowait())
-        return frozenset(found)
+            found.append(self._claimed.get_nowait())
+        return found
 
     async def end(self) -> None:
         """Hand everything to the others at once."""
@@ -135,7 +136,7 @@ class Ownership:
     async def _claim(self) -> None:
         """Take what no living server owns; several survivors each take a part of it."""
         while claimed := await self._leases.claim(self.id, _CLAIM_AT_ONCE):
-            self.mine.update(claimed)
+            self.mine |= dict.fromkeys(claimed)
             for arn in claimed:
                 self._claimed.put_nowait(arn)
             if len(claimed) < _CLAIM_AT_ONCE:
