@@ -9,7 +9,7 @@ import pytest
 
 from trainshed.domain.facts import Fact, Kind
 from trainshed.testing.chaos import program
-from trainshed.testing.chaos.book import Book, Call, Outage, Promise
+from trainshed.testing.chaos.book import ABSENT, Book, Call, Outage, Promise
 from trainshed.testing.chaos.findings import Findings, Run, Seen, Stay
 from trainshed.testing.chaos.judge import RULES, judge
 from trainshed.testing.chaos.orders import LOCAL_KINDS, SIMULATED_KINDS, order
@@ -168,6 +168,19 @@ def loses_an_acknowledged_line(it: Case) -> None:
     _with_lines(it, lambda lines: iter(lines[1:]))
 
 
+def loses_an_object(it: Case) -> None:
+    it.book.objects["objects/u1/1"] = {"bytes"}
+
+
+def keeps_a_deleted_object(it: Case) -> None:
+    it.book.objects["objects/u1/1"] = {ABSENT}
+    it.find(objects={"objects/u1/1": "bytes"})
+
+
+def reads_something_else(it: Case) -> None:
+    it.book.note_misread("objects/u1/1 was read as something else")
+
+
 def leaves_something(it: Case) -> None:
     it.find(left=["process 7"])
 
@@ -202,6 +215,9 @@ BROKEN: dict[Callable[[Case], None], str] = {
     doubles_a_line: "missing-line",
     swaps_lines: "missing-line",
     loses_an_acknowledged_line: "missing-line",
+    loses_an_object: "missing-object",
+    keeps_a_deleted_object: "missing-object",
+    reads_something_else: "missing-object",
     leaves_something: "left",
     fails_a_call: "failed-call",
     has_trouble: "trouble",
@@ -247,6 +263,14 @@ def test_what_was_done_to_a_job_excuses_how_it_ended() -> None:
         assert it.rules() == set()
     it = case("fragile")
     it.see(status="Failed", reason="InternalServerError: the agent was lost")
+    assert it.rules() == set()
+
+
+@pytest.mark.parametrize("there", ["old", "new"])
+def test_an_object_whose_put_was_not_answered_is_what_it_was_or_what_was_put(there: str) -> None:
+    it = case()
+    it.book.objects["objects/u1/1"] = {"old", "new"}
+    it.find(objects={"objects/u1/1": there})
     assert it.rules() == set()
 
 

@@ -7,8 +7,12 @@ import threading
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 from trainshed.testing.chaos.orders import Order
+
+ABSENT: Final = "nothing"
+"""Stands for the bytes of an object that is not there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +62,10 @@ class Book:
     calls: Counter[str] = field(default_factory=Counter)
     """By operation, those that were answered."""
     failures: list[Call] = field(default_factory=list)
+    objects: dict[str, set[str]] = field(default_factory=dict)
+    """By key, what may be there: digests of bytes, or ``ABSENT``."""
+    misread: list[str] = field(default_factory=list)
+    """Objects that were read as what they can't be."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def open(self, backend: str = "") -> list[Promise]:
@@ -79,6 +87,11 @@ class Book:
         """Count a call."""
         with self.lock:
             self.calls[operation] += 1
+
+    def note_misread(self, what: str) -> None:
+        """Write down that an object was not what it must be."""
+        with self.lock:
+            self.misread.append(what)
 
     def failed(self, call: Call) -> None:
         """Write a call down that failed."""

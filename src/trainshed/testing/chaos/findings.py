@@ -59,6 +59,8 @@ class Findings:
     """What the records have, by node id and number."""
     taken: Mapping[str, int] = field(default_factory=dict)
     """The number of the last fact that the records have taken, by node id."""
+    objects: Mapping[str, str] = field(default_factory=dict)
+    """Digests of what users keep in the bucket, by key."""
     left: Sequence[str] = ()
     """Processes, folders, mounts, and what garbage collection finds."""
     troubles: Sequence[str] = ()

@@ -8,6 +8,7 @@ twice           two of its programs, or two of its attempts, ran at once
 missing-fact    a fact that a server acknowledged is not in the records, or is another there
 missing-line    lines that a server acknowledged, or that a finished program wrote, are not in the
                 log exactly once and in order
+missing-object  an object is not what its user's answered calls made it
 left            a process, folder, mount or anything else is left after the end
 failed-call     a client's call failed after its normal retries while a server lived
 trouble         a server did not start, or did not end when it was asked to
@@ -19,13 +20,13 @@ from itertools import pairwise
 
 from trainshed.domain.facts import Kind
 from trainshed.testing.chaos import program
-from trainshed.testing.chaos.book import Book, Outage, Promise, unexcused
+from trainshed.testing.chaos.book import ABSENT, Book, Outage, Promise, unexcused
 from trainshed.testing.chaos.findings import Findings, Run, Seen
 from trainshed.testing.chaos.orders import LOCAL
 
 RULES = (
     *("lost", "wrong-end", "twice", "missing-fact", "missing-line"),
-    *("left", "failed-call", "trouble"),
+    *("missing-object", "left", "failed-call", "trouble"),
 )
 _ONLY_LAST = frozenset({Kind.METRICS, Kind.PROGRESS, Kind.CHECKPOINT})
 """Facts of which the records promise to keep the last one, or what it says."""
@@ -53,6 +54,7 @@ def judge(book: Book, found: Findings, outages: Sequence[Outage]) -> list[Violat
     violations += _at_once(found)
     violations += _facts(found)
     violations += _acknowledged_lines(found)
+    violations += _objects(book, found)
     violations += [Violation(rule="left", what=each) for each in found.left]
     violations += [
         Violation(
@@ -192,6 +194,16 @@ def _acknowledged_lines(found: Findings) -> Iterator[Violation]:
                 f"{len(lines)} lines were acknowledged; the log has {len(there)}, others among them"
             )
             yield Violation(rule="missing-line", job=node, what=what)
+
+
+def _objects(book: Book, found: Findings) -> Iterator[Violation]:
+    for what in book.misread:
+        yield Violation(rule="missing-object", what=what)
+    for key, possible in book.objects.items():
+        there = found.objects.get(key, ABSENT)
+        if there not in possible:
+            what = f"{key} is {there}, and must be one of {sorted(possible)}"
+            yield Violation(rule="missing-object", what=what)
 
 
 def _short(model: object) -> str:

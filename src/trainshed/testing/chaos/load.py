@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import boto3
 import botocore.session
+from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
 from trainshed.testing.chaos.book import Book, Call, Promise
@@ -21,6 +22,7 @@ from trainshed.testing.chaos.orders import (
     SIMULATED_KINDS,
     order,
 )
+from trainshed.testing.chaos.storing import Storing
 from trainshed.testing.server import Server
 from trainshed.wire.model import OWN_MODELS
 
@@ -30,7 +32,10 @@ _PATIENCE: Final = 20
 """After so many calls that failed a user starts anew: boto3 has tokens for its retries, which are
 used up by servers that are away for long, and are not had back soon."""
 _REFUSALS: Final = frozenset(
-    {"ValidationException", "ResourceInUse", "ResourceNotFound", "ResourceNotFoundException"}
+    {
+        *("ValidationException", "ResourceInUse", "ResourceNotFound", "ResourceNotFoundException"),
+        *("NoSuchKey", "NoSuchUpload", "NoSuchBucket", "BucketAlreadyOwnedByYou", "404"),
+    }
 )
 
 
@@ -65,6 +70,7 @@ class User:
         self._outside = outside
         self._chance = Random(f"{seed}/{name}")  # noqa: S311
         self._clients = Clients(server)
+        self._storing = Storing(name, BUCKET, book, self._chance)
         self._made = 0
         self._failed = 0
 
@@ -79,6 +85,7 @@ class User:
             self._read_log: 1,
             self._delete: 1,
             self._look_around: 1,
+            self._store: 5,
         }
         while not over.wait(self._chance.uniform(0.05, 0.4)):
             (do,) = self._chance.choices(list(doings), list(doings.values()))
@@ -106,7 +113,7 @@ class User:
                 self._book.answered(operation)
                 return code
             return self._note_failure(operation, began, error)
-        except BotoCoreError as error:
+        except (BotoCoreError, Boto3Error) as error:
             return self._note_failure(operation, began, error)
         self._book.answered(operation)
         return answer
@@ -205,6 +212,9 @@ class User:
             lambda: self._clients.sagemaker.delete_training_job(TrainingJobName=name),
         )
         promise.delete_answered = isinstance(answer, dict)
+
+    def _store(self) -> None:
+        self._storing.act(self.call, self._clients.s3)
 
     def _look_around(self) -> None:
         """Ask what only people ask: the queue, the metrics, why a job waits."""

@@ -28,6 +28,7 @@ from trainshed.testing.chaos.book import Book, Promise
 from trainshed.testing.chaos.findings import Findings, Run, Seen, Stay
 from trainshed.testing.chaos.load import Clients
 from trainshed.testing.chaos.orders import BUCKET, LOCAL
+from trainshed.testing.chaos.storing import digest
 from trainshed.testing.chaos.strikes import programs_below
 from trainshed.testing.chaos.victims import Victims
 from trainshed.testing.faults import acknowledged
@@ -51,6 +52,7 @@ class Look:
         self._clients = Clients(victims.servers[0])
         self._left: list[str] = []
         self._lines: dict[str, list[str]] = {}
+        self._objects: dict[str, str] = {}
 
     def while_they_live(self) -> dict[str, Seen]:
         """Return the jobs as they are described; note what is left when it should be gone."""
@@ -59,6 +61,7 @@ class Look:
         for promise in self._book.promises.values():
             if (seen := self._seen(promise)) is not None:
                 jobs[promise.order.name] = seen
+        self._objects = dict(self._stored())
         return jobs
 
     def after(self, jobs: Mapping[str, Seen]) -> Findings:
@@ -85,6 +88,7 @@ class Look:
             acknowledged_lines=lines,
             facts=records.facts,
             taken=records.taken,
+            objects=self._objects,
             left=[*self._left, *self._remains()],
             troubles=self._victims.troubles,
         )
@@ -158,6 +162,14 @@ class Look:
         with tarfile.open(fileobj=io.BytesIO(body)) as tar:
             files = [member for member in tar if member.isfile()]
             return {each.name: _read(tar, each) for each in files}
+
+    def _stored(self) -> Iterator[tuple[str, str]]:
+        """Yield (key, digest) of what users keep in the bucket."""
+        s3 = self._clients.s3
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix="objects/"):
+            for each in page.get("Contents", ()):
+                body = s3.get_object(Bucket=BUCKET, Key=each["Key"])["Body"].read()
+                yield each["Key"], digest(body)
 
     async def _records(self) -> "_Kept":
         server = self._victims.servers[0]

@@ -1,9 +1,11 @@
 """All points at which a server or an agent can be made to die, by name."""
 
+import inspect
 from typing import Final
 
 from trainshed.agent.node import Step
 from trainshed.agent.sequence import STEPS
+from trainshed.stores.objects.embedded import EmbeddedObjects
 from trainshed.testing.faults.wrapping import PARTS, points
 
 
@@ -18,9 +20,16 @@ _UNASKED: Final = ("leases.owned", "leases.servers")
 REPORTS: Final = tuple(
     f"reports.{what}.{when}" for what in ("facts", "log") for when in ("before", "after")
 )
+OBJECTS: Final = tuple(
+    f"objects.{name}.{when}"
+    for name, each in vars(EmbeddedObjects).items()
+    if not name.startswith("_") and inspect.iscoroutinefunction(each)
+    for when in ("before", "after")
+)
 SERVER: Final = (
     *(p for what in PARTS for p in points(what) if p.rpartition(".")[0] not in _UNASKED),
     *REPORTS,
+    *OBJECTS,
 )
 """Those that a server passes."""
 AGENT: Final = (
