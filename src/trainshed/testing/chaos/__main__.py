@@ -12,6 +12,7 @@ import argparse
 import json
 import secrets
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -35,6 +36,7 @@ _OVERHEAD_S: Final = 45.0
 def main(arguments: list[str]) -> int:
     """Run; print the report; return the exit code."""
     asked = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is ended
     seed = secrets.randbelow(1_000_000) if asked.seed is None else asked.seed
     _say(f"seed {seed}")
     goal = Goal(kills=asked.kills, every_point=asked.every_point)

@@ -15,7 +15,7 @@ from trainshed.testing.chaos.load import User
 from trainshed.testing.chaos.looking import Look
 from trainshed.testing.chaos.orders import BUCKET
 from trainshed.testing.chaos.schedule import KILLS, Due, Strike, strikes
-from trainshed.testing.chaos.strikes import Striker
+from trainshed.testing.chaos.strikes import Striker, end_what_is_left
 from trainshed.testing.chaos.victims import Victims
 from trainshed.testing.faults import points
 from trainshed.testing.postgres import private_postgres
@@ -94,7 +94,6 @@ def play(task: Task, folder: Path) -> Outcome:
     with _victims(task, folder) as victims:
         book = Book()
         striker = Striker(victims, book)
-        look = None
         try:
             victims.start()
             users = _users(task, victims, book, outside)
@@ -104,9 +103,11 @@ def play(task: Task, folder: Path) -> Outcome:
             _await_ends(users[0], book)
             look = Look(victims, book, outside)
             jobs = look.while_they_live()
+            victims.stop()
+            found = look.after(jobs)
         finally:
             victims.stop()
-        found = look.after(jobs)
+            end_what_is_left(victims)
         outcome.violations = judge(book, found, victims.outages())
         _count(outcome, victims, striker, book)
         for name, seen in found.jobs.items():

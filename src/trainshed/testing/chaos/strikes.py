@@ -136,6 +136,15 @@ def programs_below(nodes: Path) -> dict[str, list[int]]:
     return found
 
 
+def end_what_is_left(victims: Victims) -> None:
+    """Kill agents and programs whose servers are gone, so that a run that broke off leaves none."""
+    left = list(victims.servers[0].agents().values())
+    left += [pid for pids in programs_below(victims.shared / "nodes").values() for pid in pids]
+    for pid in left:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
 def _job_of(folder: Path) -> str:
     """Return the name of a node's job; "" when the node is gone."""
     with suppress(OSError, ValueError):

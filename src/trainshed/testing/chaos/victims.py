@@ -226,7 +226,9 @@ class Victims:
                 return
             server.ready, server.silent = True, False
             self._note()
-            if server.dies_when_asked:
+            if self._over.is_set():  # it was asked to end before it could hear that
+                server.strike(signal.SIGTERM)
+            elif server.dies_when_asked:
                 self._over.wait(_ENDS_AFTER)
                 self.ask_to_end(server)
             server.wait()
