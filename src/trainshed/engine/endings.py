@@ -156,8 +156,9 @@ def _end_of(how: Outcome, now: datetime, reason: str) -> Fact:
 
 
 def _failed_at(facts: tuple[Fact, ...], ended: Fact) -> float:
+    """Return when a node failed: when its program was over, not when that was noticed."""
     exited = last_of(facts, Kind.EXITED)
-    return exited.at if exited else ended.at
+    return float(exited.detail.get("over") or exited.at) if exited else ended.at
 
 
 def _kept_at(facts: tuple[Fact, ...]) -> float:
