@@ -1,6 +1,7 @@
 """The servers of a chaos run: real processes that are started again whenever they have died."""
 
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Sequence
@@ -89,10 +90,14 @@ class Victim(FaultyServer):
         self._process.send_signal(number)
         return True
 
-    def wait(self) -> None:
-        """Return when the process has ended."""
+    def wait(self, seconds: float | None = None) -> bool:
+        """Return when the process has ended, or False after so many seconds."""
         if self._process is not None:
-            self._process.wait()
+            try:
+                self._process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                return False
+        return True
 
 
 class Victims:
@@ -228,8 +233,7 @@ class Victims:
             self._note()
             if self._over.is_set():  # it was asked to end before it could hear that
                 server.strike(signal.SIGTERM)
-            elif server.dies_when_asked:
-                self._over.wait(_ENDS_AFTER)
+            elif server.dies_when_asked and not server.wait(_ENDS_AFTER):
                 self.ask_to_end(server)
             server.wait()
             server.ready = False
