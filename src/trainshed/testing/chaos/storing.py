@@ -74,6 +74,8 @@ class Storing:
         if len(known) != 1 or ABSENT in known:
             return
         asked = {**at, "CopySource": f"{self._bucket}/{source}", "MetadataDirective": "REPLACE"}
+        if self._chance.random() < 0.5:  # one that the source may not have
+            asked["ChecksumAlgorithm"] = self._chance.choice(("SHA256", "CRC32C"))
         answer = call("CopyObject", lambda: s3.copy_object(**asked))
         self._note(at["Key"], answer, next(iter(known)))
 

@@ -14,7 +14,7 @@ def named(step: Step) -> str:
     return str(getattr(step, "__name__", "step"))
 
 
-_UNASKED: Final = ("leases.owned", "leases.servers")
+_UNASKED: Final = ("leases.owned", "leases.servers", "records.checkpoints")
 """What no server asks: it is there for tests and for people."""
 
 REPORTS: Final = tuple(
