@@ -7,6 +7,7 @@ the disk, and the thread that groups writes.
 import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any, TypeVar
 
 from trainshed.domain.errors import StoreError
@@ -42,15 +43,14 @@ class MemoryDatabase:
         self, work: Callable[[Connection], T], after: Callable[[T], None] | None = None
     ) -> T:
         """Run ``work`` in a transaction; others have their turn before its caller goes on."""
-        self._connection.execute("BEGIN")
         try:
-            result = work(self._connection)
+            with ExitStack() as undo:
+                self._connection.execute("BEGIN")
+                undo.callback(self._connection.execute, "ROLLBACK")
+                result = work(self._connection)
+                undo.pop_all()
         except sqlite3.Error as error:
-            self._connection.execute("ROLLBACK")
             raise StoreError(f"nothing was written: {error}") from error
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
         self._connection.execute("COMMIT")
         if after is not None:
             after(result)

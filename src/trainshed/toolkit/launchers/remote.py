@@ -22,6 +22,7 @@ import socket
 import struct
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from typing import Any, Final
 
 from trainshed.contract.script_mode import MPI_PORT
@@ -83,16 +84,15 @@ def ask(
     """
     address = socket.gethostbyname(host)
     connection = socket.create_connection((address, port(address, secret)), within)
-    try:
+    with ExitStack() as undo:
+        undo.callback(connection.close)
         _keep_alive(connection)
         theirs, ours = _read(connection, _NONCE), os.urandom(_NONCE)
         body = json.dumps(request).encode()
         proof = prove(secret, b"request", theirs, ours, body)
         connection.sendall(ours + proof + _SIZE.pack(len(body)) + body)
         _check_answer(host, connection, prove(secret, b"answer", ours, theirs))
-    except BaseException:
-        connection.close()
-        raise
+        undo.pop_all()
     connection.settimeout(None)
     return connection
 

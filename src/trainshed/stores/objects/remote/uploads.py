@@ -45,17 +45,15 @@ def upload(
     for left in reversed(range(_TRIES)):
         sink = _Upload(bucket, address, headers, sending)
         try:
-            write(sink)
-            sink.finish()
+            with contextlib.ExitStack() as undo:
+                undo.callback(sink.give_up)
+                write(sink)
+                sink.finish()
+                undo.pop_all()
+                return
         except UploadLost:
-            sink.give_up()
             if not left:
                 raise
-        except BaseException:
-            sink.give_up()
-            raise
-        else:
-            return
 
 
 def part_size(number: int) -> int:
