@@ -10,10 +10,10 @@ UV_VERSION := 0.13.9
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check model test chaos chaos-slice test-clients test-docker bench docs lock clean
+.PHONY: help setup demo check model test chaos chaos-slice test-clients test-docker test-k8s bench docs installer lock clean
 
 help:  ## List the targets
-	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 16
+	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 16
 
 # The stamps say which lock file the environment holds: dev is demo and more.
 $(VENV)/bin/uv:
@@ -52,7 +52,7 @@ model: $(VENV)/.dev  ## Check the protocol's model exhaustively, and that the ch
 
 test: $(VENV)/.dev  ## All tests that need nothing but this machine
 	@tools/system-packages bubblewrap fuse3 postgresql
-	@$(BIN)/pytest --numprocesses 3
+	@$(BIN)/pytest --numprocesses 4
 
 # SEED repeats a run: make chaos SEED=7
 CHAOS := $(BIN)/python -m trainshed.testing.chaos $(if $(SEED),--seed $(SEED))
@@ -79,20 +79,37 @@ test-docker: $(VENV)/.dev $(VENV)-sdk2/.ready  ## Images on a Docker engine: bui
 	@tools/docker-engine
 	@tools/system-packages bubblewrap docker-registry fuse3 mmdebstrap
 	@tools/test-images
-	@$(BIN)/pytest -m docker --numprocesses 2
+	@$(BIN)/pytest -m docker --numprocesses 3
+
+test-k8s: $(VENV)/.dev  ## Pods and manifests on the cluster of KUBECONFIG, whose nodes have this machine's images
+	@[ -n "$$KUBECONFIG" ] || { echo "name a cluster in KUBECONFIG: Kubernetes 1.20 or newer, a test cluster of your own"; exit 1; }
+	@tools/system-packages iproute2 kubectl:kubernetes-client mmdebstrap npm:npm openmpi-bin postgresql python3-mpi4py socat
+	@tools/k8s-images
+	@tools/cluster-clients >/dev/null
+	@# An operator for all namespaces would see to other tests' objects: installation goes first, alone.
+	@$(BIN)/pytest -m kubernetes tests/kubernetes/test_install.py
+	@$(BIN)/pytest -m kubernetes --numprocesses 2 --dist loadfile tests/kubernetes --ignore tests/kubernetes/test_install.py
 
 bench: $(VENV)/.dev  ## Measure against yardsticks, side by side in one run
 	@$(BIN)/python -m bench
 
-docs: $(VENV)/.dev  ## Write what is generated anew: API coverage, instance types
+docs: $(VENV)/.dev  ## Write what is generated anew: API coverage, instance types, CRDs and their fields
 	@$(BIN)/python tools/api_coverage.py
 	@$(BIN)/python -m tools.instance_types
+	@$(BIN)/python -m tools.crds
+	@$(BIN)/python -m tools.manifest_fields
+
+installer: $(VENV)/.dev  ## Write deploy/installer*.yaml anew, from the Helm chart
+	@tools/installer
 
 lock: $(VENV)/bin/uv  ## Resolve the lock files anew
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	  pyproject.toml --extra demo --output-file requirements/demo.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	  pyproject.toml --all-extras --group dev --output-file requirements/dev.txt
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	  pyproject.toml --extra kubernetes --extra operator --extra postgres --constraint requirements/dev.txt \
+	  --output-file requirements/image.txt
 	@for sdk in sdk2 sdk3; do \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-annotate requirements/$$sdk.in --output-file requirements/$$sdk.txt; \

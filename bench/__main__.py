@@ -8,6 +8,7 @@ from bench import (
     archives,
     containers,
     footprint,
+    interruptions,
     logs,
     many_jobs,
     object_server,
@@ -25,6 +26,7 @@ SUITES = {
     "archives": [archives.measure],
     "pipes": [pipes.measure],
     "logs": [logs.measure],
+    "interruptions": [interruptions.measure],
     "footprint": [footprint.server, footprint.command_line],
     "many": [
         *(partial(many_jobs.measure, size) for size in many_jobs.SIZES),

@@ -13,7 +13,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import boto3
+import botocore.session
+
 from bench.load import Target
+from trainshed.wire.model import OWN_MODELS
 
 
 @contextmanager
@@ -90,3 +94,15 @@ def cpu_seconds(pid: int) -> float:
     """Return the processor time a process has used, in seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def session(target: Target) -> boto3.Session:
+    """Return a session with a server's keys, which knows our own service beside Amazon's."""
+    known = botocore.session.get_session()
+    known.get_component("data_loader").search_paths.append(str(OWN_MODELS))
+    return boto3.Session(
+        aws_access_key_id=target.access_key,
+        aws_secret_access_key=target.secret_key,
+        region_name="us-east-1",
+        botocore_session=known,
+    )

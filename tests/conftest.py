@@ -7,6 +7,11 @@ import sys
 from contextlib import suppress
 
 import pytest
+from hypothesis import settings
+from tests.share import EXAMPLES
+
+settings.register_profile("share", max_examples=EXAMPLES)
+settings.load_profile("share")
 
 # Whoever starts the tests behind nohup or "&" ignores Ctrl-C, and all that they start would too.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

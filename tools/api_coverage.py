@@ -7,8 +7,9 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 
+from trainshed.api.sagemaker.absent import ABSENT
 from trainshed.app import clock
-from trainshed.app.build import Stores, operations
+from trainshed.app.build import Process, Stores, operations
 from trainshed.app.settings import Settings
 from trainshed.domain.garbage import Finding
 from trainshed.stores.logs.segments import Logs
@@ -25,7 +26,8 @@ HEAD = """# API coverage
 
 Written by `make docs` from the table of operations; a test holds it to the code. An operation
 that is not in this list answers with a typed error that names it (`NotImplementedException`, HTTP
-501; `NotImplemented` on S3).
+501; `NotImplemented` on S3). Some ask after a kind of thing that this server does not make yet:
+these are not offered either, but answer as for a name that is not there, because there is none.
 
 """
 
@@ -46,11 +48,18 @@ def offered() -> dict[str, list[str]]:
             objects=objects,
         )
         found: dict[str, list[str]] = defaultdict(list)
-        for service, operation in operations(stores, Settings(), clock.now, collect=_nothing):
-            found[service].append(operation)
+        process = Process(collect=_nothing)
+        for service, operation in operations(stores, Settings(), clock.now, process=process):
+            if (service, operation) not in absent():
+                found[service].append(operation)
         objects.close()
         database.close()
     return {service: sorted(names) for service, names in sorted(found.items())}
+
+
+def absent() -> set[tuple[str, str]]:
+    """Return what is answered though it is not offered: that there is none."""
+    return {("sagemaker", operation) for operation in ABSENT}
 
 
 async def _nothing(_: bool) -> list[Finding]:
@@ -69,6 +78,9 @@ def page() -> str:
     for service, names in table.items():
         lines += ["", f"## {service}", "", f"Protocol: {load(service).protocol}.", ""]
         lines += [f"- {name}" for name in names]
+        if none := sorted(name for of, name in absent() if of == service):
+            lines += ["", "Not offered; answers that there is none:", ""]
+            lines += [f"- {name}" for name in none]
     return HEAD + "\n".join(lines) + "\n"
 
 

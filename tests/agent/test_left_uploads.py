@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.agent.conftest import Agent, until
+from tests.agent.test_s3 import stores
 from tests.stores.remote.breaking import Breaking
 from tests.stores.remote.conftest import Server
 
@@ -51,7 +52,7 @@ def killed(agent: MakeAgent, slow: Slow, tmp_path: Path) -> Agent:
     """An agent that was killed while it sent its model, and what it left in the store."""
     node = agent(
         MODEL,
-        objects={**slow.store.access, "endpoint": slow.way.endpoint},
+        stores=stores({**slow.store.access, "endpoint": slow.way.endpoint}),
         output_path="s3://bkt/out",
         uploads=str(tmp_path / "uploads"),
     ).start()

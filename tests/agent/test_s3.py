@@ -30,10 +30,17 @@ def s3() -> Iterator[Server]:
     server.stop()
 
 
+def stores(access: dict[str, str]) -> tuple[dict[str, str], ...]:
+    """Return what a plan says of a store of another make that has all buckets."""
+    return ({**access, "prefix": "s3://"},)
+
+
 def _node(
     agent: MakeAgent, s3: Server, script: str, *channels: dict[str, Any], **more: Any
 ) -> Agent:
-    return agent(script, channels=channels, objects=s3.access, output_path="s3://bkt/out", **more)
+    return agent(
+        script, channels=channels, stores=stores(s3.access), output_path="s3://bkt/out", **more
+    )
 
 
 def test_objects_are_staged_by_prefix_and_the_model_is_put(agent: MakeAgent, s3: Server) -> None:
@@ -112,7 +119,7 @@ def test_a_download_can_be_stopped(agent: MakeAgent, s3: Server) -> None:
 
 
 def test_a_bucket_that_is_not_there_fails_the_delivery(agent: MakeAgent, s3: Server) -> None:
-    node = agent("echo 1 >model/w", objects=s3.access, output_path="s3://nowhere/out")
+    node = agent("echo 1 >model/w", stores=stores(s3.access), output_path="s3://nowhere/out")
     node.start().wait()
     outcome, reason = node.ended()
     assert outcome == "failed"

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from trainshed.agent.command import variables
 from trainshed.contract.tree import Tree
+from trainshed.domain.container import variables
 from trainshed.testing.plans import node_plan
 
 SERVER = "http://127.0.0.1:7070"

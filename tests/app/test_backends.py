@@ -59,10 +59,10 @@ def test_the_grace_between_the_signals_can_be_set_for_processes_too(tmp_path: Pa
 @pytest.mark.parametrize(
     ("table", "says"),
     [
-        ('shm = "much"', "backends.docker.shm: 'much' is no size"),
+        ('shm = "much"', r"shm: 'much' is no size.* - at `\$.backends.docker`"),
         (
             '[backends.docker.instances]\n"ml.x" = { cpus = 1, memory = "0" }',
-            "backends.docker.instances: 'ml.x': '0' is no size",
+            r"instances: 'ml.x': '0' is no size.* - at `\$.backends.docker`",
         ),
         ('pull = "sometimes"', "pull"),
         ("max_nodes = 0", "max_nodes"),
@@ -157,3 +157,58 @@ def test_a_backend_that_means_nothing_is_refused_by_name(
 ) -> None:
     with pytest.raises(SettingsError, match=says):
         settings(tmp_path, text)
+
+
+CLUSTER = """
+[backends.gpus]
+kind = "kubernetes"
+server_url = "http://10.0.0.1:7070"
+agent_image = "trainshed:1"
+kubeconfig = "/nowhere/kubeconfig"
+max_nodes = 7
+capacity = { "ml.p3.*" = 2 }
+stop_seconds = 30
+shm = "1g"
+
+[backends.gpus.images]
+"*pytorch*" = "pytorch:2"
+
+[backends.gpus.instances."ml.p3.*"]
+cpus = 7
+memory = "56g"
+gpus = 1
+"""
+
+
+def test_a_cluster_is_offered_as_its_table_says_whether_it_is_there_or_not(tmp_path: Path) -> None:
+    found = drivers(settings(tmp_path, CLUSTER), tmp_path)["gpus"].capabilities
+    assert (found.runtime, found.server_url) == ("sibling", "http://10.0.0.1:7070")
+    assert (found.max_nodes, found.grace, found.shm) == (7, 30.0, 1 << 30)
+    assert found.capacity == (("ml.p3.*", 2),)
+    assert found.images[0] == ("*pytorch*", "pytorch:2")
+    assert found.instances == (("ml.p3.*", Instance(cpus=7, memory=56 << 30, gpus=1)),)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ('server_url = "10.0.0.1:7070"', "server_url"),
+        ('agent_memory = "much"', "agent_memory: 'much' is no size"),
+        ('instances = { "ml.*" = { cpus = 1, memory = "much" } }', r"instances: 'ml.\*': 'much'"),
+        ('file_systems = { fs-1 = "/mnt" }', "file_systems"),
+        ('kubconfig = "x"', "kubconfig"),
+    ],
+)
+def test_a_cluster_that_cannot_be_used_as_told_says_where(
+    tmp_path: Path, wrong: str, says: str
+) -> None:
+    told = '[backends.gpus]\nkind = "kubernetes"\nagent_image = "a"\n'
+    if "server_url" not in wrong:
+        told += 'server_url = "http://10.0.0.1:7070"\n'
+    with pytest.raises(SettingsError, match=rf"backends\.gpus: .*{says}"):
+        settings(tmp_path, told + wrong)
+
+
+def test_a_cluster_is_not_offered_without_the_way_to_this_server(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="missing required field `server_url`"):
+        settings(tmp_path, '[backends.gpus]\nkind = "kubernetes"\nagent_image = "a"\n')

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -103,3 +105,18 @@ def test_a_server_logs_its_requests_with_who_asked_and_no_signature(tmp_path: Pa
     assert line["ms"] > 0
     assert line["service"] == "s3"
     assert "0123456789abcdef" not in server.said()
+
+
+@pytest.mark.parametrize(("level", "lines"), [("info", 1), ("debug", 2)])
+def test_each_request_to_a_cluster_is_nobody_s_business_but_when_debugging(
+    level: str, lines: int
+) -> None:
+    program = (
+        "import logging; from trainshed.app.logging import configure\n"
+        f"configure('text', {level!r})\n"
+        "logging.getLogger('httpx2').info('GET https://10.0.0.1/api')\n"
+        "logging.getLogger('trainshed').info('a node has begun')"
+    )
+    told = subprocess.run([sys.executable, "-c", program], stderr=subprocess.PIPE, check=True)
+    assert len(told.stderr.splitlines()) == lines
+    assert b"a node has begun" in told.stderr

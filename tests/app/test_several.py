@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from trainshed.app.build import credentials
+from trainshed.app.backends import drivers
+from trainshed.app.build import credentials, this_server
 from trainshed.app.listening import PortInUse, listening
 from trainshed.app.records import check_folder, opened
 from trainshed.app.settings import Records, SettingsError, load
@@ -51,6 +52,16 @@ def test_servers_of_other_folders_are_never_met_at_a_port(tmp_path: Path) -> Non
             listening(tmp_path / "other", "127.0.0.1", one.port, shared=True),
         ):
             pass
+
+
+def test_a_cluster_belongs_to_no_machine(tmp_path: Path) -> None:
+    cluster = 'kind = "kubernetes"\nserver_url = "http://10.0.0.1:7070"\nagent_image = "a"\n'
+    path = tmp_path / "trainshed.toml"
+    path.write_text(f'[backends.own]\nkind = "local"\n[backends.gpus]\n{cluster}')
+    told = this_server("http://127.0.0.1:7070", drivers(load(path), tmp_path))
+    assert {"gpus", "local", "own"} <= set(told.reaches)
+    assert {"local", "own"} <= set(told.bound)
+    assert "gpus" not in told.bound
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,14 @@ def test_over_the_lives_every_point_is_named() -> None:
     assert agents == set(points.AGENT)
 
 
+def test_some_points_can_be_all_that_kill() -> None:
+    only = ("driver.find.before", "step.carry_out.after")
+    for life in range(1, 50):
+        server, agent = Lives("7", only).plans(life)
+        assert {each.at for each in server.faults} <= {only[0], "*"}
+        assert {each.at for each in agent.faults} <= {only[1]}
+
+
 def test_plans_can_be_handed_to_a_process_and_only_crash() -> None:
     for life in range(1, 50):
         for plan in Lives("7").plans(life):

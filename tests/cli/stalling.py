@@ -54,12 +54,17 @@ class StallingProxy:
         self._closed.set()
         self._limits = {"up": None, "down": None}
         self._go.set()
-        for one in [self._listener, *self._open]:
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()
+        self._end(self._listener)
+        self._threads[0].join(10)  # who accepts just now opens what is to be closed
+        for one in self._open:
+            self._end(one)
         for thread in self._threads:
             thread.join(10)
+
+    def _end(self, one: socket.socket) -> None:
+        with suppress(OSError):
+            one.shutdown(socket.SHUT_RDWR)
+        one.close()
 
     def _accept(self) -> None:
         while True:

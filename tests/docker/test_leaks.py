@@ -1,4 +1,4 @@
-"""Two hundred jobs of every kind, many at once, and nothing of them is left."""
+"""Jobs of every kind, many at once, and nothing of them is left."""
 
 import os
 import random
@@ -14,10 +14,11 @@ import pytest
 from tests.docker.engine import networks, processes
 from tests.docker.shed import OVER, PROGRAMS, PYTHON, DockerShed
 from tests.journeys.shed import BUCKET, channel, until
+from tests.share import share
 
 pytestmark = pytest.mark.docker
 
-JOBS: Final = 200
+JOBS: Final = share(200)
 AT_ONCE: Final = 6
 PREFIX: Final = "leak-"
 KINDS: Final = {
@@ -96,7 +97,7 @@ class MixedJob:
 
 
 @pytest.mark.timeout(600)
-def test_nothing_is_left_of_two_hundred_jobs(
+def test_nothing_is_left_of_many_jobs(
     shed: DockerShed, record_property: Callable[[str, object], None]
 ) -> None:
     program = (PROGRAMS / "mixed.py").read_bytes()

@@ -20,7 +20,7 @@ from trainshed.domain.names import NODE_VARIABLE
 from trainshed.domain.notice import Notice
 from trainshed.domain.plan import NodePlan
 from trainshed.drivers import registry
-from trainshed.drivers.base import Capabilities, Handle, NodeState
+from trainshed.drivers.base import Capabilities, Handle, NodeState, Sight
 from trainshed.drivers.local.driver import LocalDriver
 from trainshed.drivers.local.spare import Child, Spare
 from trainshed.testing.driver_suite import (
@@ -353,6 +353,8 @@ async def test_a_launch_after_the_deadline_starts_nothing(place: Place) -> None:
     with pytest.raises(NodeTaken):
         await place.restarted().launch(plan)
     await become(place.driver, handle, NodeState.TAKEN)
+    sights = await place.restarted().observe([handle])
+    assert sights == {handle: Sight(NodeState.TAKEN, "long ago")}
     await place.driver.remove(handle)
 
 

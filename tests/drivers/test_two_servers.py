@@ -34,7 +34,7 @@ async def main():
     handle = await driver.launch(plan)
     print("launched", flush=True)
     sys.stdin.readline()
-    print((await driver.observe([handle]))[handle].value, flush=True)
+    print((await driver.observe([handle]))[handle].state.value, flush=True)
     try:
         await driver.launch(plan)
     except NodeTaken:

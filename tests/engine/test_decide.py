@@ -1,7 +1,9 @@
 """What the engine decides, for every way in which nodes can fare."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from trainshed.domain.facts import Fact, Kind, Outcome
 from trainshed.domain.names import hosts
 from trainshed.domain.training import MOVES, Attempt, SecondaryStatus, TrainingJob
+from trainshed.engine.decision import Hopeless
 from trainshed.engine.scheduling import Admission
 from trainshed.engine.training import Decision, Seen, decide
 from trainshed.testing.jobs import NOON, facts, job
@@ -37,7 +40,9 @@ def running(nodes: int = 1, **members: Any) -> TrainingJob:
 def seen(
     *journals: tuple[Fact, ...],
     gone: frozenset[str] = frozenset(),
-    taken: frozenset[str] = frozenset(),
+    taken: Mapping[str, str] = MappingProxyType({}),
+    hopeless: Mapping[str, str] = MappingProxyType({}),
+    waiting: Mapping[str, str] = MappingProxyType({}),
 ) -> Seen:
     return Seen(
         now=LATER,
@@ -45,6 +50,8 @@ def seen(
         facts=dict(zip(hosts(len(journals)), journals, strict=True)),
         gone=gone,
         taken=taken,
+        hopeless={host: Hopeless(reason=why, since=LATER) for host, why in hopeless.items()},
+        waiting=waiting,
     )
 
 
@@ -281,17 +288,30 @@ journals = st.lists(
     st.integers(1, 3).flatmap(lambda n: st.tuples(*[journals] * n)),
     st.sets(st.sampled_from(["algo-1", "algo-2", "algo-3"])),
     st.sets(st.sampled_from(["algo-1", "algo-2", "algo-3"])),
+    st.sets(st.sampled_from(["algo-1", "algo-2", "algo-3"])),
+    st.sampled_from(["", "ClientError: x"]),
     st.booleans(),
     st.booleans(),
 )
 def test_decide_is_total_and_settles(
-    told: tuple[tuple[Fact, ...], ...], gone: set[str], taken: set[str], spot: bool, wished: bool
+    told: tuple[tuple[Fact, ...], ...],
+    gone: set[str],
+    taken: set[str],
+    hopeless: set[str],
+    why: str,
+    spot: bool,
+    wished: bool,
 ) -> None:
     """Whatever is reported, in whatever order: lawful moves only, and a second look adds none."""
     current = running(len(told), EnableManagedSpotTraining=spot)
     if wished:
         current = replace(current.moved_to(S.STOPPING, at=NOON), stop_wish=NOON)
-    look = seen(*told, gone=frozenset(gone - taken), taken=frozenset(taken))
+    look = seen(
+        *told,
+        gone=frozenset(gone - taken),
+        taken=dict.fromkeys(taken, why),
+        hopeless=dict.fromkeys(hopeless, why),
+    )
     current = decide(current, look).job
     for previous, following in zip(current.transitions, current.transitions[1:], strict=False):
         assert following.status in MOVES[previous.status]

@@ -78,7 +78,7 @@ def test_an_interrupted_spot_job_waits_in_line_and_gets_its_next_attempt() -> No
 
 
 def test_an_end_that_was_told_before_the_nodes_were_removed_is_one() -> None:
-    lost = seen(facts(Kind.TRAINING), taken=frozenset({"algo-1"}))
+    lost = seen(facts(Kind.TRAINING), taken={"algo-1": ""})
     given_up = decide(running(**SPOT), lost).job
     assert given_up.secondary is S.TRAINING
     told = facts(Kind.TRAINING, Kind.EXITED, Kind.UPLOADING, ended(Outcome.COMPLETED))
@@ -120,7 +120,7 @@ def test_a_notice_on_one_node_has_all_others_save_their_work() -> None:
 
 
 def test_a_node_that_was_taken_has_all_others_save_their_work() -> None:
-    look = seen(facts(Kind.TRAINING), facts(Kind.TRAINING), taken=frozenset({"algo-2"}))
+    look = seen(facts(Kind.TRAINING), facts(Kind.TRAINING), taken={"algo-2": ""})
     decision = decide(running(2, **SPOT), look)
     assert decision.interrupt == {"algo-1": None}
 
@@ -128,7 +128,7 @@ def test_a_node_that_was_taken_has_all_others_save_their_work() -> None:
 def test_peers_without_checkpoints_are_not_waited_for_long() -> None:
     without = {**SPOT}
     del without["CheckpointConfig"]
-    look = seen(facts(Kind.TRAINING), facts(Kind.TRAINING), taken=frozenset({"algo-2"}))
+    look = seen(facts(Kind.TRAINING), facts(Kind.TRAINING), taken={"algo-2": ""})
     assert decide(running(2, **without), look).interrupt == {"algo-1": 3.0}
 
 
@@ -139,7 +139,7 @@ def test_peers_that_fail_after_a_node_was_taken_are_not_blamed() -> None:
         ended(Outcome.FAILED, "AlgorithmError: connection reset"),
         start=20,
     )
-    look = seen(failed, facts(Kind.TRAINING), taken=frozenset({"algo-2"}))
+    look = seen(failed, facts(Kind.TRAINING), taken={"algo-2": ""})
     waiting, _ = settled(decide(running(2, **SPOT), look), look)
     assert waiting.secondary is S.INTERRUPTED
 
@@ -150,7 +150,7 @@ def test_a_program_that_failed_before_a_node_was_lost_is_blamed() -> None:
         (Kind.EXITED, {"exit_code": 1, "reason": "AlgorithmError: mine"}),
         ended(Outcome.FAILED, "AlgorithmError: mine"),
     )
-    look = seen(failed, facts(Kind.TRAINING, start=30), taken=frozenset({"algo-2"}))
+    look = seen(failed, facts(Kind.TRAINING, start=30), taken={"algo-2": ""})
     over, _ = settled(decide(running(2, **SPOT), look), look)
     assert over.secondary is S.FAILED
     assert over.failure_reason == "AlgorithmError: mine (algo-1)"
@@ -159,7 +159,7 @@ def test_a_program_that_failed_before_a_node_was_lost_is_blamed() -> None:
 @pytest.mark.parametrize(("retries", "goes_on"), [(0, False), (1, True)])
 def test_without_spot_a_node_that_is_taken_costs_a_retry(retries: int, goes_on: bool) -> None:
     strategy = {"RetryStrategy": {"MaximumRetryAttempts": retries}} if retries else {}
-    look = seen(facts(Kind.TRAINING), taken=frozenset({"algo-1"}))
+    look = seen(facts(Kind.TRAINING), taken={"algo-1": ""})
     after, _ = settled(decide(running(**strategy), look), look)
     assert (after.secondary is S.INTERRUPTED) is goes_on
     if not goes_on:

@@ -12,7 +12,7 @@ import pytest
 from trainshed.domain.errors import DriverError
 from trainshed.domain.facts import Fact, Kind, Outcome
 from trainshed.domain.training import SecondaryStatus, TrainingJob
-from trainshed.drivers.base import Capabilities, Handle, NodeState
+from trainshed.drivers.base import Capabilities, Handle, NodeState, Sight
 from trainshed.engine.backends import Backends
 from trainshed.engine.loop import Engine
 from trainshed.engine.ownership import Ownership, new_id
@@ -329,10 +329,10 @@ async def test_an_agent_that_tells_its_end_and_leaves_during_a_look_is_not_misse
     one = job()
 
     class Leaving(FakeDriver):
-        async def observe(self, handles: Sequence[Handle]) -> Mapping[Handle, NodeState]:
+        async def observe(self, handles: Sequence[Handle]) -> Mapping[Handle, Sight]:
             for handle in handles:
                 await house.report(handle.state, *WHOLE_RUN)
-            return dict.fromkeys(handles, NodeState.VANISHED)
+            return dict.fromkeys(handles, Sight(NodeState.VANISHED))
 
     async with house.engine():
         await house.records.add(one, {})

@@ -106,12 +106,12 @@ def test_a_backend_that_is_gone_is_named_with_those_that_are_there() -> None:
     assert refused == Unplannable("ClientError: the backend 'gpu' is not configured; known: local")
 
 
-def test_the_first_fitting_pattern_maps_an_image() -> None:
-    images = (("*.dkr.ecr.*/pytorch*", "/torch"), ("*", "python"))
+def test_the_closest_pattern_maps_an_image() -> None:
+    images = (("*", "python"), ("*.dkr.ecr.*/pytorch*", "/torch"))
     ecr = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.0"
     assert mapped_image(ecr, images) == "/torch"
     assert mapped_image("anything", images) == "python"
-    assert mapped_image("anything", images[:1]) is None
+    assert mapped_image("anything", images[1:]) is None
 
 
 @given(

@@ -73,6 +73,10 @@ def test_an_instance_type_that_nobody_knows_is_refused_with_the_way_out() -> Non
     assert isinstance(refused, Unplannable)
     assert "'ml.z9.huge'" in refused.reason
     assert "[backends.docker.instances]" in refused.reason
+    site = Site(server_url="", secret="", objects={}, capabilities={"k8s": CONTAINERS})
+    elsewhere = plan(of_type("ml.unheard.of"), replace(ATTEMPT, backend="k8s"), site)
+    assert isinstance(elsewhere, Unplannable)
+    assert "[backends.k8s.instances]" in elsewhere.reason
 
 
 def test_the_jobs_own_wish_for_shared_memory_wins() -> None:

@@ -4,13 +4,16 @@ import re
 from pathlib import Path
 
 from trainshed.domain.training import MESSAGES, MOVES, SecondaryStatus
+from trainshed.operator.deciding.training_job import stages
 
 PICTURE = Path(__file__).parents[2] / "docs" / "lifecycles.md"
 ARROW = re.compile(r"^\s+(\S+) --> ([^\s:]+)", re.MULTILINE)
 
 
-def drawn() -> set[tuple[str, str]]:
-    return set(ARROW.findall(PICTURE.read_text()))
+def drawn(heading: str = "Training job") -> set[tuple[str, str]]:
+    """Return the arrows below a heading."""
+    _, _, after = PICTURE.read_text().partition(f"\n## {heading}\n")
+    return set(ARROW.findall(after.partition("\n## ")[0]))
 
 
 def test_every_drawn_move_is_lawful_and_every_lawful_move_is_drawn() -> None:
@@ -25,3 +28,12 @@ def test_the_drawn_ends_are_the_statuses_that_nothing_leaves() -> None:
 
 def test_every_status_has_its_moves_and_its_wording() -> None:
     assert set(MOVES) == set(MESSAGES) == set(SecondaryStatus)
+
+
+def test_the_stages_of_an_object_are_drawn_as_they_are() -> None:
+    picture = drawn("A TrainingJob object of Kubernetes")
+    lawful = {(one.value, to.value) for one, targets in stages.MOVES.items() for to in targets}
+    assert {pair for pair in picture if "[*]" not in pair} == lawful
+    assert {one for one, to in picture if to == "[*]"} == {
+        stage.value for stage in stages.Stage if not stages.MOVES[stage]
+    }

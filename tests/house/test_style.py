@@ -13,8 +13,8 @@ USERS_PROGRAMS = "programs"
 NAMELESS = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "handlers"}
 WORDS_OF_NOTHING = ("Manager", "Handler", "Helper", "Util", "Service", "Processor")
 
-MAY_ASK_THE_TIME = ("app/clock.py", "agent/", "toolkit/")
-MAY_READ_THE_ENVIRONMENT = ("app/settings.py", "agent/", "toolkit/", "cli/")
+MAY_ASK_THE_TIME = ("app/clock.py", "operator/clock.py", "agent/", "toolkit/")
+MAY_READ_THE_ENVIRONMENT = ("app/settings.py", "operator/settings.py", "agent/", "toolkit/", "cli/")
 
 
 def where(path: Path) -> str:

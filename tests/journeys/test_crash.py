@@ -101,20 +101,20 @@ def assert_nothing_remains(shed: Shed) -> None:
     until(lambda: not shed.server.remains(), lambda: str(shed.server.remains()))
 
 
-def at_once(shed: Shed, outside: Path, names: list[str]) -> None:
+def at_once(shed: Shed, outside: Path, nodes: list[tuple[str, str]]) -> None:
     """Kill the server while the jobs may still be starting."""
 
 
-def in_the_middle(shed: Shed, outside: Path, names: list[str]) -> None:
+def in_the_middle(shed: Shed, outside: Path, nodes: list[tuple[str, str]]) -> None:
     """Kill the server when every script has come halfway."""
-    for name in names:
-        until_noted(outside, name, "halfway")
+    for name, host in nodes:
+        until_noted(outside, name, "halfway", host)
 
 
-def told_of_all(shed: Shed, outside: Path, names: list[str]) -> None:
+def told_of_all(shed: Shed, outside: Path, nodes: list[tuple[str, str]]) -> None:
     """Kill the server when it knows what every script has said so far."""
-    for name in names:
-        shed.until_line(name, "line 250")
+    for name, host in nodes:
+        shed.until_line(name, "line 250", host)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def told_of_all(shed: Shed, outside: Path, names: list[str]) -> None:
 def test_jobs_outlive_their_server(
     crashing: Shed,
     outside: Path,
-    moment: Callable[[Shed, Path, list[str]], None],
+    moment: Callable[[Shed, Path, list[tuple[str, str]]], None],
     end: Callable[[Server], None],
 ) -> None:
     long = [began(crashing, outside, "last") for _ in range(2)]
@@ -137,7 +137,8 @@ def test_jobs_outlive_their_server(
     folder = {"S3OutputPath": f"file://{crashing.folder}/shared/output"}
     ends_meanwhile = began(crashing, outside, "first", OutputDataConfig=folder)
     uploads_meanwhile = began(crashing, outside, "first", nodes=2)
-    moment(crashing, outside, [*long, pair, ends_meanwhile, uploads_meanwhile])
+    first = [(name, "algo-1") for name in (*long, pair, ends_meanwhile, uploads_meanwhile)]
+    moment(crashing, outside, [*first, (pair, "algo-2"), (uploads_meanwhile, "algo-2")])
     known = crashing.server.agents()
     assert moment is at_once or len(known) == 7
     end(crashing.server)
@@ -264,6 +265,8 @@ def test_a_lost_node_is_retried_when_the_job_says_so(crashing: Shed, outside: Pa
     name = began(crashing, outside, "gate", nodes=2, RetryStrategy={"MaximumRetryAttempts": 1})
     for host in ("algo-1", "algo-2"):
         until_noted(outside, name, "halfway", host)
+        # What an agent has not read when it is killed dies with its program.
+        until(lambda host=host: "line 250" in crashing.lines(name, host))  # type: ignore[misc]
     kill_agent(crashing, "algo-2")
     for host in ("algo-1", "algo-2"):
         until(lambda host=host: noted(outside, name, host).count("halfway") == 2)  # type: ignore[misc]

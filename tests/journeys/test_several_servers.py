@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Event, Thread
 
@@ -11,9 +12,11 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from tests.journeys.conftest import nothing_left
 from tests.journeys.shed import Shed, until
+from tests.journeys.watcher import Watcher
 
 from trainshed.testing.postgres import Postgres, private_postgres
 from trainshed.testing.server import Server
+from trainshed.wire.model import OWN_MODELS
 
 SETTINGS = """
 [records]
@@ -130,6 +133,28 @@ def test_both_answer_at_one_address_with_the_same_keys(shed: Shed, pair: Pair) -
         shed.connect()
         assert shed.keys("data/") == ["data/x"]
     assert pair.living() == 2
+
+
+def test_whoever_waits_is_told_of_every_change_whichever_server_made_it(
+    shed: Shed, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_DATA_PATH", str(OWN_MODELS))
+    go = pair.folder / "go-0"
+    with ExitStack() as opened:
+        watchers = [opened.enter_context(Watcher(shed, seconds=1)) for _ in range(6)]
+        until(lambda: all(each.calls for each in watchers))
+        names = []
+        for _ in range(3):  # each by whichever server takes the connection
+            shed.connect()
+            names.append(shed.create(WAITING.format(go=str(go))))
+        go.touch()
+        for name in names:
+            until(lambda name=name: {each.last(name) for each in watchers} == {"Completed"})
+        for each in watchers:
+            each.end()
+    for each in watchers:
+        assert each.begun == 1
+        assert all(each.told[name] == ["InProgress", "Completed"] for name in names)
 
 
 def test_the_jobs_of_a_server_that_is_killed_are_taken_over(shed: Shed, pair: Pair) -> None:

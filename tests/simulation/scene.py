@@ -121,7 +121,8 @@ class Scene:
     async def state(self, node_id: str = "job.1.algo-1") -> NodeState | None:
         """Return what the driver sees of a node."""
         handle = Handle("sim", node_id)
-        return (await self.driver.observe([handle])).get(handle)
+        sight = (await self.driver.observe([handle])).get(handle)
+        return sight.state if sight is not None else None
 
 
 def played(

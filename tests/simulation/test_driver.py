@@ -11,7 +11,7 @@ from tests.simulation.scene import KEEPS, Scene, plan, played
 
 from trainshed.domain.errors import DriverError, NoCapacity, NodeTaken
 from trainshed.domain.facts import Kind
-from trainshed.drivers.base import Handle, NodeState
+from trainshed.drivers.base import Handle, NodeState, Sight
 from trainshed.testing.simulation.options import Messages
 from trainshed.testing.simulation.script import Script
 
@@ -354,7 +354,7 @@ def test_one_look_tells_of_nodes_in_every_state() -> None:
             ]
             await asyncio.sleep(10)
             seen = await scene.driver.observe(handles)
-            assert [seen[handle] for handle in handles] == states
+            assert [seen[handle] for handle in handles] == [Sight(state) for state in states]
 
     played(script)
 

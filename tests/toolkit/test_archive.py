@@ -31,6 +31,28 @@ def test_with_a_first_line_it_is_the_program_train(
     assert (tmp_path / "train").stat().st_mode & 0o777 == 0o755
 
 
+@pytest.mark.parametrize("name", ["python3", "python"])
+def test_it_finds_a_python_itself_where_nobody_knows_the_image(
+    job: Job, tmp_path: Path, name: str
+) -> None:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / name).symlink_to(sys.executable)
+    archive.build(folder / "train", archive.ANY_PYTHON)
+    job.code("train.py", "print('trained')")
+    job.variables["PATH"] = str(folder)
+    ended = job.run(str(folder / "train"), "train")
+    assert (ended.returncode, ended.stdout) == (0, "trained\n"), ended.stderr
+
+
+def test_an_image_without_python_is_told_so(job: Job, tmp_path: Path) -> None:
+    archive.build(tmp_path / "train", archive.ANY_PYTHON)
+    job.variables["PATH"] = str(tmp_path)
+    ended = job.run(str(tmp_path / "train"))
+    assert ended.returncode == 127
+    assert f"neither python3 nor python is on this image's PATH ({tmp_path})" in ended.stderr
+
+
 @pytest.mark.parametrize("line", ["python3", "#!python3", "#!/bin/a\n#!/bin/b", "#!/" + "a" * 200])
 def test_a_first_line_that_no_system_understands_is_refused(tmp_path: Path, line: str) -> None:
     with pytest.raises(ValueError, match="is no first line of a program"):

@@ -9,33 +9,36 @@
 --prepare docker [engine]   have an engine ready, and print what it has as a line of JSON
 --feed <node folder> <lock> <socket>
                             feed a node's channels; the agent starts this, with two descriptors
+--stage [root]              in a pod, before its other containers: be the agent until the user's
+                            container may start; any exit code but 0 keeps that from starting
+--keep [root]               in a pod, beside the user's container: have an agent there
+--beside [root]             be that agent
+                            (root: the folder below which the pod's own lie, by default /)
 """
 
 import contextlib
-import fcntl
 import gc
 import importlib
 import os
 import signal
 import sys
-import time
-import traceback
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
 
 from trainshed.agent import own_log
-from trainshed.agent.journal import Journal
-from trainshed.agent.log import OutputLog
-from trainshed.agent.node import Node, Runtime, Step
-from trainshed.agent.notices import listen
-from trainshed.agent.report import Reporter
-from trainshed.agent.sequence import STEPS, give_up, walk
+from trainshed.agent.node import Runtime
+from trainshed.agent.serving import (
+    WHOLE,
+    MakeRuntime,
+    Parts,
+    carry_on,
+    give_up_uploads,
+    heed_signals,
+    locked,
+    node_of,
+)
 from trainshed.agent.stopping import Stop
-from trainshed.domain.facts import Kind
 from trainshed.domain.plan import NodePlan
-from trainshed.stores.objects.remote.store import RemoteObjects
 
 _LATE: Final = (
     "http.client",
@@ -48,30 +51,14 @@ _LATE: Final = (
 """Loaded when first needed; a spare has the time to load them ahead."""
 _USAGE: Final = (
     "usage: python -m trainshed.agent <node folder> | --wait [docker] | --clean <node folder> | "
-    "--prepare docker [engine] | --feed <node folder> <lock> <socket>\n"
+    "--prepare docker [engine] | --feed <node folder> <lock> <socket> | "
+    "--stage [root] | --keep [root] | --beside [root]\n"
 )
-_LOCK_TRIES: Final = 5
 _PATIENCE_S: Final = 10.0
 """How long to try to tell a store that an upload is given up."""
-_LOCK_PAUSE_S: Final = 0.02
 
 
-MakeRuntime = Callable[[NodePlan], Runtime]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """What an agent is made of, where tests that hurt it put something else."""
-
-    journal: Callable[[Path], Journal] = Journal
-    reporter: Callable[[NodePlan, Journal, OutputLog, Callable[[], None]], Reporter] = Reporter
-    steps: Sequence[Step] = STEPS
-
-
-_WHOLE: Final = Parts()
-
-
-def main(arguments: list[str], parts: Parts = _WHOLE) -> int:
+def main(arguments: list[str], parts: Parts = WHOLE) -> int:
     """Do what the command line says; return the process's exit code."""
     match arguments:
         case ["--wait"]:
@@ -86,27 +73,22 @@ def main(arguments: list[str], parts: Parts = _WHOLE) -> int:
             return _prepare(engine)
         case ["--feed", folder, lock, door]:
             _feed(Path(folder), int(lock), int(door))
+        case ["--stage" | "--keep" | "--beside" as word, *root] if len(root) < 2:
+            return _in_pod(word, Path(*root) if root else Path("/"), parts)
         case [folder] if not folder.startswith("--"):
             return serve(Path(folder), _runtime, parts)
     sys.stderr.write(_USAGE)
     return 2
 
 
-def _heed_signals() -> None:
-    """Ignore no signal that our starter ignored (nohup): the user's program would inherit that."""
-    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:
-        if signal.getsignal(number) is signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
-
-
-def serve(folder: Path, make: MakeRuntime, parts: Parts = _WHOLE) -> int:
+def serve(folder: Path, make: MakeRuntime, parts: Parts = WHOLE) -> int:
     """Work on a node's folder until its end is reported; at once 0 when another agent does."""
     folder = folder.absolute()
     stop = Stop(folder / "stop")
     signal.signal(signal.SIGTERM, stop.hear)
-    _heed_signals()
+    heed_signals()
     with contextlib.ExitStack() as held:
-        lock = _locked(folder / "agent.lock")
+        lock = locked(folder / "agent.lock")
         if lock is None:
             return 0
         held.callback(os.close, lock)
@@ -119,14 +101,7 @@ def serve(folder: Path, make: MakeRuntime, parts: Parts = _WHOLE) -> int:
         own_log.say_what_there_is_room_for()
         stop.look()
         os.chdir("/")
-        node = _node(folder, plan, stop, make, parts)
-        _give_up_uploads(node.plan, 0.0)
-        listen(node)
-        try:
-            walk(node, parts.steps)
-        except Exception as error:  # noqa: BLE001 - the outermost: a node must not end untold
-            traceback.print_exc()
-            give_up(node, f"the agent failed: {type(error).__name__}: {error}")
+        carry_on(node_of(folder, plan, stop, make, parts), parts.steps)
     return 0
 
 
@@ -158,12 +133,6 @@ def _process() -> Runtime:
     return ProcessRuntime(python=sys.executable)
 
 
-def _give_up_uploads(plan: NodePlan, patience_s: float) -> None:
-    """Give up what an agent that died was sending to a store, as far as the store is there."""
-    if plan.uploads and any(Path(plan.uploads).glob("*")):
-        RemoteObjects.for_node(plan, patience_s=patience_s).give_up_unfinished()
-
-
 def _clean(folder: Path) -> int:
     from trainshed.agent.feeding import mounting  # noqa: PLC0415
     from trainshed.agent.runtimes.docker import cleaning  # noqa: PLC0415
@@ -176,7 +145,7 @@ def _clean(folder: Path) -> int:
         return 1
     with contextlib.suppress(OSError, ValueError, TypeError):  # no plan, or one not to be read
         plan = NodePlan.from_json((folder / "plan.json").read_text())
-        _give_up_uploads(plan, _PATIENCE_S)
+        give_up_uploads(plan, _PATIENCE_S)
     return cleaning.main(folder)
 
 
@@ -184,6 +153,17 @@ def _prepare(engine: str) -> int:
     from trainshed.agent.runtimes.docker import preparing  # noqa: PLC0415
 
     return preparing.main(engine)
+
+
+def _in_pod(word: str, root: Path, parts: Parts) -> int:
+    if word == "--keep":
+        # Instead of us: it is there for as long as the pod, and does with a tenth of the memory.
+        keeper = str(Path(__file__).with_name("runtimes") / "sibling" / "keeping.py")
+        os.execv(sys.executable, [sys.executable, "-I", keeper, str(root)])  # noqa: S606
+    # Loaded in pods alone.
+    from trainshed.agent.runtimes.sibling import in_pod  # noqa: PLC0415
+
+    return in_pod.stage(root, parts) if word == "--stage" else in_pod.beside(root, parts)
 
 
 def _feed(folder: Path, lock: int, door: int) -> NoReturn:
@@ -205,45 +185,6 @@ def _plan(folder: Path) -> NodePlan | None:
     except FileNotFoundError:  # it is being removed, and that first
         return None
     return None if plan.removed and Path(plan.removed).exists() else plan
-
-
-def _node(folder: Path, plan: NodePlan, stop: Stop, make: MakeRuntime, parts: Parts) -> Node:
-    journal, log = parts.journal(folder / "journal.jsonl"), OutputLog(folder / "output.log")
-    runtime = make(plan)
-    journal.once(Kind.STARTED, runtime=runtime.describe(), pid=os.getpid())
-    return Node(
-        folder=folder,
-        plan=plan,
-        journal=journal,
-        log=log,
-        stop=stop,
-        reporter=parts.reporter(plan, journal, log, stop.forget_job),
-        runtime=runtime,
-        python=sys.executable,
-    )
-
-
-def _locked(path: Path) -> int | None:
-    """Return the lock file, held and saying who holds it; None when it can't be ours.
-
-    Whoever only looks whether it is held holds it for an instant; so one refusal is not believed.
-    """
-    try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except FileNotFoundError:  # its node was removed
-        return None
-    for _ in range(_LOCK_TRIES):
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(_LOCK_PAUSE_S)
-            continue
-        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()} {fields[19]}\n".encode(), 0)
-        return fd
-    os.close(fd)
-    return None
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from trainshed.agent.node import Node, NodeOver
 from trainshed.agent.runtimes.base import Command
 from trainshed.contract import environment as contract
 from trainshed.contract import script_mode
-from trainshed.contract.tree import Tree
+from trainshed.domain.container import toolkit_secret, variables
 from trainshed.domain.facts import Outcome
 from trainshed.domain.names import NODE_VARIABLE
 from trainshed.domain.plan import NodePlan
@@ -46,44 +46,6 @@ def command(node: Node, host: Mapping[str, str]) -> Command:
     code = node.tree.code.is_dir()
     folder = str(node.seen.code if code else node.seen.base)
     return Command(argv=_argv(node, python), environment=environment, folder=folder)
-
-
-def variables(plan: NodePlan, seen: Tree) -> dict[str, str]:
-    """Return what the contract puts into the container's environment; the same on every runtime.
-
-    Its way to AWS's services is this server, and an isolated job has none. Keys are not in it but
-    where they are asked for, unless the plan says that its container can't ask there.
-    """
-    return contract.variables(
-        job_name=plan.job_name,
-        job_arn=plan.job_arn,
-        region=plan.region,
-        access={} if plan.isolated else _access(plan),
-        environment=plan.environment,
-        warm_pool_cache=str(seen.warm_pool_cache) if plan.warm_cache else "",
-    )
-
-
-def _access(plan: NodePlan) -> dict[str, str]:
-    url = plan.container_url or plan.server_url
-    objects_url = plan.objects.get("endpoint", "")
-    if objects_url == plan.server_url:
-        objects_url = url
-    credentials: Mapping[str, str] = plan.container_keys
-    if plan.credentials_token and not credentials:
-        asked = f"{url}/agent/v1/nodes/{plan.node_id}/credentials"
-        credentials = {"url": asked, "token": plan.credentials_token}
-    return contract.access(server_url=url, objects_url=objects_url, credentials=credentials)
-
-
-def toolkit_secret(plan: NodePlan) -> dict[str, str]:
-    """Return the variable by which the toolkits of several hosts trust each other, if they need it.
-
-    Only where the toolkit runs: it keeps the variable from the user's script.
-    """
-    if not script_mode.needs_secret(plan.hyperparameters, len(plan.hosts)):
-        return {}
-    return {script_mode.MPI_SECRET_VARIABLE: plan.attempt_secret}
 
 
 def interpreter(environment_path: str) -> Path | None:

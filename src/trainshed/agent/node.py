@@ -49,6 +49,19 @@ class Runtime(Protocol):
         """The network interface by which the container reaches the other nodes."""
         ...
 
+    @property
+    def starts_by_itself(self) -> bool:
+        """Whether somebody else starts the container, as soon as the node has what it needs.
+
+        Then it may run before ``prepare`` is called, and a wish to stop is for it to heed.
+        """
+        ...
+
+    @property
+    def no_views(self) -> str:
+        """Why nothing can be mounted for the container while it runs, as a clause; "" if it can."""
+        ...
+
     def describe(self) -> str:
         """Return how the container will run, for the journal."""
         ...

@@ -90,6 +90,7 @@ class Reporter:
         """Begin to report; a second call changes nothing."""
         with self._starting:
             if self._thread is None:
+                self._news.set()  # of what there was before
                 self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
                 self._thread.start()
 

@@ -38,12 +38,18 @@ STEPS: Final[tuple[Step, ...]] = (
     keep_intermediate,
     carry_out,
 )
+STAGING: Final = STEPS.index(run_container)
+"""How many of the steps come before the container's; elsewhere they may be another process's."""
 _GOODBYE_S: Final = 10.0
 """How long to try to tell the first node that it need not wait for this one."""
 
 
-def walk(node: Node, steps: Sequence[Step] = STEPS) -> None:
-    """Take the node from wherever its journal stands to ``ended``, and report everything."""
+def walk(node: Node, steps: Sequence[Step] = STEPS, *, to_the_end: bool = True) -> None:
+    """Take the node from wherever its journal stands to ``ended``, and report everything.
+
+    Where it is not to go ``to_the_end``, another process goes on behind the last of the steps. A
+    node that is over before has ended all the same.
+    """
     if node.journal.last(Kind.ENDED) is None:
         stopping = node.journal.last(Kind.STOPPING)
         # A job that ran for too long is not one that somebody wants an end of.
@@ -55,6 +61,8 @@ def walk(node: Node, steps: Sequence[Step] = STEPS) -> None:
         try:
             for step in steps:
                 step(node)
+            if not to_the_end:
+                return
             outcome, reason = verdict(node.journal)
         except NodeOver as over:
             outcome, reason = _left_early(node, over)

@@ -50,6 +50,11 @@ class Stop:
             self.note_notice(Notice.parse(self._word.read_bytes()))
         self._ring()
 
+    def note_wish(self, *, at_once: bool) -> None:
+        """Take a wish that stands elsewhere than in the file; it is not taken back."""
+        self._in_file = max(self._in_file, 2 if at_once else 1)
+        self._ring()
+
     def note_notice(self, notice: Notice | None) -> None:
         """Take a notice, unless there is one already that leaves no more time."""
         if notice is not None and notice.replaces(self._notice):

@@ -114,7 +114,7 @@ FAMILIES: Final[tuple[Family, ...]] = (
         "trainshed_request_seconds",
         "histogram",
         ("service",),
-        "Until the whole answer was handed over",
+        "Until the whole answer was handed over; AwaitTrainingJobs waits for up to 20 of them",
         own=True,
     ),
     Family("trainshed_object_bytes", "gauge", (), "Bytes of all objects and unfinished uploads"),

@@ -1,12 +1,20 @@
-"""Which keys the server knows: its own, and those of the jobs that run."""
+"""Which keys the server knows: its own, those that only read, and those of the jobs that run."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from trainshed.domain import keys
 from trainshed.domain.training import TrainingJob
 from trainshed.wire.keys import AccessKey
+
+_READS: Final = ("Await", "Describe", "Explain", "Filter", "Get", "List", "Search")
+"""How the names of operations begin that change nothing."""
+
+
+def reads(service: str, operation: str) -> bool:
+    """Tell whether an operation only tells of jobs and their logs. Objects are not among that."""
+    return service in {"sagemaker", "logs", "sts", "trainshed"} and operation.startswith(_READS)
 
 
 class JobsById(Protocol):
@@ -28,8 +36,14 @@ class Keyring:
         secret: str,
         clock: Callable[[], datetime],
     ) -> None:
-        """Know ``own``, secrets by access key, and keys of jobs, which derive from ``secret``."""
+        """Know ``own``, secrets by access key, and keys of jobs, which derive from ``secret``.
+
+        Each key in ``own`` has one beside it that only reads (``domain.keys.reader``).
+        """
         self._own = {access_key: AccessKey(own[access_key]) for access_key in own}
+        for pair in own.items():
+            access_key, its_secret = keys.reader(*pair)
+            self._own[access_key] = AccessKey(its_secret, allows=reads)
         self._records = records
         self._secret = secret
         self._clock = clock

@@ -1,7 +1,7 @@
 """The configured places: from settings to drivers, by backend name."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -11,6 +11,7 @@ from trainshed.app.settings import (
     DockerBackend,
     LocalBackend,
     Settings,
+    SettingsError,
     engine_socket,
     inherited_environment,
     interpreter,
@@ -19,10 +20,9 @@ from trainshed.domain.facts import Fact
 from trainshed.domain.plan import NodePlan
 from trainshed.drivers import registry
 from trainshed.drivers.base import Capabilities, Driver
+from trainshed.drivers.images import images
+from trainshed.drivers.instance_sizes import in_bytes, instances
 from trainshed.stores.records.base import TrainingRecords
-
-_PYTHON_IMAGE = ("trainshed/python", "python:3.12")
-"""What stands for ``trainshed run`` without --image, where images run."""
 
 AGENT: Final = (sys.executable, "-I", "-m", "trainshed.agent")
 """The command that starts an agent."""
@@ -67,7 +67,20 @@ def drivers(
                 report=partial(_reported, records),
                 clock=clock.now,
             )
+        elif each.kind == "kubernetes":
+            found[name] = _cluster(name)(name=name, options=each.options, clock=clock.now)
     return found
+
+
+def _cluster(name: str) -> Callable[..., Driver]:
+    """Return the driver of clusters; raise ``SettingsError`` when its library is missing."""
+    try:
+        return registry.find("kubernetes")
+    except ImportError as error:
+        raise SettingsError(
+            f"[backends.{name}] is a cluster, but what speaks to one is not installed "
+            f"({error.name}): pip install 'trainshed[kubernetes]', or remove that table"
+        ) from error
 
 
 async def _reported(records: TrainingRecords, node_id: str, facts: Sequence[Fact]) -> int | None:
@@ -124,12 +137,12 @@ def containers(settings: DockerBackend, engine: str) -> Capabilities:
     """Return what the containers of an engine can do."""
     capabilities = Capabilities(
         max_nodes=settings.max_nodes,
-        images=(*settings.images.items(), _PYTHON_IMAGE),
+        images=images(settings.images),
         runtime="docker",
         engine=engine,
         pull=settings.pull,
-        instances=settings.sizes(),
-        shm=settings.shm_bytes(),
+        instances=instances(settings.instances),
+        shm=in_bytes("shm", settings.shm),
         grace=settings.stop_seconds,
         container_host=settings.container_host,
     )

@@ -1,10 +1,11 @@
 """Builds a server's parts and wires them together; the only place that knows them all."""
 
+import asyncio
 import json
 import platform
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -18,6 +19,7 @@ from trainshed.api.nearby import NearbyObjects
 from trainshed.api.operations import Operation, offered
 from trainshed.api.reports import Reports
 from trainshed.api.s3 import operations as s3
+from trainshed.api.sagemaker.absent import AbsentKinds
 from trainshed.api.sagemaker.change import ChangeTraining
 from trainshed.api.sagemaker.create import CreateTraining
 from trainshed.api.sagemaker.data import Data
@@ -27,6 +29,7 @@ from trainshed.api.sagemaker.search import SearchTraining
 from trainshed.api.sagemaker.tags import ResourceTags
 from trainshed.api.sts.identity import Identity
 from trainshed.api.trainshed import operations as own
+from trainshed.api.trainshed.awaiting import AwaitTraining
 from trainshed.api.trainshed.garbage import Collect
 from trainshed.app import backends, sharing
 from trainshed.app.around import Around, nothing
@@ -57,6 +60,7 @@ from trainshed.stores.objects.whereabouts import StoredFiles
 from trainshed.stores.records.aging import AgedJobs
 from trainshed.stores.records.base import Database, Server
 from trainshed.stores.records.changes import InProcessChanges
+from trainshed.stores.records.feed import JobFeed
 from trainshed.stores.records.leases import SqlLeases
 from trainshed.stores.records.tags import SqlTags
 from trainshed.stores.records.training import SqlTrainingRecords
@@ -105,6 +109,8 @@ class Parts:
     database: Database
     hear: Hearing | None
     """Hears what other servers write; None where this is the only one."""
+    stopping: asyncio.Event
+    """To be set once the server begins to stop: who waits for news is answered then."""
 
 
 def credentials(data: Path, region: str) -> Credentials:
@@ -129,6 +135,18 @@ def credentials(data: Path, region: str) -> Credentials:
             f"{path} does not hold the keys that clients sign with ({error!r}): bring it back from "
             "a copy, or delete it to have new keys made; nodes that run now are then not heard"
         ) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """What one server brings to its operations, beside what it shares with others."""
+
+    owner: Callable[[], str] = str
+    """Returns what the server is called that steps the jobs made here."""
+    collect: Collect | None = None
+    """Collects what is left of jobs."""
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """See ``Parts.stopping``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,9 +184,11 @@ def build(
     alone = stores.hear is None
     leases = around("leases", SqlLeases(stores.database, alone=alone))
     ownership = Ownership(leases, this_server(url, drivers), alone=alone)
-    left = garbage(data, stores, places, clock)
+    process = Process(
+        owner=lambda: ownership.id, collect=garbage(data, stores, places, clock).collect
+    )
     front = Front(
-        operations(stores, settings, clock, drivers, left.collect, lambda: ownership.id),
+        operations(stores, settings, clock, drivers, process),
         keys=Keyring(
             own={**sharing.secrets(settings.projects), keys.access_key: keys.secret_key},
             records=stores.records,
@@ -200,6 +220,7 @@ def build(
         records=stores.records,
         database=stores.database,
         hear=stores.hear,
+        stopping=process.stopping,
     )
 
 
@@ -312,14 +333,18 @@ def _retention(
 
 
 def this_server(url: str, drivers: Mapping[str, Driver]) -> Server:
-    """Return what the other servers of the records are told of this one."""
+    """Return what the other servers of the records are told of this one.
+
+    A place whose nodes have a way of their own to the server is no part of this machine: each
+    server that knows it reaches it.
+    """
     return Server(
         id=new_id(),
         url=url,
         machine=platform.node(),
         version=trainshed.__version__,
         reaches=tuple(drivers),
-        bound=tuple(drivers),
+        bound=tuple(name for name, it in drivers.items() if not it.capabilities.server_url),
     )
 
 
@@ -349,13 +374,10 @@ def operations(
     settings: Settings,
     clock: Callable[[], datetime],
     drivers: Mapping[str, Driver] = MappingProxyType({}),
-    collect: Collect | None = None,
-    owner: Callable[[], str] = str,
+    process: Process | None = None,
 ) -> dict[tuple[str, str], Operation]:
-    """Return everything this server offers, by service and operation.
-
-    ``owner`` returns what the server is called that steps the jobs made here.
-    """
+    """Return everything this server offers, by service and operation."""
+    process = process or Process()
     records, account = stores.records, settings.account
     capabilities = {name: driver.capabilities for name, driver in drivers.items()}
     lineup = sharing.lineup(
@@ -368,7 +390,7 @@ def operations(
         clock=clock,
         new_id=lambda: secrets.token_hex(6),
         backends=drivers,
-        owner=owner,
+        owner=process.owner,
         rules=sharing.rules(settings.projects, settings.spot, capabilities, settings.backend),
     )
     return offered(
@@ -377,6 +399,7 @@ def operations(
         ChangeTraining(records=records, account=account, clock=clock).operations(),
         SearchTraining(records=records, tags=stores.tags).operations(),
         ResourceTags(records=records, tags=stores.tags).operations(),
+        AbsentKinds(account=account).operations(),
         LogOperations(stores.logs, account=account, clock=clock).operations(),
         s3.operations(
             stores.objects,
@@ -393,7 +416,10 @@ def operations(
             own.Places(
                 backends=capabilities, default=settings.backend, lineup=lambda: lineup(clock())
             ),
-            collect,
+            process.collect,
+            AwaitTraining(
+                feed=JobFeed(stores.database), changes=stores.changes, stopping=process.stopping
+            ),
         ),
     )
 

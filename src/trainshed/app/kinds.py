@@ -15,6 +15,7 @@ OWN_NAMES: Final = frozenset({"local", "docker"})
 KINDS: Final[Mapping[str, str]] = {
     "local": "trainshed.app.settings:LocalBackend",
     "docker": "trainshed.app.settings:DockerBackend",
+    "kubernetes": "trainshed.drivers.kubernetes.options:KubernetesBackend",
     "simulated": "trainshed.testing.simulation.options:SimulatedBackend",
 }
 """By kind, where its options are: imported only when they are asked for."""

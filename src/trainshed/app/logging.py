@@ -20,6 +20,8 @@ from trainshed.domain.subject import words
 _BLOT: Final = "[secret]"
 _SHORTEST: Final = 8
 """Characters of a text below which it is not blotted out: it would spoil what is none."""
+_CHATTY: Final = ("httpcore2", "httpx2")
+"""Loggers of libraries that tell of every request, each of which is somebody's small step."""
 _OF_EVERY_RECORD: Final = frozenset(
     {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
 )
@@ -36,6 +38,8 @@ def configure(shape: str, level: str, secrets: Iterable[str] = ()) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Json(secrets) if shape == "json" else Text(secrets))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel("DEBUG" if level == "debug" else "WARNING")
 
 
 class Text(logging.Formatter):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 import uvloop
@@ -182,7 +183,7 @@ async def _serve(
         timeout_graceful_shutdown=3,
         server_header=False,
     )
-    server = _Server(config)
+    server = _Server(config, parts.stopping)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.handle_exit, number, None)
@@ -235,6 +236,14 @@ def _announce(
 
 class _Server(uvicorn.Server):
     """A server that leaves signals to us: uvicorn's own way dies by them before we clean up."""
+
+    def __init__(self, config: uvicorn.Config, stopping: asyncio.Event) -> None:
+        super().__init__(config)
+        self._stopping = stopping
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._stopping.set()
+        super().handle_exit(sig, frame)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

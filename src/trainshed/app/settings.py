@@ -69,11 +69,12 @@ import msgspec
 from trainshed.agent.runtimes.docker import sockets
 from trainshed.app import kinds, sharing
 from trainshed.app.kinds import Further
-from trainshed.app.sharing import Capacity, ProjectSettings, QueueSettings, SpotSettings
+from trainshed.app.sharing import ProjectSettings, QueueSettings, SpotSettings
 from trainshed.domain import sizes
 from trainshed.domain.errors import TrainshedError
-from trainshed.domain.instances import Instance
 from trainshed.domain.names import CONTAINER_ADDRESS
+from trainshed.drivers.capacity import Capacity
+from trainshed.drivers.instance_sizes import InstanceSize, in_bytes, instances
 from trainshed.engine.retention import Keep
 from trainshed.engine.webhooks import Webhook
 
@@ -99,28 +100,7 @@ class LocalBackend(Capacity, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     )
     """Image name pattern (``*`` and ``?``) to what runs in its place: a folder that holds
     ``bin/python`` (a virtual environment, a conda environment), an interpreter's path, or
-    ``python``, the interpreter that runs this server. First match wins."""
-
-
-class InstanceSize(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an instance type means on this machine."""
-
-    cpus: Annotated[float, msgspec.Meta(gt=0)]
-    memory: str
-    """Such as ``16g``."""
-    gpus: Annotated[int, msgspec.Meta(ge=0)] = 0
-    shm: str = ""
-    """Size of /dev/shm; half of the memory when it is not said."""
-
-    def instance(self) -> Instance:
-        """Return it in bytes.
-
-        Raises:
-            ValueError: a size is none.
-        """
-        shm = sizes.parse(self.shm) if self.shm else 0
-        memory = sizes.parse(self.memory)
-        return Instance(cpus=self.cpus, memory=memory, gpus=self.gpus, shm=shm)
+    ``python``, the interpreter that runs this server. The closest counts."""
 
 
 class DockerBackend(Capacity, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -140,36 +120,20 @@ class DockerBackend(Capacity, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Where containers reach this server. By default the address of a network that we make on the
     engine; ``host.docker.internal`` where the engine is in a virtual machine (Docker Desktop)."""
     images: dict[str, str] = msgspec.field(default_factory=dict)
-    """Image name pattern (``*`` and ``?``) to the image that runs in its place. First match wins;
+    """Image name pattern (``*`` and ``?``) to the image that runs in its place. The closest counts;
     an image that no pattern fits runs as it is called."""
     instances: dict[str, InstanceSize] = msgspec.field(default_factory=dict)
-    """Instance type pattern to what it means here. First match wins; others have what Amazon's
+    """Instance type pattern to what it means here. The closest counts; others have what Amazon's
     have, as far as this machine reaches."""
 
-    def sizes(self) -> tuple[tuple[str, Instance], ...]:
-        """Return (pattern, instance) in bytes.
+    def __post_init__(self) -> None:
+        """See that sizes are sizes.
 
         Raises:
-            ValueError: a size is none; the message names its pattern.
+            ValueError: one is none; the message names the option.
         """
-        found = []
-        for pattern, size in self.instances.items():
-            try:
-                found.append((pattern, size.instance()))
-            except ValueError as error:
-                raise ValueError(f"backends.docker.instances: {pattern!r}: {error}") from error
-        return tuple(found)
-
-    def shm_bytes(self) -> int:
-        """Return the size of /dev/shm; 0 when it is not said.
-
-        Raises:
-            ValueError: it is no size.
-        """
-        try:
-            return sizes.parse(self.shm) if self.shm else 0
-        except ValueError as error:
-            raise ValueError(f"backends.docker.shm: {error}") from error
+        instances(self.instances)
+        in_bytes("shm", self.shm)
 
 
 class ObjectStore(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -400,10 +364,6 @@ def _check(settings: Settings, path: Path) -> None:
         settings.objects.reserve_bytes()
         settings.cache_bytes()
         sharing.check(settings.projects)
-        for place in (settings.backends.docker, *(each.options for each in places.values())):
-            if isinstance(place, DockerBackend):
-                place.sizes()
-                place.shm_bytes()
     except ValueError as error:
         raise SettingsError(f"settings file {path}: {error}") from error
     _check_shared(settings.records, path)

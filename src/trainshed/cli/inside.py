@@ -5,23 +5,30 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, BinaryIO, Final
+from typing import Annotated, Any, BinaryIO, Final
 
 import typer
 
-from trainshed.cli import engines, exits, output, processes, session
+from trainshed.app import clock
+from trainshed.cli import cluster_pods, engines, exits, output, processes, session
+from trainshed.cli.cluster_pods import PodCommand
 from trainshed.cli.options import DataDir, Job, Node, behind_dashes, spread
 from trainshed.client import nodes, references
+from trainshed.client.api import Api
 from trainshed.client.errors import ClientError
+from trainshed.client.follow import ENDED
+from trainshed.domain import pods
 from trainshed.domain.facts import Kind
 from trainshed.stores.logs.format import decode
 
 SHELL: Final = ("/bin/sh", "-c", "command -v bash >/dev/null && exec bash; exec sh")
 """The best shell that is there."""
 _PIECE: Final = 1 << 20
+_ASK_S: Final = 0.5
+"""How often to ask a cluster whether it knows how a container ended."""
 _LOOK_S: Final = 0.05
 """How often to look for more of what a container writes."""
 
@@ -56,17 +63,23 @@ def exec_(options: ExecOptions) -> None:
     behind = behind_dashes(options.context)
     if behind is not None and len(behind) < len(words):
         raise typer.BadParameter(f"{words[0]!r}: what to run stands behind --, whole")
-    found = _node(options.job, options.node, options.data_dir)
+    wanted = _wanted(options.job, options.node, options.data_dir)
     here = sys.stdin.isatty() and sys.stdout.isatty()
     interactive = options.interactive or not words
     tty = options.tty or (not words and here)
     command = words or SHELL
     sys.stdout.flush()
+    if wanted.cluster is not None:
+        connected = cluster_pods.terminal_options(interactive=interactive, tty=tty)
+        inside = (_pod(wanted, wanted.cluster), "--container", pods.MAIN, "--", *command)
+        argv = wanted.cluster.words("exec", *connected, *inside)
+        os.execv(argv[0], argv)  # noqa: S606 - no shell is wanted
+    found = _node(wanted)
     if found.plan.runtime == "docker":
         tool, container = _container(found)
         connected = engines.terminal_options(interactive=interactive, tty=tty)
         argv = tool.words("exec", *connected, container, *command)
-        os.execv(argv[0], argv)  # noqa: S606 - no shell is wanted
+        os.execv(argv[0], argv)  # noqa: S606 - as above
     joining = processes.join(_process(found), command)
     if not interactive:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -88,9 +101,14 @@ def attach(job: Job, node: Node = "", data_dir: DataDir = None) -> None:
     Bytes come as they are written; without a container engine whole lines. Exit code: the
     container's, once it ends; 130 after Ctrl-C.
     """
-    found = _node(job, node, data_dir)
-    name = found.plan.job_name
+    wanted = _wanted(job, node, data_dir)
+    name = wanted.name
     try:
+        if wanted.cluster is not None:
+            pod = _pod(wanted, wanted.cluster)
+            output.note(f"attached to {name}; Ctrl-C leaves it running")
+            raise typer.Exit(_attached_to_pod(wanted, wanted.cluster, pod))
+        found = _node(wanted)
         if found.plan.runtime == "docker":
             tool, container = _container(found)
             output.note(f"attached to {name}; Ctrl-C leaves it running")
@@ -105,9 +123,50 @@ def attach(job: Job, node: Node = "", data_dir: DataDir = None) -> None:
     raise typer.Exit(code)
 
 
-def _node(job: str, node: str, data_dir: Path | None) -> nodes.NodeFolder:
-    found = references.resolve(session.connect(data_dir), job)
-    return nodes.running(session.folder(data_dir), found, nodes.host(node, found))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """Which node of a running job is meant."""
+
+    api: Api
+    job: Mapping[str, Any]
+    host: str
+    data_dir: Path
+    cluster: PodCommand | None
+    """None when the job is none of a cluster's."""
+
+    @property
+    def name(self) -> str:
+        return str(self.job["TrainingJobName"])
+
+
+def _wanted(job: str, node: str, data_dir: Path | None) -> _Wanted:
+    server, _ = session.ensure(data_dir)
+    api = server.api(clock.now)
+    found = references.resolve(api, job)
+    host = nodes.host(node, found)
+    nodes.check_runs(found)
+    return _Wanted(
+        api=api,
+        job=found,
+        host=host,
+        data_dir=server.data_dir,
+        cluster=cluster_pods.pod_command(server, references.tags(api, found)),
+    )
+
+
+def _node(wanted: _Wanted) -> nodes.NodeFolder:
+    return nodes.running(wanted.data_dir, wanted.job, wanted.host)
+
+
+def _pod(wanted: _Wanted, cluster: PodCommand) -> str:
+    pod = cluster.pod(wanted.name, wanted.host)
+    if not pod:
+        raise ClientError(
+            f"no container of {wanted.name} runs on {wanted.host} in {cluster.backend} now "
+            f"(it is {wanted.job['SecondaryStatus']})",
+            f"trainshed describe {wanted.name}",
+        )
+    return pod
 
 
 def _container(found: nodes.NodeFolder) -> tuple[engines.EngineCommand, str]:
@@ -145,6 +204,26 @@ def _attached(argv: list[str]) -> int:
         except KeyboardInterrupt:
             child.kill()
             raise
+
+
+def _attached_to_pod(wanted: _Wanted, cluster: PodCommand, pod: str) -> int:
+    """Show what the container of a pod writes; return its exit code.
+
+    kubectl's own says nothing of it, and a kubelet tells a moment later; by then the pod may be
+    gone, and then the job's end has to do.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C.
+    """
+    words = cluster.words("attach", pod, "--container", pods.MAIN)
+    if refused := _attached(words):
+        return refused
+    while (code := cluster.exit_code(pod)) is None:
+        job = references.resolve(wanted.api, wanted.name)
+        if job["TrainingJobStatus"] in ENDED:
+            return 0 if job["TrainingJobStatus"] == "Completed" else exits.ERROR
+        time.sleep(_ASK_S)
+    return code
 
 
 def _followed(folder: Path) -> int:

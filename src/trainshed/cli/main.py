@@ -61,6 +61,13 @@ COMMANDS: Final = {
     "up": Command("serving", "up", "Run the server.", "the server does not run"),
     "down": Command("serving", "down", "Stop the server.", "the server was not stopped"),
     "status": Command("serving", "status", "Show the server.", "the server cannot be shown"),
+    "backend": Command(
+        "backend",
+        "backend",
+        "Show and add places where jobs run.",
+        "nothing was changed",
+        parts=("add", "ls"),
+    ),
     "doctor": Command("doctor", "doctor", "Check this machine.", "the check did not finish"),
     "lint": Command(
         "lint", "lint", "Check an image or code before a run.", "the check did not finish"

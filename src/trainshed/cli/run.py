@@ -20,7 +20,6 @@ from trainshed.client.api import Api
 from trainshed.client.errors import ClientError
 from trainshed.client.order import (
     CHANNEL_OPTIONS,
-    DEFAULT_IMAGE,
     DEFAULT_INSTANCE,
     Order,
     image_stem,
@@ -31,6 +30,7 @@ from trainshed.client.server import Server
 from trainshed.client.standing import Standing
 from trainshed.client.submit import bucket_of, submit
 from trainshed.domain import sizes
+from trainshed.domain.names import PYTHON_IMAGE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,7 +208,7 @@ def _order(options: RunOptions) -> Order:
         else parsing.pairs(options.hp or (), parsing.A_HYPERPARAMETER)
     )
     return Order(
-        name=options.name or new_name(script or Path(image_stem(options.image or DEFAULT_IMAGE))),
+        name=options.name or new_name(script or Path(image_stem(options.image or PYTHON_IMAGE))),
         script=script,
         source=options.source,
         entrypoint=(options.entrypoint,) if options.entrypoint else (),
@@ -223,7 +223,7 @@ def _order(options: RunOptions) -> Order:
         environment=parsing.pairs(options.env or (), "a variable like KEY=value"),
         metrics=parsing.metrics(options.metric or ()),
         tags=parsing.pairs(options.tag or (), "a tag like key=value"),
-        image=options.image or DEFAULT_IMAGE,
+        image=options.image or PYTHON_IMAGE,
         instance=options.instance,
         nodes=options.nodes,
         max_time=parsing.duration(options.max_time),

@@ -83,11 +83,16 @@ def plan(server: Server, job: Mapping[str, Any], tags: Mapping[str, str], host: 
         host: such as ``algo-1``.
 
     Raises:
-        ClientError: the server could not run it either.
+        ClientError: the server could not run it either, or it is a pod.
         SettingsError: the server's settings can't be read.
     """
     found = nodes.find(server.data_dir, job, host)
     like = found.plan if found else _planned(server, job, tags, host)
+    if like.runtime == "sibling":
+        raise ClientError(
+            f"{like.job_name} is of a cluster, and shells are opened on this machine",
+            f"trainshed exec {like.job_name} while it runs; or run it --on docker, then the same",
+        )
     keys = server.credentials
     own = {"access_key": keys.access_key, "secret_key": keys.secret_key}
     return replace(

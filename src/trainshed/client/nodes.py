@@ -63,11 +63,11 @@ def find(data_dir: Path, job: Mapping[str, Any], host: str) -> NodeFolder | None
     return max(found, key=lambda each: each[0])[1] if found else None
 
 
-def running(data_dir: Path, job: Mapping[str, Any], host: str) -> NodeFolder:
-    """Return where a node of a running job works.
+def check_runs(job: Mapping[str, Any]) -> None:
+    """See that a job is not over.
 
     Raises:
-        ClientError: the job is over, has not begun, or runs on another machine.
+        ClientError: it is.
     """
     name = job["TrainingJobName"]
     if job["TrainingJobStatus"] in ENDED:
@@ -75,6 +75,15 @@ def running(data_dir: Path, job: Mapping[str, Any], host: str) -> NodeFolder:
             f"{name} is over ({job['TrainingJobStatus']}), and nothing of it runs",
             f"trainshed shell {name}   # the same image and data, made anew",
         )
+
+
+def running(data_dir: Path, job: Mapping[str, Any], host: str) -> NodeFolder:
+    """Return where a node of a running job works.
+
+    Raises:
+        ClientError: the job has not begun, or runs on another machine.
+    """
+    name = job["TrainingJobName"]
     found = find(data_dir, job, host)
     if found is None:
         raise ClientError(

@@ -19,9 +19,14 @@ from trainshed.client import upload
 from trainshed.client.errors import ClientError
 from trainshed.client.standing import Standing
 from trainshed.domain import instances
-from trainshed.domain.names import BACKEND_TAG, INSTANCE_TYPES_TAG, SHM_TAG, is_within
+from trainshed.domain.names import (
+    BACKEND_TAG,
+    INSTANCE_TYPES_TAG,
+    PYTHON_IMAGE,
+    SHM_TAG,
+    is_within,
+)
 
-DEFAULT_IMAGE: Final = "trainshed/python"
 DEFAULT_INSTANCE: Final = "ml.m5.large"
 ROLE: Final = "arn:aws:iam::123456789012:role/trainshed"
 """The API demands a role. Nobody assumes this one."""
@@ -80,7 +85,7 @@ class Order:
     metrics: Mapping[str, str] = field(default_factory=dict)
     """Metric name to the regular expression whose first group is its value."""
     tags: Mapping[str, str] = field(default_factory=dict)
-    image: str = DEFAULT_IMAGE
+    image: str = PYTHON_IMAGE
     instance: str = DEFAULT_INSTANCE
     """An instance type, or several with commas between: what would do, best first."""
     nodes: int = 1

@@ -45,7 +45,8 @@ class Server:
     config: Path | None = None
     """Its settings file; None when it has none."""
     backends: Mapping[str, str] = field(default_factory=dict)
-    """Backend name to how nodes start their container there: ``process`` or ``docker``."""
+    """Backend name to how nodes start their container there: ``process``, ``docker``, or
+    ``sibling`` (pods)."""
     stores: Sequence[Store] = ()
     """Object stores beside its own."""
 

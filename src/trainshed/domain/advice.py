@@ -189,7 +189,7 @@ _TABLE: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     (
         r"nothing is known of the instance type|instance type .* has .* this machine's engine",
         (
-            "say in trainshed.toml what the type means here: [backends.docker.instances]",
+            "say in trainshed.toml what the type means here: the error names the table",
             "or ask for another with --instance",
         ),
     ),

@@ -18,6 +18,7 @@ from base64 import urlsafe_b64encode
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from hashlib import sha256
 from typing import Final
 
 from trainshed.domain import names
@@ -137,6 +138,21 @@ def container(node_id: str, expires: datetime | None = None) -> Key:
         ValueError: ``node_id`` is no ``<job id>.<attempt>.<host>``.
     """
     return replace(node(node_id), holder=Holder.CONTAINER, expires=expires)
+
+
+READER: Final = "TSREADER"
+"""Begins the id of a key that only reads; the id of the key that it comes from follows."""
+
+
+def reader(access_key: str, secret_key: str) -> tuple[str, str]:
+    """Return id and secret of the key that may only read, and belongs to a key of the server's own.
+
+    Whoever has that one can make it without asking anybody, and with a shell's tools or a template
+    engine's: the secret is the first 40 hex digits of the SHA-256 of
+    ``trainshed-reader/<access key>/<secret key>``. There is no way back.
+    """
+    digest = sha256(f"trainshed-reader/{access_key}/{secret_key}".encode()).hexdigest()
+    return f"{READER}{access_key}", digest[:_SECRET_LENGTH]
 
 
 def _derived(server_secret: str, purpose: str, key_id: str) -> str:

@@ -29,6 +29,8 @@ PREEMPTIBLE_TAG: Final = "trainshed:preemptible"
 INSTANCE_TYPES_TAG: Final = "trainshed:instance-types"
 """The tag that names what else a job may run on, best first, with spaces between."""
 
+PYTHON_IMAGE: Final = "trainshed/python"
+"""The image of jobs that ask for none: ``trainshed run`` without --image."""
 CONTAINER_ADDRESS: Final = "169.254.170.2"
 """Where containers find their machine's server: the address that AWS clients accept credentials
 from, besides loopback (Amazon ECS has its credential endpoint there)."""

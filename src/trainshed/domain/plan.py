@@ -85,7 +85,8 @@ class NodePlan:
     file_roots: tuple[str, ...] = ()
     """Folders below which ``file://`` addresses are allowed; none when empty."""
     runtime: str = "process"
-    """How the agent starts the container: ``process`` or ``docker``."""
+    """How the agent starts the container: ``process``, ``docker``, or ``sibling`` where the place
+    starts it beside the agent."""
     engine: str = ""
     """Docker runtime: the engine's socket, ``unix:///path``; "" to look in the usual places."""
     pull: str = "missing"

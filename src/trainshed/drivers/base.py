@@ -20,7 +20,7 @@ class Capabilities:
     max_nodes: int
     """Nodes that may run at once; jobs wait beyond that."""
     images: tuple[tuple[str, str], ...] = ()
-    """(image name pattern, what runs in its place), first match wins: an environment path for the
+    """(image name pattern, what runs in its place), the closest counts: an environment path for the
     process runtime, which runs no other image; an image for every other, which runs any."""
     runtime: str = "process"
     """See ``NodePlan.runtime``."""
@@ -29,20 +29,23 @@ class Capabilities:
     pull: str = "missing"
     """See ``NodePlan.pull``."""
     instances: tuple[tuple[str, Instance], ...] = ()
-    """(instance type pattern, what it means here), first match wins; else the catalogue's."""
+    """(instance type pattern, what it means here), the closest counts; else the catalogue's."""
     shm: int = 0
     """Bytes of /dev/shm of every container; 0 for half of its memory."""
     grace: float = 120.0
     """Seconds between SIGTERM and SIGKILL."""
     container_host: str = ""
     """The host by which containers reach the server; "" for the one that nodes use."""
+    server_url: str = ""
+    """The server as this place's nodes and their containers reach it, ``http://host:port``; "" for
+    nodes on the server's machine, which have its address, its files and its cache."""
     capacity: tuple[tuple[str, int], ...] = ()
-    """(instance type pattern, nodes of it that may run at once), first match wins; a type that
+    """(instance type pattern, nodes of it that may run at once), the closest counts; a type that
     none fits is limited by ``max_nodes`` alone. Patterns of several types share their number."""
     max_launching: int = 0
     """Nodes that may be starting at once, whatever may run; 0 for as many as run."""
     prices: tuple[tuple[str, float], ...] = ()
-    """(instance type pattern, money per node and hour), first match wins; unknown where none."""
+    """(instance type pattern, money per node and hour), the closest counts; unknown where none."""
     spot_prices: tuple[tuple[str, float], ...] = ()
     """The same for managed spot training; where none fits, ``prices`` count."""
 
@@ -51,11 +54,25 @@ class NodeState(StrEnum):
     """What a driver sees of a node."""
 
     LIVES = "lives"
-    """Its agent is there."""
+    """Its agent is there, or will be: the place may let a node wait before it begins."""
     VANISHED = "vanished"
     """No agent is there, but the node's folder is: launching starts one over its journal."""
     TAKEN = "taken"
     """The place took the node away, and what was on it. It never comes back."""
+    HOPELESS = "hopeless"
+    """The place will never start it; nothing of it will ever run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a driver sees of a node, and says of it."""
+
+    state: NodeState
+    says: str = ""
+    """Of a node that lives, why it has not begun yet, for people; "" for one that has, or soon
+    will. Of one that was taken, who took it and why; "" where nobody knows. Of a hopeless one, why,
+    as a FailureReason: ``ClientError: …`` where the job must change, ``CapacityError: …`` where the
+    place has no room for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +119,12 @@ class Driver(Protocol):
         """
         ...
 
-    async def observe(self, handles: Sequence[Handle]) -> Mapping[Handle, NodeState]:
+    async def observe(self, handles: Sequence[Handle]) -> Mapping[Handle, Sight]:
         """Return what is seen of nodes, all in one look; nothing of those that can't be seen now.
 
-        ``VANISHED`` and ``TAKEN`` are expected once the node's ``ended`` fact was taken.
+        ``VANISHED`` and ``TAKEN`` are expected once the node's ``ended`` fact was taken. A job is
+        written anew whenever what is said of its nodes changes: leave out what changes by itself,
+        such as times and counts of attempts.
 
         Raises:
             DriverError: the place can't be seen at all.
@@ -123,7 +142,8 @@ class Driver(Protocol):
         """Ask the agent to stop its container: SIGTERM, SIGKILL after the plan's grace.
 
         ``at_once`` tells it to wait no longer: neither for the grace nor for its peers. Asking the
-        same again changes nothing; stopping what is gone is no error.
+        same again changes nothing; stopping what is gone is no error. A node that waits to begin
+        never does then: where no agent will be there to tell its end, it becomes ``HOPELESS``.
         """
         ...
 
@@ -131,7 +151,8 @@ class Driver(Protocol):
         """Take the node away. Asking again changes nothing; what is gone is no error.
 
         The agent hears of it (fact ``notice``), has its container stop, keeps the last checkpoints,
-        and ends with ``Outcome.INTERRUPTED``.
+        and ends with ``Outcome.INTERRUPTED``. A node that waits to begin never does then: where no
+        agent will be there to tell its end, it becomes ``TAKEN``.
 
         Args:
             handle: which node.

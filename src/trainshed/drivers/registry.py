@@ -8,6 +8,7 @@ from trainshed.drivers.base import Driver
 
 DRIVERS: Final[Mapping[str, str]] = {
     "local": "trainshed.drivers.local.driver:LocalDriver",
+    "kubernetes": "trainshed.drivers.kubernetes.driver:KubernetesDriver",
     "simulated": "trainshed.testing.simulation.driver:SimulatedDriver",
 }
 

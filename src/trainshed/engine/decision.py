@@ -10,6 +10,16 @@ from trainshed.engine.scheduling import Admission
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hopeless:
+    """A node that its place will never start."""
+
+    reason: str
+    """Why, as a FailureReason."""
+    since: datetime
+    """When it was first seen so by this server."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
     """What was gathered about one job."""
 
@@ -22,8 +32,13 @@ class Seen:
     """By host, of the current attempt."""
     gone: frozenset[str] = frozenset()
     """Hosts whose agents vanished before their last fact was taken."""
-    taken: frozenset[str] = frozenset()
-    """Hosts whose nodes the place took away, before their last fact was taken."""
+    taken: Mapping[str, str] = field(default_factory=dict)
+    """By host, of nodes that the place took away before their last fact was taken: who did and why,
+    "" where nobody knows."""
+    hopeless: Mapping[str, Hopeless] = field(default_factory=dict)
+    """By host."""
+    waiting: Mapping[str, str] = field(default_factory=dict)
+    """By host, of nodes that have not begun yet: why, for people."""
     refusal: str = ""
     """Why planning or launching the attempt is hopeless, as a FailureReason; "" when it is not."""
     no_room: str = ""

@@ -11,6 +11,7 @@ from typing import Final
 
 from trainshed.domain.facts import Fact, Kind, Outcome
 from trainshed.domain.training import Attempt, AttemptEnd, PastAttempt, TrainingJob
+from trainshed.engine.decision import Hopeless
 from trainshed.engine.following import Facts, last_of
 
 REASON_LENGTH: Final = 1024
@@ -134,11 +135,21 @@ def lost(host: str, now: datetime, reason: str) -> Fact:
     return _end_of(Outcome.LOST, now, f"InternalServerError: the agent on {host} {reason}")
 
 
-def taken(host: str, facts: tuple[Fact, ...], now: datetime) -> Fact:
-    """Return the end of a node that its place took away."""
+def taken(host: str, facts: tuple[Fact, ...], why: str, now: datetime) -> Fact:
+    """Return the end of a node that its place took away, as the place says ``why``."""
     notice = last_of(facts, Kind.NOTICE)
-    why = str(notice.detail.get("reason", "")) if notice else "without notice"
-    return _end_of(Outcome.INTERRUPTED, now, f"{host} was taken away: {why}")
+    told = str(notice.detail.get("reason", "")) if notice else "without notice"
+    return _end_of(Outcome.INTERRUPTED, now, f"{host} was taken away: {why or told}")
+
+
+def hopeless(node: Hopeless, *, stopped: bool) -> Fact:
+    """Return the end of a node that its place will never start.
+
+    If it was ``stopped`` by then, that it does not start is what was asked for.
+    """
+    if stopped:
+        return _end_of(Outcome.STOPPED, node.since, "")
+    return _end_of(Outcome.FAILED, node.since, node.reason)
 
 
 def last_sign(facts: tuple[Fact, ...]) -> float:

@@ -18,6 +18,8 @@ from trainshed.engine import checkpoints
 from trainshed.engine.decision import Seen
 
 _S = SecondaryStatus
+_WHY_LENGTH: Final = 1024
+"""Longest text about nodes that wait, in characters."""
 _ORDER: Final = (_S.PENDING, _S.STARTING, _S.DOWNLOADING, _S.TRAINING, _S.UPLOADING)
 
 Facts = Mapping[str, tuple[Fact, ...]]
@@ -29,7 +31,9 @@ def follow(job: TrainingJob, nodes: tuple[str, ...], seen: Seen) -> TrainingJob:
         job = moved(job, _S.STOPPING, seen.now)
     if job.attempt is not None and job.attempt.handles and job.secondary is _S.STARTING:
         warning = "" if job.past else job.warning
-        job = job.moved_to(_S.STARTING, at=seen.now, message=f"{PREPARING}{warning}")
+        why = _why_waiting(nodes, seen.waiting)
+        why = why.rstrip(".") if warning else why
+        job = job.moved_to(_S.STARTING, at=seen.now, message=f"{PREPARING}{why}{warning}")
     firsts = {kind: _firsts(seen.facts, kind) for kind in Kind}
     busy = firsts[Kind.PULLING] + firsts[Kind.DOWNLOADING] + firsts[Kind.TRAINING]
     if busy and job.training_start is None:
@@ -82,6 +86,23 @@ def time_of(at: float, job: TrainingJob, now: datetime) -> datetime:
     told = datetime.fromtimestamp(at, UTC)
     earliest = job.transitions[-1].start if job.transitions else job.created
     return max(earliest, min(told, now))
+
+
+def _why_waiting(nodes: tuple[str, ...], waiting: Mapping[str, str]) -> str:
+    """Return why nodes have not begun yet, as the end of a message; "" where none says it."""
+    hosts: dict[str, list[str]] = {}
+    for host in nodes:
+        if text := waiting.get(host):
+            hosts.setdefault(text, []).append(host)
+    if not hosts:
+        return ""
+    told = [f"{_named(of)}: {text}" if len(nodes) > 1 else text for text, of in hosts.items()]
+    return f": {'; '.join(told)}"[:_WHY_LENGTH]
+
+
+def _named(hosts: list[str]) -> str:
+    first, *others = hosts
+    return f"{first} and {len(others)} more" if len(others) > 1 else ", ".join(hosts)
 
 
 def _bringing(facts: Facts) -> str:

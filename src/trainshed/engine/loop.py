@@ -19,7 +19,7 @@ from typing import Final, Protocol
 from trainshed.domain.errors import DriverError, StoreError
 from trainshed.domain.subject import subject
 from trainshed.domain.training import TrainingJob, WarmPoolStatus
-from trainshed.drivers.base import Driver, Handle, NodeState
+from trainshed.drivers.base import Driver, Handle
 from trainshed.engine.backends import Backends
 from trainshed.engine.decision import Decision, Seen
 from trainshed.engine.nodes import NEVER_LAUNCHED, Absent, Nodes, handles_of
@@ -181,15 +181,14 @@ class Engine:
             await asyncio.sleep(self._look_seconds)
             handles = [handle for handle in self._seen_of if handle.driver == name]
             try:
-                states = await driver.observe(handles) if handles else {}
+                sights = await driver.observe(handles) if handles else {}
             except DriverError as error:
                 log.warning("the nodes of the backend '%s' cannot be seen: %s", name, error)
                 continue
-            absent = (each for each in handles if states.get(each) not in {NodeState.LIVES, None})
-            self._look_closer(group, absent)
+            self._look_closer(group, self._nodes.sights.news(sights))
 
     def _look_closer(self, group: asyncio.TaskGroup, handles: Iterable[Handle]) -> None:
-        """Step the jobs of nodes that may be gone, their nodes looked at first."""
+        """Step the jobs of nodes of which there may be news, their nodes looked at first."""
         arns = {self._seen_of[each]: None for each in handles if each in self._seen_of}
         self._start(group, arns, observe=True)
 
@@ -264,9 +263,17 @@ class Engine:
         # What nobody can see is in no hint: that it was taken is found at any look, or never.
         unseen = NEVER_LAUNCHED in attempt.handles.values()
         looks = (observe or unseen) and not job.over
-        absent = await self._nodes.absent(job, attempt) if looks else Absent()
+        absent = await self._nodes.absent(job, attempt, seen.now) if looks else Absent()
         facts = await self._records.facts(job.id, attempt.number)
-        return replace(seen, facts=facts, gone=absent.gone, taken=absent.taken)
+        hosts, sights = handles_of(attempt), self._nodes.sights
+        return replace(
+            seen,
+            facts=facts,
+            gone=absent.gone,
+            taken=absent.taken,
+            hopeless=sights.hopeless(hosts),
+            waiting=sights.waiting(hosts),
+        )
 
     async def _act(self, job: TrainingJob, decision: Decision) -> tuple[bool, Seen | None]:
         """Carry a decision out; return whether to look again, and what a launch was refused for."""
@@ -368,7 +375,9 @@ class Engine:
             timer.cancel()
 
     def _unsee(self, arn: str) -> None:
-        for handle in self._handles.pop(arn, ()):
+        handles = self._handles.pop(arn, ())
+        self._nodes.sights.forget(handles)
+        for handle in handles:
             self._seen_of.pop(handle, None)
 
     def _remind(

@@ -3,18 +3,24 @@
 Every act may be repeated after a crash at any line: drivers promise that, see ``drivers.base``.
 """
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Final
 
 from trainshed.domain import names
 from trainshed.domain.errors import DriverError, NoCapacity, NodeTaken
 from trainshed.domain.plan import LaunchPlan
 from trainshed.domain.training import Attempt, TrainingJob
 from trainshed.drivers.base import Driver, Handle, NodeState
+from trainshed.engine.sights import Sights
 
 log = logging.getLogger(__name__)
 
+_AT_ONCE: Final = 16
+"""How many nodes of an attempt are removed side by side."""
 NEVER_LAUNCHED = ""
 """Stands for the handle of a node that was taken away before anybody knew its handle."""
 
@@ -33,10 +39,10 @@ class Launched:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Absent:
-    """Whose agents do not live."""
+    """Whose agents do not live; see ``Seen``."""
 
     gone: frozenset[str] = frozenset()
-    taken: frozenset[str] = frozenset()
+    taken: Mapping[str, str] = field(default_factory=dict)
 
 
 class Nodes:
@@ -45,29 +51,32 @@ class Nodes:
     def __init__(self, drivers: Mapping[str, Driver]) -> None:
         """``drivers`` by backend name."""
         self._drivers = drivers
+        self.sights = Sights()
+        """What they last said."""
 
-    async def absent(self, job: TrainingJob, attempt: Attempt) -> Absent:
-        """Return which of an attempt's agents do not live; nobody, when they can't be seen."""
+    async def absent(self, job: TrainingJob, attempt: Attempt, now: datetime) -> Absent:
+        """Look at an attempt's nodes; return who is absent: nobody, when they can't be seen.
+
+        What drivers say of the others is in ``sights`` then.
+        """
         driver = self._drivers.get(attempt.backend)
         if driver is None:
             # Planning says why they can't be had back.
             return Absent(gone=frozenset(attempt.handles))
         hosts = handles_of(attempt)
-        never = frozenset(
-            host for host, state in attempt.handles.items() if state == NEVER_LAUNCHED
-        )
+        never = {host: "" for host, state in attempt.handles.items() if state == NEVER_LAUNCHED}
         try:
-            states = await driver.observe(list(hosts))
+            sights = await driver.observe(list(hosts))
         except DriverError as error:
             # Knowing nothing changes nothing: the next look looks again.
             log.warning("%s: its nodes cannot be seen: %s", job.name, error)
             return Absent(taken=never)
-        found = {
-            state: {hosts[each] for each in states if states[each] is state} for state in NodeState
-        }
+        self.sights.note(sights, now)
+        found = [(hosts[handle], sight) for handle, sight in sights.items()]
+        taken = {host: sight.says for host, sight in found if sight.state is NodeState.TAKEN}
         return Absent(
-            gone=frozenset(found[NodeState.VANISHED]),
-            taken=frozenset(found[NodeState.TAKEN]) | never,
+            gone=frozenset(host for host, sight in found if sight.state is NodeState.VANISHED),
+            taken=taken | never,
         )
 
     async def launch(self, plan: LaunchPlan, attempt: Attempt) -> Launched:
@@ -134,13 +143,22 @@ class Nodes:
                     ", ".join(attempt.handles.values()),
                 )
             return
-        for host in names.hosts(job.instance_count):
+        turns = asyncio.Semaphore(_AT_ONCE)
+
+        async def end(host: str) -> None:
             state = attempt.handles.get(host, NEVER_LAUNCHED)
-            node_id = names.node_id(job.id, attempt.number, host)
-            known = state != NEVER_LAUNCHED
-            await driver.remove(
-                Handle(attempt.backend, state) if known else await driver.find(node_id)
-            )
+            async with turns:
+                if state != NEVER_LAUNCHED:
+                    handle = Handle(attempt.backend, state)
+                else:
+                    handle = await driver.find(names.node_id(job.id, attempt.number, host))
+                await driver.remove(handle)
+
+        # One that can't be removed now keeps no other: they would all be paid for.
+        hosts = names.hosts(job.instance_count)
+        for error in await asyncio.gather(*map(end, hosts), return_exceptions=True):
+            if error is not None:
+                raise error
 
     async def release(self, attempt: Attempt) -> None:
         """Delete what an attempt's nodes, which are removed, kept for a next job.

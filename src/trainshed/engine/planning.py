@@ -3,12 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from fnmatch import fnmatchcase
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from trainshed.contract import script_mode
-from trainshed.domain import keys, names
+from trainshed.domain import keys, names, patterns
 from trainshed.domain.instances import known
 from trainshed.domain.plan import LaunchPlan, NodePlan, Resources
 from trainshed.domain.training import Attempt, SecondaryStatus, TrainingJob
@@ -71,6 +70,7 @@ def plan(job: TrainingJob, attempt: Attempt, site: Site) -> LaunchPlan | Unplann
             f"ClientError: no environment is mapped to the image '{image}'; "
             f"add a pattern that fits it to [backends.{attempt.backend}.images]"
         )
+    site = _from_afar(site, capabilities.server_url) if capabilities.server_url else site
     groups = _groups(job, attempt.instance_type)
     shared = replace(
         _shared(job, site, groups, capabilities),
@@ -83,7 +83,11 @@ def plan(job: TrainingJob, attempt: Attempt, site: Site) -> LaunchPlan | Unplann
     for group in groups:
         for host in group["hosts"]:
             node_id = names.node_id(job.id, attempt.number, host)
-            resources = None if process else _resources(job, group["instance_type"], capabilities)
+            resources = (
+                None
+                if process
+                else _resources(job, attempt.backend, group["instance_type"], capabilities)
+            )
             if isinstance(resources, Unplannable):
                 return resources
             node = replace(
@@ -144,7 +148,7 @@ def _shared(
         engine=capabilities.engine,
         pull=capabilities.pull,
         isolated=bool(request.get("EnableNetworkIsolation")),
-        container_url=_at(capabilities.container_host, site.server_url),
+        container_url=_container_url(site, capabilities),
         log_group=names.TRAINING_LOG_GROUP,
         log_stream="",
         server_url=site.server_url,
@@ -168,7 +172,7 @@ def _with_access(
         objects |= keys.node(node_id).given(site.secret)
     if shared.isolated:
         return replace(shared, objects=objects)
-    if capabilities.container_host not in _ASKED:
+    if _container_host(capabilities) not in _ASKED:
         given = keys.container(node_id).given(site.secret)
         return replace(shared, objects=objects, container_keys=given)
     token = names.credentials_token(site.secret, node_id)
@@ -190,11 +194,8 @@ def _runtime_left(job: TrainingJob, attempt: Attempt) -> float:
 
 
 def mapped_image(image: str, images: Sequence[tuple[str, str]]) -> str | None:
-    """Return what the first fitting pattern has run in place of ``image``, or None."""
-    for pattern, path in images:
-        if fnmatchcase(image, pattern):
-            return path
-    return None
+    """Return what the closest pattern has run in place of ``image``, or None."""
+    return patterns.value(image, images)
 
 
 def _groups(job: TrainingJob, instance_type: str) -> tuple[Mapping[str, Any], ...]:
@@ -226,19 +227,14 @@ def _groups(job: TrainingJob, instance_type: str) -> tuple[Mapping[str, Any], ..
 
 
 def _resources(
-    job: TrainingJob, instance_type: str, capabilities: Capabilities
+    job: TrainingJob, backend: str, instance_type: str, capabilities: Capabilities
 ) -> Resources | Unplannable:
     """Return what a node of this type may use on the backend."""
-    fitting = (
-        instance
-        for pattern, instance in capabilities.instances
-        if fnmatchcase(instance_type, pattern)
-    )
-    instance = next(fitting, None) or known(instance_type)
+    instance = patterns.value(instance_type, capabilities.instances) or known(instance_type)
     if instance is None:
         return Unplannable(
             f"ClientError: nothing is known of the instance type '{instance_type}'; "
-            "say what it means here in [backends.docker.instances]"
+            f"say what it means here in [backends.{backend}.instances]"
         )
     volume = job.request.get("ResourceConfig", {}).get("VolumeSizeInGB") or 0
     return Resources(
@@ -250,10 +246,27 @@ def _resources(
     )
 
 
-def _at(host: str, url: str) -> str:
-    """Return ``url`` with another host; "" when no other is named."""
-    port = urlsplit(url).port
+def _from_afar(site: Site, url: str) -> Site:
+    """Return where the server stands for nodes that reach it at ``url`` and have no files of it."""
+    objects = {name: value for name, value in site.objects.items() if name != "folder"}
+    if objects.get("endpoint") == site.server_url:
+        objects["endpoint"] = url
+    return replace(site, server_url=url, objects=objects, file_roots=(), cache="", cache_limit=0)
+
+
+def _container_url(site: Site, capabilities: Capabilities) -> str:
+    """Return where containers reach the server; "" where nothing says that nodes do not."""
+    if capabilities.server_url:
+        return capabilities.server_url
+    host, port = capabilities.container_host, urlsplit(site.server_url).port
     return f"http://{host}:{port}" if host else ""
+
+
+def _container_host(capabilities: Capabilities) -> str:
+    """Return the host by which containers ask the server; "" for the server's own."""
+    if capabilities.server_url:
+        return urlsplit(capabilities.server_url).hostname or ""
+    return capabilities.container_host
 
 
 def _notes(

@@ -128,7 +128,7 @@ def _interruption(job: TrainingJob) -> str:
 def _decide_running(job: TrainingJob, attempt: Attempt, seen: Seen) -> Decision:
     nodes = host_names(job.instance_count)
     job = follow(job, nodes, seen)
-    ended = _ended(nodes, seen)
+    ended = _ended(job, attempt, seen)
     gone = [host for host in nodes if host in seen.gone and host not in ended]
     if gone and attempt.relaunches >= _RELAUNCHES:
         why = (
@@ -154,15 +154,18 @@ def _decide_running(job: TrainingJob, attempt: Attempt, seen: Seen) -> Decision:
     )
 
 
-def _ended(nodes: tuple[str, ...], seen: Seen) -> dict[str, Fact]:
-    """Return the last fact of each node that ended; of those that were taken, what they lack."""
+def _ended(job: TrainingJob, attempt: Attempt, seen: Seen) -> dict[str, Fact]:
+    """Return the last fact of each node that ended; of those that can't tell it, what they lack."""
     found = {}
-    for host in nodes:
+    for host in host_names(job.instance_count):
         facts = seen.facts.get(host, ())
         if last := last_of(facts, Kind.ENDED):
             found[host] = last
+        elif host in seen.hopeless:
+            stopped = job.secondary is _S.STOPPING or host in attempt.stops
+            found[host] = endings.hopeless(seen.hopeless[host], stopped=stopped)
         elif host in seen.taken:
-            found[host] = endings.taken(host, facts, seen.now)
+            found[host] = endings.taken(host, facts, seen.taken[host], seen.now)
     return found
 
 
@@ -236,7 +239,7 @@ def _decide_given_up(job: TrainingJob, attempt: Attempt, over: PastAttempt, seen
     """
     if not attempt.removed:
         return Decision(job=replace(job, attempt=replace(attempt, removed=True)), retire=attempt)
-    ended = _ended(host_names(job.instance_count), seen)
+    ended = _ended(job, attempt, seen)
     if len(ended) == job.instance_count and not endings.trouble(job, attempt, ended, seen.facts):
         job = follow(job, host_names(job.instance_count), seen)
         return _decide_ended(job, attempt, ended, seen)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from trainshed.domain.errors import DriverError, NodeTaken
 from trainshed.domain.plan import NodePlan
-from trainshed.drivers.base import Capabilities, Handle, NodeState
+from trainshed.drivers.base import Capabilities, Handle, NodeState, Sight
 
 
 @dataclass(kw_only=True)
@@ -24,6 +24,10 @@ class FakeDriver:
     interrupted: dict[str, float | None] = field(default_factory=dict)
     """Notice by node id, of those that were told that they are taken away."""
     taken: set[str] = field(default_factory=set)
+    said: dict[str, Sight] = field(default_factory=dict)
+    """What is seen of nodes, by id, where tests have said something of them."""
+    looks: list[int] = field(default_factory=list)
+    """How many nodes it was asked for, look by look."""
     removed: list[str] = field(default_factory=list)
     kept: set[str] = field(default_factory=set)
     """Chains of warm pools that keep something."""
@@ -54,9 +58,10 @@ class FakeDriver:
         """Return the node's id as its handle."""
         return Handle("fake", node_id)
 
-    async def observe(self, handles: Sequence[Handle]) -> Mapping[Handle, NodeState]:
+    async def observe(self, handles: Sequence[Handle]) -> Mapping[Handle, Sight]:
         """Return what there is of the nodes."""
-        return {handle: self._state(handle.state) for handle in handles}
+        self.looks.append(len(handles))
+        return {handle: self._sight(handle.state) for handle in handles}
 
     async def changed(self) -> frozenset[Handle]:
         """Wait for a node to be lost or taken."""
@@ -97,7 +102,15 @@ class FakeDriver:
         self.taken.add(node_id)
         self.hints.put_nowait(Handle("fake", node_id))
 
-    def _state(self, node_id: str) -> NodeState:
+    def say(self, node_id: str, sight: Sight, *, hint: bool = True) -> None:
+        """Have a node be seen so from now on; without a hint, the next look finds out."""
+        self.said[node_id] = sight
+        if hint:
+            self.hints.put_nowait(Handle("fake", node_id))
+
+    def _sight(self, node_id: str) -> Sight:
+        if node_id in self.said:
+            return self.said[node_id]
         if node_id in self.living:
-            return NodeState.LIVES
-        return NodeState.TAKEN if node_id in self.taken else NodeState.VANISHED
+            return Sight(NodeState.LIVES)
+        return Sight(NodeState.TAKEN if node_id in self.taken else NodeState.VANISHED)

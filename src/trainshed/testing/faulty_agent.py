@@ -20,13 +20,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from trainshed.agent.__main__ import Parts
 from trainshed.agent.__main__ import main as agent
 from trainshed.agent.journal import Journal
 from trainshed.agent.log import OutputLog
 from trainshed.agent.node import Node, Step
 from trainshed.agent.report import Reporter
 from trainshed.agent.sequence import STEPS
+from trainshed.agent.serving import Parts
 from trainshed.app import clock
 from trainshed.domain.facts import Fact, Kind
 from trainshed.domain.plan import NodePlan

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.parse import quote
 
 import psycopg
 from psycopg import sql
@@ -25,28 +26,44 @@ _START_SECONDS = 60
 
 
 class Postgres:
-    """A server with a folder of its own. It listens on loopback; whoever asks is let in."""
+    """A server with a folder of its own. On loopback whoever asks is let in."""
 
-    def __init__(self, folder: Path) -> None:
-        """Make its files in ``folder``, which exists and is the user's that it runs as."""
+    def __init__(self, folder: Path, host: str = "127.0.0.1", password: str = "") -> None:
+        """Make its files in ``folder``, which exists and is the user's that it runs as.
+
+        Args:
+            folder: empty.
+            host: the address it listens on.
+            password: what those must know who come from the networks of this machine; without one
+                only this machine is let in.
+        """
         self._folder = folder
+        self._host = host
+        self._password = password
         self._data = folder / "data"
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
         """Where it listens, once it was started."""
         self._known = False
         initdb = [str(_programs() / "initdb"), "--auth=trust", "--username=trainshed", "--no-sync"]
+        if password:
+            (folder / "password").write_text(password)
+            initdb.append(f"--pwfile={folder / 'password'}")
         made = subprocess.run(
             [*_as_user(), *initdb, "--encoding=UTF8", "--no-locale", f"--pgdata={self._data}"],
             capture_output=True,
             check=False,
         )
         assert made.returncode == 0, made.stderr.decode()
+        if password:
+            with (self._data / "pg_hba.conf").open("a") as rules:
+                rules.write("host all all samenet scram-sha-256\n")
 
     @property
     def url(self) -> str:
         """Where it answers; nothing of anybody is there."""
-        return f"postgresql://trainshed@127.0.0.1:{self.port}/postgres"
+        who = f"trainshed:{quote(self._password, safe='')}" if self._password else "trainshed"
+        return f"postgresql://{who}@{self._host}:{self.port}/postgres"
 
     def start(self) -> None:
         """Return when it answers. It ends with the thread that calls this: call it on the main one.
@@ -57,7 +74,7 @@ class Postgres:
         while True:
             if self._process is None or self._process.poll() is not None:
                 if not self._known:  # somebody else may have the port by now
-                    self.port = _free_port()
+                    self.port = _free_port(self._host)
                 # Of a server that was killed, the memory is let go a moment after it.
                 with (self._folder / "log").open("ab") as log:
                     self._process = subprocess.Popen(
@@ -73,7 +90,7 @@ class Postgres:
 
     def _command(self) -> Sequence[str]:
         settings = {
-            "listen_addresses": "127.0.0.1",
+            "listen_addresses": self._host,
             "port": self.port,
             "unix_socket_directories": self._folder,
             "max_connections": 200,
@@ -111,8 +128,12 @@ class Postgres:
 
 
 @contextmanager
-def private_postgres() -> Iterator[Postgres]:
+def private_postgres(host: str = "127.0.0.1", password: str = "") -> Iterator[Postgres]:
     """Yield a server that runs; it and its files go afterwards.
+
+    Args:
+        host: as for ``Postgres``.
+        password: the same.
 
     Raises:
         AssertionError: PostgreSQL is not installed; the message says how it is.
@@ -122,7 +143,7 @@ def private_postgres() -> Iterator[Postgres]:
     if os.geteuid() == 0:
         shutil.chown(folder, "postgres", "postgres")
     try:
-        server = Postgres(folder)
+        server = Postgres(folder, host, password)
         try:
             server.start()
             yield server
@@ -151,7 +172,7 @@ def _as_user() -> Sequence[str]:
     return [*end, "--reuid=postgres", "--regid=postgres", "--clear-groups"]
 
 
-def _free_port() -> int:
+def _free_port(host: str) -> int:
     with socket.socket() as asking:
-        asking.bind(("127.0.0.1", 0))
+        asking.bind((host, 0))
         return int(asking.getsockname()[1])

@@ -18,9 +18,15 @@ from trainshed.stores.logs.format import decode
 class Reports:
     """The reports of any number of nodes. Start, stop and start again on the same port."""
 
-    def __init__(self, token: str = "secret") -> None:  # noqa: S107 - of a test server
-        """Take reports that show ``token``; nothing listens before ``start``."""
+    def __init__(self, token: str = "secret", host: str = "127.0.0.1") -> None:  # noqa: S107
+        """Take reports that show ``token``; nothing listens before ``start``.
+
+        Args:
+            token: of a test server.
+            host: the address to listen at, which agents reach.
+        """
         self._token = token
+        self._host = host
         self._changed = threading.Condition()
         self._facts: dict[str, list[Fact]] = {}
         self._logs: dict[str, bytearray] = {}
@@ -34,7 +40,7 @@ class Reports:
     @property
     def url(self) -> str:
         """Where agents report."""
-        return f"http://127.0.0.1:{self._port}"
+        return f"http://{self._host}:{self._port}"
 
     @property
     def token(self) -> str:
@@ -48,7 +54,7 @@ class Reports:
 
     def start(self) -> None:
         """Listen; on the same port as before, if it did."""
-        server = _Server(("127.0.0.1", self._port), _Answer)
+        server = _Server((self._host, self._port), _Answer)
         server.reports = self
         self._server, self._port = server, server.server_address[1]
         self._thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)

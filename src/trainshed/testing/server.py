@@ -27,6 +27,7 @@ class Server:
         settings: str = "",
         within: Sequence[str] = (),
         shared: Path | None = None,
+        host: str = "127.0.0.1",
     ) -> None:
         """Serve ``data``, made when missing.
 
@@ -35,10 +36,12 @@ class Server:
             settings: what stands in trainshed.toml.
             within: a command before the server's own, such as a sandbox with a small disk.
             shared: the folder that the settings have several servers share.
+            host: where it listens, besides loopback.
         """
         self.data = data
         self.shared = shared or data
         self._within = within
+        self._host = host
         self._process: subprocess.Popen[bytes] | None = None
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
         if settings:
@@ -56,7 +59,10 @@ class Server:
 
         ``port`` 0 is the one it had last, or any free one.
         """
-        ready = self._begin([TRAINSHED, "up", "--port", str(port), "--data-dir", self.data])
+        where = ["--host", self._host, "--port", str(port), "--data-dir", str(self.data)]
+        ready = self._begin([TRAINSHED, "up", *where])
+        if not ready:
+            self.kill()
         assert ready, self.said()
         return self
 

@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -102,13 +103,12 @@ class Installer:
         """Make an environment in its final place: its scripts name their interpreter by path."""
         print(f"trainshed: making the environment {folder.name} for: {' '.join(what)}", flush=True)
         python = str(folder / "bin" / "python")
-        try:
+        with ExitStack() as undo:
+            undo.callback(shutil.rmtree, folder, ignore_errors=True)
             self._create(kind, folder)
             self._pip(python, kind, what, code)
             (folder / _COMPLETE).touch()
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
+            undo.pop_all()
         return python
 
     def _create(self, kind: Kind, folder: Path) -> None:

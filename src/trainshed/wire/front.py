@@ -27,7 +27,7 @@ from urllib.parse import parse_qsl, unquote
 from trainshed.domain.errors import RequestRejected, StoreError
 from trainshed.wire import forms, policy, protocols, refusals, route, sigv2, sigv4
 from trainshed.wire.errors import not_offered, unknown_operation
-from trainshed.wire.keys import Keys
+from trainshed.wire.keys import AccessKey, Keys, check_allowed
 from trainshed.wire.message import Call, Reply
 from trainshed.wire.model import ServiceModel, load
 from trainshed.wire.payload import Incoming, Payload, Receive, gathered, inflated
@@ -60,6 +60,8 @@ class _Exchange:
     """"" until it is known."""
     access_key: str = ""
     """The one that is claimed, and once ``operation`` is known, the one that signed."""
+    key: AccessKey | None = None
+    """What belongs to it, once it was looked up."""
 
 
 _Taken = tuple[sigv4.Signed, str, HttpRequest]
@@ -100,7 +102,7 @@ class Front:
 
         Args:
             operations: by ``(service, operation)``, both as botocore spells them.
-            keys: who knows the access keys; who has one may do everything.
+            keys: who knows the access keys, and what each is good for.
             clock: the time, aware.
             region: for requests that name none.
             observe: is told of each request once it is answered; must not raise.
@@ -122,7 +124,6 @@ class Front:
         exchange = _exchange(scope, receive)
         sender = Sender(
             send,
-            receive,
             exchange.incoming,
             head=exchange.sent.method == "HEAD",
             send_file=scope.get("extensions", {}).get(FILES),
@@ -185,7 +186,7 @@ class Front:
         bucket = forms.bucket_of(unquote(route.path_style(host, sent.path)))
         form = await forms.read(aiter(exchange.incoming), sent.headers["content-type"])
         access_key = policy.access_key(form.fields)
-        key = await self._keys.find(access_key)
+        exchange.key = key = await self._keys.find(access_key)
         allowed = policy.allowed(form.fields, bucket, key=key, now=self._clock())
         signed = sigv4.unsigned(access_key)
         headers = form.headers()
@@ -204,6 +205,7 @@ class Front:
     ) -> HttpResponse:
         model = load(exchange.service)
         exchange.operation, exchange.access_key = operation, signed.access_key
+        check_allowed(exchange.key, exchange.service, operation)
         carry_out = self._operations[exchange.service, operation]
         call = Call(
             service=exchange.service,
@@ -215,6 +217,7 @@ class Front:
             headers=exchange.sent.headers,
             host=exchange.sent.headers.get("host", ""),
             method=exchange.sent.method,
+            gone=exchange.incoming.gone,
         )
         result = await carry_out(call)
         reply = result if isinstance(result, Reply) else Reply(result=result)
@@ -229,7 +232,7 @@ class Front:
         body = await gathered(exchange.incoming, limit=limit, refusal=too_large)
         sent = exchange.sent
         digest = sha256(body).hexdigest()
-        key = await self._keys.find(claim.access_key)
+        exchange.key = key = await self._keys.find(claim.access_key)
         signed = sigv4.verify(claim, sent, digest, key=key, now=self._clock())
         if sent.headers.get("content-encoding") == "gzip" and model.protocol != "rest-json":
             body = inflated(body, limit=limit, refusal=too_large)
@@ -248,7 +251,7 @@ class Front:
         """Verify, then read: S3 signs a header that tells the hash, and payloads are large."""
         sent, now = exchange.sent, self._clock()
         access_key = sigv2.access_key(sent) if claim is None else claim.access_key
-        key = await self._keys.find(access_key)
+        exchange.key = key = await self._keys.find(access_key)
         signed = (
             sigv2.verify(sent, key=key, now=now)
             if claim is None

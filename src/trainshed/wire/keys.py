@@ -5,6 +5,7 @@ session token which temporary keys come with.
 """
 
 import hmac
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -20,6 +21,9 @@ class AccessKey:
     """The session token that must come along; "" for a key without, which may come with any."""
     expired: bool = False
     """Whether its time is over."""
+    allows: Callable[[str, str], bool] | None = None
+    """Tells of (service, operation), as botocore spells them, whether it is good for that; None:
+    for all."""
 
 
 class Keys(Protocol):
@@ -52,3 +56,14 @@ def secret_of(key: AccessKey | None, token: str, service: str) -> str:
     if key.expired:
         raise refusals.expired_token(service)
     return key.secret
+
+
+def check_allowed(key: AccessKey | None, service: str, operation: str) -> None:
+    """Refuse what a key, that was believed, is not good for.
+
+    Raises:
+        RequestRejected: ``AccessDeniedException``, or S3's word for it.
+    """
+    if key is None or key.allows is None or key.allows(service, operation):
+        return
+    raise refusals.not_allowed(service, operation)

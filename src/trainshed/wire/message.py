@@ -6,7 +6,8 @@ list ``list``, map ``dict``, string ``str``, integer/long ``int``, float/double 
 way in, and ``bytes``, a ``File`` or an async iterator of bytes on the way out.
 """
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -50,6 +51,11 @@ class File:
     length: int
 
 
+async def stays() -> None:
+    """Wait for a client that never goes away."""
+    await asyncio.get_running_loop().create_future()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """One checked request, ready to be carried out."""
@@ -70,6 +76,9 @@ class Call:
     """The Host header, to build addresses the client can reach."""
     method: str = ""
     """The request's, which may be another than the operation's: a form's is POST."""
+    gone: Callable[[], Coroutine[Any, Any, None]] = stays
+    """Returns once nobody waits for the answer any more; for what takes long. Ask it of a request
+    whose payload is no stream."""
 
 
 @dataclass(slots=True, kw_only=True)

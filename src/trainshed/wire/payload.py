@@ -61,6 +61,11 @@ class Incoming:
                 return piece
         raise StopAsyncIteration
 
+    async def gone(self) -> None:
+        """Return once the client has gone. Whatever it still sends is dropped."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
 
 class Payload:
     """A ``message.Body`` over a request's bytes."""

@@ -133,6 +133,15 @@ def unsigned_headers(service: str, names: list[str]) -> RequestRejected:
     return mismatch(service, detail)
 
 
+def not_allowed(service: str, operation: str) -> RequestRejected:
+    """A key that is good for some operations, and not for this one."""
+    detail = (
+        f"The access key is good, but not for {operation}: it may only read what is told of jobs."
+    )
+    code = "AccessDenied" if service in {"s3", *QUERY_NAMES} else "AccessDeniedException"
+    return RequestRejected(code, detail, 403 if code == "AccessDenied" else 400)
+
+
 def payload_hash(found: str | None) -> RequestRejected:
     """An S3 request whose ``x-amz-content-sha256`` is missing (None) or no hash."""
     if found is None:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from trainshed.domain.errors import RequestRejected
 from trainshed.wire.message import File
-from trainshed.wire.payload import Incoming, Receive
+from trainshed.wire.payload import Incoming
 from trainshed.wire.protocols import HttpResponse
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -42,16 +42,14 @@ class Sender:
     def __init__(
         self,
         send: Send,
-        receive: Receive,
         incoming: Incoming,
         *,
         head: bool,
         send_file: SendFile | None = None,
     ) -> None:
-        """Take ASGI's ``send`` and ``receive``; ``head`` when no body may follow."""
+        """Take ASGI's ``send``; ``head`` when no body may follow."""
         self._send = send
         self._by_kernel = send_file
-        self._receive = receive
         self._incoming = incoming
         self._head = head
         self.started = False
@@ -116,7 +114,7 @@ class Sender:
                 await self._send(_piece(piece, more=True))
             return
         async with asyncio.TaskGroup() as group:
-            gone = group.create_task(_gone(self._receive))
+            gone = group.create_task(self._incoming.gone())
             async for piece in pieces:
                 if gone.done():
                     break
@@ -144,11 +142,6 @@ def _start(response: HttpResponse, *, close: bool) -> dict[str, Any]:
 
 def _piece(data: bytes, *, more: bool) -> dict[str, Any]:
     return {"type": "http.response.body", "body": data, "more_body": more}
-
-
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 async def _linger(incoming: Incoming) -> None:

@@ -59,6 +59,7 @@ def test_removing_a_node_unmounts_what_is_left_of_it(
 ) -> None:
     node = agent("echo up; sleep 600", channels=(fast(data),))
     node.start().wait_for_line("up")
+    node.signal(signal.SIGSTOP)  # it would notice that the other is dead, and unmount
     for each in dead:
         end(node, each)
     assert mounting.mounted_below(str(node.folder))

@@ -72,7 +72,8 @@ class Shed:
     def __init__(self, folder: Path) -> None:
         self.now = NOON
         self.database = SqliteDatabase(folder / "records.db")
-        self.records = SqlTrainingRecords(self.database, InProcessChanges())
+        self.changes = InProcessChanges()
+        self.records = SqlTrainingRecords(self.database, self.changes)
         self.tags = SqlTags(self.database)
         self.objects = FakeObjects({"in": ["train/a.csv", "train/b.csv"], "out": []})
         ids = count(1)

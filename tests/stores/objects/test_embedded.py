@@ -39,7 +39,7 @@ def store(tmp_path: Path, database: Database) -> Iterator[EmbeddedObjects]:
 
 @pytest.fixture
 async def bucket(store: EmbeddedObjects) -> str:
-    return (await store.ensure_bucket("bkt", "eu-west-1")).name
+    return (await store.create_bucket("bkt", "eu-west-1")).name
 
 
 async def test_what_was_put_is_found_again_after_a_restart(tmp_path: Path) -> None:
@@ -288,7 +288,7 @@ async def test_buckets_come_and_go(store: EmbeddedObjects) -> None:
     await store.create_bucket("a", "us-east-1")
     with pytest.raises(BucketExists):
         await store.create_bucket("b", "us-east-1")
-    assert await store.ensure_bucket("b", "us-east-1") == made
+    assert await store.bucket("b") == made
     assert [bucket.name for bucket in await store.buckets()] == ["a", "b"]
     await store.put("b", "k", chunks(b""))
     with pytest.raises(BucketNotEmpty):

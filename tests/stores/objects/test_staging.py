@@ -5,6 +5,7 @@ import hashlib
 import os
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from tests.stores.objects.embedded_fixtures import chunks, content, opened, unti
 from trainshed.domain import digests
 from trainshed.stores.objects.embedded import EmbeddedObjects
 from trainshed.stores.objects.files import _BATCH, _SMALL, _THREADS
-from trainshed.stores.objects.info import Staged
+from trainshed.stores.objects.info import BucketExists, Staged
 from trainshed.stores.objects.writing import _CACHED, _FLUSHED
 
 MIB = 1 << 20
@@ -37,7 +38,8 @@ def store(tmp_path: Path) -> Iterator[EmbeddedObjects]:
 async def test_pieces_of_any_size_are_written_and_hashed_in_order(
     store: EmbeddedObjects, sizes: Sequence[int]
 ) -> None:
-    await store.ensure_bucket("bkt", "eu-west-1")
+    with suppress(BucketExists):
+        await store.create_bucket("bkt", "eu-west-1")
     pieces = [os.urandom(size) for size in sizes]
     staged: list[Staged] = []
     info = await store.put(
@@ -60,7 +62,7 @@ def test_the_md5_of_something_long_is_the_md5(pieces: list[bytes]) -> None:
 async def test_many_writers_hold_little_while_the_disk_stands_still(
     store: EmbeddedObjects,
 ) -> None:
-    await store.ensure_bucket("bkt", "eu-west-1")
+    await store.create_bucket("bkt", "eu-west-1")
     begun, taken = asyncio.Barrier(64), 0
 
     async def sent() -> AsyncIterator[bytes]:
@@ -90,7 +92,7 @@ async def test_many_writers_hold_little_while_the_disk_stands_still(
 async def test_bytes_that_break_off_leave_no_file(
     tmp_path: Path, store: EmbeddedObjects, size: int
 ) -> None:
-    await store.ensure_bucket("bkt", "eu-west-1")
+    await store.create_bucket("bkt", "eu-west-1")
     await store.put("bkt", "k", chunks(b"old"))
 
     async def broken() -> AsyncIterator[bytes]:
@@ -107,7 +109,7 @@ async def test_bytes_that_break_off_leave_no_file(
 async def test_a_file_too_large_to_be_kept_in_memory_is_whole(
     store: EmbeddedObjects,
 ) -> None:
-    await store.ensure_bucket("bkt", "eu-west-1")
+    await store.create_bucket("bkt", "eu-west-1")
     piece = os.urandom(MIB)
     pieces = [piece] * ((_CACHED + 2 * _FLUSHED) // MIB)
     info = await store.put("bkt", "k", chunks(*pieces, b"end"))

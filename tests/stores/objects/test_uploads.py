@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from trainshed.domain.errors import ObjectMissing
 from trainshed.stores.objects.embedded import EmbeddedObjects
 from trainshed.stores.objects.info import (
     Attributes,
+    BucketExists,
     BucketMissing,
     Condition,
     ConditionFailed,
@@ -39,7 +41,8 @@ def store(tmp_path: Path, database: Database) -> Iterator[EmbeddedObjects]:
 
 
 async def begun(store: EmbeddedObjects, key: str = "k") -> Upload:
-    await store.ensure_bucket("bkt", "us-east-1")
+    with suppress(BucketExists):
+        await store.create_bucket("bkt", "us-east-1")
     return await store.uploads.create("bkt", key, attributes=Attributes(metadata={"m": "1"}))
 
 

@@ -157,5 +157,6 @@ async def test_a_file_of_an_older_program_is_brought_up_with_all_that_is_in_it(
     assert await database.read("SELECT name, owner, backend, project FROM training_jobs") == [
         ("j", "", "docker", "")
     ]
+    assert await database.read("SELECT n, arn, gone FROM training_job_changes") == [(1, "arn:j", 0)]
     assert await database.read("PRAGMA user_version") == [(database.schema,)]
     database.close()

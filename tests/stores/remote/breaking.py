@@ -33,7 +33,8 @@ class Breaking:
         self._going.set()
         self.change: Callable[[bytes], bytes] = lambda data: data
         """Changes what the server sends."""
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def cut_after(self, *counts: int) -> None:
         """Cut all connections whenever so many more bytes have passed, both ways together."""
@@ -54,7 +55,10 @@ class Breaking:
 
     def close(self) -> None:
         self.go_on()
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self._accepting.join(10)  # who accepts just now opens what is to be cut
         self._cut()
 
     def _accept(self) -> None:
@@ -115,9 +119,9 @@ def noted(target: Path, size: int) -> int:
         return 0
 
 
-def noted_all_but_pieces(target: Path, size: int, passed: int) -> None:
-    """Wait until so many bytes that passed are noted, but for a piece that each stream is in."""
+def until_noted(target: Path, size: int, count: int) -> None:
+    """Wait until so many bytes are noted."""
     until = time.monotonic() + 60
-    while noted(target, size) < passed - STREAMS * PIECE:
+    while noted(target, size) < count:
         assert time.monotonic() < until
         threading.Event().wait(0.005)

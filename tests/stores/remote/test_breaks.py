@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.stores.remote.breaking import noted, noted_all_but_pieces
+from tests.stores.remote.breaking import noted, until_noted
 from tests.stores.remote.conftest import BUCKET, Ours
 
 from trainshed.domain.errors import StoreError
@@ -68,14 +68,15 @@ def test_a_killed_process_leaves_what_has_arrived(ours: Ours, large: bytes, tmp_
         f"objects.fetch(parse({str(LARGE)!r}), Path({str(target)!r}))\n"
     )
     words = [word for pair in ours.access.items() for word in pair]
-    before = ours.way.passed
     # It hangs near the end: what it asks for after that much is never answered.
     ours.way.stop_after(60 * MIB)
     fetching = subprocess.Popen([sys.executable, "-c", program, *words])
-    noted_all_but_pieces(target, len(large), 59 * MIB)  # the way holds some back
-    fetching.send_signal(signal.SIGKILL)
-    fetching.wait()
-    ours.way.go_on()
+    try:
+        until_noted(target, len(large), 40 * MIB)
+    finally:
+        fetching.send_signal(signal.SIGKILL)
+        fetching.wait()
+        ours.way.go_on()
     assert not target.exists()
     left = len(large) - noted(target, len(large))
     before = ours.way.passed

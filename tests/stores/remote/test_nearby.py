@@ -163,3 +163,33 @@ def test_only_a_node_is_told_of_files(ours: Ours, plan: NodePlan) -> None:
         answer.read()
         assert answer.status == status
     connection.close()
+
+
+@pytest.mark.parametrize("status", [b"404 Not Found", b"403 Forbidden", b"405 Method Not Allowed"])
+def test_who_answers_in_the_servers_place_is_not_believed(
+    ours: Ours, plan: NodePlan, tmp_path: Path, status: bytes
+) -> None:
+    # A proxy does that while the server is away, and so does another program on its port.
+    foreign = 0
+
+    def answer(data: bytes) -> bytes:
+        nonlocal foreign
+        foreign += 1
+        return b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n" if foreign % 3 else data
+
+    by_proxy = {**plan.objects, "endpoint": ours.way.endpoint}
+    far = dataclasses.replace(plan, objects=by_proxy, token="wrong")  # it finds no files
+    objects = RemoteObjects.for_node(far)
+    address = parse(f"s3://{BUCKET}/believed")
+    ours.way.change = answer
+    try:
+        objects.put(address, lambda sink: sink.write(b"kept"))
+        (entry,) = objects.list(address)
+        objects.fetch(address, tmp_path / "fetched", entry)
+        assert objects.stat(address).size == 4
+    finally:
+        ours.way.change = lambda data: data
+    assert (tmp_path / "fetched").read_bytes() == b"kept"
+    assert foreign > 8
+    with pytest.raises(ObjectMissing):
+        objects.stat(parse(f"s3://{BUCKET}/none"))

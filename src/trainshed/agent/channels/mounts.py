@@ -13,7 +13,8 @@ from typing import Any, Final
 from trainshed.agent.channels.items import BadInput
 from trainshed.domain.plan import NodePlan
 
-NFS: Final = "nfs://"
+_ELSEWHERE: Final = ("nfs://", "pvc://")
+"""What is mounted by the runtime, or by the place, and not found on this machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,13 +23,13 @@ class Mount:
 
     channel: str
     source: str
-    """A folder of this machine, or ``nfs://host/export/path``."""
+    """A folder of this machine, ``nfs://host/export/path``, or ``pvc://claim/path``."""
     read_only: bool
 
     @property
     def is_remote(self) -> bool:
-        """Whether it is an NFS server's."""
-        return self.source.startswith(NFS)
+        """Whether it is none of this machine's."""
+        return self.source.startswith(_ELSEWHERE)
 
 
 def is_mounted(channel: Mapping[str, Any]) -> bool:
@@ -58,7 +59,7 @@ def _mount_of(channel: Mapping[str, Any], plan: NodePlan) -> Mount:
         )
     read_only = source["FileSystemAccessMode"] != "rw"
     parts = _below(name, source)
-    if found.startswith(NFS):
+    if found.startswith(_ELSEWHERE):
         return Mount(channel=name, source="/".join([found.rstrip("/"), *parts]),
                      read_only=read_only)  # fmt: skip
     return Mount(channel=name, source=_folder(name, found, parts), read_only=read_only)

@@ -9,6 +9,7 @@ import errno
 import fcntl
 import os
 import select
+import stat
 import threading
 from pathlib import Path
 from typing import Final
@@ -45,7 +46,9 @@ class Bell:
 class Fifo:
     """A pipe with one reader. Written to by one thread; ``release`` is called by another."""
 
-    def __init__(self, folder: int, name: str, workshop: Path, bell: Bell) -> None:
+    def __init__(
+        self, folder: int, name: str, workshop: Path, bell: Bell, *, laid: bool = False
+    ) -> None:
         """Have it there, in place of what may lie there already.
 
         Args:
@@ -53,6 +56,7 @@ class Fifo:
             name: what it is called there.
             workshop: a folder of the same disk that only we write to.
             bell: ends all waiting.
+            laid: whether a pipe that lies there is to be this one: who reads it may wait already.
 
         Raises:
             OSError: it can't be made, or a folder of that name is there.
@@ -61,12 +65,15 @@ class Fifo:
         self._name = name
         self._bell = bell
         self._fd = -1
+        self._reader = -1
+        self._path = _laid(folder, name) if laid else -1
+        if self._path >= 0:
+            return
         made = workshop / name
         made.unlink(missing_ok=True)
         os.mkfifo(made)
         made.chmod(_ANYBODY)
         self._path = os.open(made, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
-        self._reader = -1
         os.rename(made, name, dst_dir_fd=folder)
 
     def wait_for_reader(self) -> bool:
@@ -143,3 +150,15 @@ class Fifo:
         poll.poll()
         if self._bell.rung.is_set():
             raise Closed
+
+
+def _laid(folder: int, name: str) -> int:
+    """Return a descriptor of the pipe that lies there; -1 when there is none."""
+    try:
+        found = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    except FileNotFoundError:
+        return -1
+    if stat.S_ISFIFO(os.fstat(found).st_mode):
+        return found
+    os.close(found)
+    return -1

@@ -110,7 +110,8 @@ class Pipe:
     def _made(self, epoch: int) -> Fifo:
         name = f"{self._name}_{epoch}"
         try:
-            return Fifo(self._folder, name, self._workshop, self._bell)
+            # The first one may lie there: a container that starts by itself begins by it.
+            return Fifo(self._folder, name, self._workshop, self._bell, laid=epoch == 0)
         except IsADirectoryError as error:
             raise BadInput(
                 f'ClientError: channel "{self._name}": there is a folder called {name} in '

@@ -25,7 +25,9 @@ from trainshed.agent.channels.modes import Mode, fed_below
 from trainshed.agent.feeding import place
 from trainshed.agent.feeding.base import Feed
 from trainshed.agent.feeding.place import Talk
+from trainshed.agent.runtimes.sibling.keeping import hide
 from trainshed.contract.tree import Tree
+from trainshed.domain import pods
 from trainshed.domain.errors import StoreError
 from trainshed.domain.plan import NodePlan
 from trainshed.stores.objects.remote.store import RemoteObjects
@@ -100,6 +102,8 @@ def main(folder: Path, lock: int, door: int) -> NoReturn:
         lock: ``feeding.lock``, held; it is let go by our end.
         door: the listening socket.
     """
+    if pods.POD_VARIABLE in os.environ:  # as whoever has started us
+        hide()
     own_log.say_what_there_is_room_for()
     os.set_inheritable(lock, False)
     os.set_inheritable(door, False)

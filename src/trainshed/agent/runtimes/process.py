@@ -63,6 +63,16 @@ class ProcessRuntime:
         """All nodes of a process backend are on one machine; NCCL and MPI are told to use this."""
         return "lo"
 
+    @property
+    def starts_by_itself(self) -> bool:
+        """Return False: the agent starts it."""
+        return False
+
+    @property
+    def no_views(self) -> str:
+        """Return nothing: the container sees what is mounted below its tree."""
+        return ""
+
     def describe(self) -> str:
         """Return how the container will run."""
         return f"process ({self.degree})"

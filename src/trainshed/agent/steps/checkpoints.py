@@ -70,7 +70,7 @@ def _restore(node: Node, config: Mapping[str, Any]) -> None:
     kept = Kept(node.folder / "checkpoints.jsonl")
     kept.clear()
     # An image's own user is not known here.
-    for_all = node.plan.runtime == "docker"
+    for_all = node.plan.runtime != "process"
     try:
         restored = Restore(place, objects, folder, kept, for_all=for_all, cancelled=cancelled).run()
     except BadCheckpoint as bad:

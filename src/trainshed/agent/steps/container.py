@@ -74,7 +74,7 @@ def _ran(node: Node, companions: Sequence[Companion], ending: Ending) -> tuple[W
 
 
 def _started(node: Node) -> Container:
-    if node.stop.called_off:
+    if node.stop.called_off and not node.runtime.starts_by_itself:
         raise NodeOver(Outcome.STOPPED)
     _introduce(node)
     start = node.runtime.prepare(node)

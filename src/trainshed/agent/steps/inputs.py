@@ -9,6 +9,7 @@ from trainshed.agent.channels.mounts import Mount, is_mounted, mounts_of
 from trainshed.agent.node import Node, NodeOver
 from trainshed.agent.steps.layout import is_for
 from trainshed.contract import script_mode
+from trainshed.domain.container import code_archive
 from trainshed.domain.errors import StoreError
 from trainshed.domain.facts import Kind, Outcome
 from trainshed.stores.objects.addresses import parse
@@ -90,10 +91,12 @@ def _no_view(node: Node) -> str:
     """Return why this machine can't show channels as they lie in the store; "" when it can."""
     if Mode.FAST_FILE in fed(node).values():
         return ""  # it was possible for an agent before us, whose views may be there
+    if node.runtime.no_views:
+        return node.runtime.no_views
     # 60 ms of a trial mount, and 10 of what makes it.
     from trainshed.agent.feeding import mounting  # noqa: PLC0415
 
-    return mounting.why_not(node.folder, shared=node.plan.runtime == "docker")
+    return mounting.why_not(node.folder, shared=node.plan.runtime != "process")
 
 
 def _check_files(channel: Mapping[str, Any], mode: Mode, node: Node) -> None:
@@ -142,9 +145,7 @@ def _archive_address(node: Node) -> str:
     """Return where the code archive lies; "" when it is a folder of the container, or none."""
     if not node.runtime.brings_code(node):
         return ""
-    hyperparameters = node.plan.hyperparameters
-    named = script_mode.read_value(hyperparameters.get(script_mode.SUBMIT_DIRECTORY, ""))
-    return named if isinstance(named, str) and named.startswith(("s3://", "file://")) else ""
+    return code_archive(node.plan)
 
 
 def _fetch_code(node: Node, named: str, objects: RemoteObjects) -> None:

@@ -26,8 +26,7 @@ Position = tuple[Any, str]
 
 def next_token(call: Call, position: Position) -> str:
     """Return the token of the page that follows ``position``."""
-    text = json.dumps([_question(call), *position]).encode()
-    return base64.urlsafe_b64encode(_seal(text) + text).decode()
+    return sealed(json.dumps([_question(call), *position]))
 
 
 def start_of(call: Call) -> Position | None:
@@ -39,12 +38,8 @@ def start_of(call: Call) -> Position | None:
     token = call.params.get("NextToken")
     if not token:
         return None
-    try:
-        sealed = base64.b64decode(token, altchars=b"-_", validate=True)
-    except ValueError:
-        sealed = b""
-    seal, text = sealed[:_SEAL], sealed[_SEAL:]
-    if seal != _seal(text):
+    text = unsealed(token)
+    if text is None:
         raise invalid(
             "Invalid NextToken: it is not one this server gave; "
             "ask again without NextToken for the first page."
@@ -56,6 +51,22 @@ def start_of(call: Call) -> Position | None:
             "repeat that request's parameters, or leave NextToken out."
         )
     return key, name
+
+
+def sealed(text: str) -> str:
+    """Return a token that holds ``text``."""
+    held = text.encode()
+    return base64.urlsafe_b64encode(_seal(held) + held).decode()
+
+
+def unsealed(token: str) -> bytes | None:
+    """Return the text that a token holds; None for one that is damaged, or none of ours."""
+    try:
+        whole = base64.b64decode(token, altchars=b"-_", validate=True)
+    except ValueError:
+        return None
+    seal, held = whole[:_SEAL], whole[_SEAL:]
+    return held if seal == _seal(held) else None
 
 
 def page_size(params: Mapping[str, Any]) -> int:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from trainshed.api.operations import Operation, offered
 from trainshed.api.sagemaker.change import ChangeableJobs
+from trainshed.api.trainshed.awaiting import AwaitTraining
 from trainshed.api.trainshed.drill import DrillTraining
 from trainshed.api.trainshed.explain import ExplainableJobs, ExplainTraining
 from trainshed.api.trainshed.garbage import Collect, CollectGarbage
@@ -37,8 +38,12 @@ def operations(
     clock: Callable[[], datetime],
     places: Places,
     collect: Collect | None = None,
+    awaiting: AwaitTraining | None = None,
 ) -> dict[tuple[str, str], Operation]:
-    """Return what the service offers; CollectGarbage only where there is something to collect."""
+    """Return what the service offers.
+
+    CollectGarbage only where there is something to collect, AwaitTrainingJobs where one can wait.
+    """
     tables = [
         ExplainTraining(
             records=records, account=account, clock=clock, prices=Prices(places.backends)
@@ -53,4 +58,6 @@ def operations(
     ]
     if collect is not None:
         tables.append(CollectGarbage(collect).operations())
+    if awaiting is not None:
+        tables.append(awaiting.operations())
     return offered(*tables)

@@ -1,8 +1,8 @@
 """What a node costs, as far as the settings say it."""
 
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
 
+from trainshed.domain import patterns
 from trainshed.drivers.base import Capabilities
 
 _SECONDS_AN_HOUR = 3600
@@ -24,16 +24,13 @@ class Prices:
         has = self._backends.get(backend)
         if has is None or not instance_type:
             return None
-        price = _first(has.spot_prices, instance_type) if spot else None
+        price = _closest(has.spot_prices, instance_type) if spot else None
         if price is None:
-            price = _first(has.prices, instance_type)
+            price = _closest(has.prices, instance_type)
         return None if price is None else price * seconds / _SECONDS_AN_HOUR
 
 
-def _first(prices: Sequence[tuple[str, float]], instance_type: str) -> float | None:
-    """Return the first price whose pattern fits; ``ml.`` before a type may be left out."""
-    names = (instance_type, instance_type.removeprefix("ml."))
-    for pattern, price in prices:
-        if any(fnmatchcase(name, pattern) for name in names):
-            return price
-    return None
+def _closest(prices: Sequence[tuple[str, float]], instance_type: str) -> float | None:
+    """Return the price whose pattern fits best; ``ml.`` before a type may be left out."""
+    price = patterns.value(instance_type, prices)
+    return patterns.value(instance_type.removeprefix("ml."), prices) if price is None else price

@@ -31,7 +31,7 @@ from typing import Final
 from trainshed.domain.errors import DriverError, NodeTaken
 from trainshed.domain.notice import Notice
 from trainshed.domain.plan import NodePlan
-from trainshed.drivers.base import Capabilities, Handle, NodeState
+from trainshed.drivers.base import Capabilities, Handle, NodeState, Sight
 from trainshed.drivers.local import leaving
 from trainshed.drivers.local.agents import Agents
 from trainshed.drivers.local.marks import Marks, Taken, tombstone
@@ -125,7 +125,7 @@ class LocalDriver:
         """Return the node's folder as its handle."""
         return Handle(self._name, str(self._root / node_id))
 
-    async def observe(self, handles: Sequence[Handle]) -> Mapping[Handle, NodeState]:
+    async def observe(self, handles: Sequence[Handle]) -> Mapping[Handle, Sight]:
         """Return whose agents live; have those taken away whose time is over."""
         found = {}
         for number, handle in enumerate(handles, 1):
@@ -241,15 +241,16 @@ class LocalDriver:
             removed=str(tombstone(folder)),
         )
 
-    def _seen(self, folder: Path) -> NodeState:
+    def _seen(self, folder: Path) -> Sight:
         marks = Marks(folder)
         taken = marks.taken
         if taken is Taken.GONE or not os.path.isdir(folder):  # noqa: PTH112 - quicker
-            return NodeState.TAKEN
+            notice = marks.notice()
+            return Sight(NodeState.TAKEN, "" if notice is None else notice.reason)
         # What is being taken may have a container still: it is not said to be gone.
         if self._is_due(marks, taken) or self._agents.lives(folder):
-            return NodeState.LIVES
-        return NodeState.VANISHED
+            return Sight(NodeState.LIVES)
+        return Sight(NodeState.VANISHED)
 
     def _is_due(self, marks: Marks, taken: Taken) -> bool:
         """Tell whether a node's time is over, and have it taken then; else have it taken in time.

@@ -6,14 +6,12 @@ Times are seconds since the epoch: they are compared by the ten thousand.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from fnmatch import fnmatchcase
 from math import inf
-from typing import Final, TypeVar
+from typing import Final
 
+from trainshed.domain import patterns
 from trainshed.domain.instances import Instance, known
 from trainshed.drivers.base import Capabilities
-
-V = TypeVar("V")
 
 TOP_PRIORITY: Final = 99
 _GPU_LOAD: Final = 16.0
@@ -81,10 +79,11 @@ class Place:
         bins: dict[int, int] = {}
         gpus, load, cost = 0, 0.0, 0.0
         for name, nodes in types:
-            patterns = (n for n, (each, _) in enumerate(self.capacity) if fnmatchcase(name, each))
-            if (found := next(patterns, None)) is not None:
-                bins[found] = bins.get(found, 0) + nodes
-            instance = _first(self.instances, name) or known(name)
+            limited = [pattern for pattern, _ in self.capacity]
+            if (pattern := patterns.closest(name, limited)) is not None:
+                position = limited.index(pattern)
+                bins[position] = bins.get(position, 0) + nodes
+            instance = patterns.value(name, self.instances) or known(name)
             if instance is not None:
                 gpus += nodes * instance.gpus
             if self.slots or instance is None:
@@ -103,9 +102,9 @@ class Place:
         )
 
     def _price(self, name: str, *, spot: bool) -> float:
-        price = _first(self.spot_prices, name) if spot else None
+        price = patterns.value(name, self.spot_prices) if spot else None
         if price is None:
-            price = _first(self.prices, name)
+            price = patterns.value(name, self.prices)
         return price or 0.0
 
 
@@ -216,7 +215,3 @@ class Pool:
     """When the first job of the chain got them."""
     chain: str = ""
     """See ``Attempt.pool_chain``."""
-
-
-def _first(table: tuple[tuple[str, V], ...], name: str) -> V | None:
-    return next((value for pattern, value in table if fnmatchcase(name, pattern)), None)

@@ -19,7 +19,6 @@ from trainshed.stores.objects.info import (
     Attributes,
     Bucket,
     BucketExists,
-    BucketMissing,
     BucketNotEmpty,
     Condition,
     ObjectInfo,
@@ -114,17 +113,6 @@ class EmbeddedObjects:
         if not await self._database.write(insert):
             raise BucketExists(f"a bucket {name!r} is there already")
         return bucket
-
-    async def ensure_bucket(self, name: str, region: str) -> Bucket:
-        """Return the bucket, making it unless it is there."""
-        try:
-            return await self.bucket(name)
-        except BucketMissing:
-            pass
-        try:
-            return await self.create_bucket(name, region)
-        except BucketExists:
-            return await self.bucket(name)
 
     async def delete_bucket(self, name: str) -> None:
         """Remove a bucket that holds no objects; its unfinished uploads go with it, as in S3.

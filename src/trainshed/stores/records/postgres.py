@@ -238,13 +238,11 @@ class PostgresDatabase:
     def _run(self, write: Write[Any], transaction: Transaction) -> None:
         told = len(transaction.told)
         try:
-            write.run(transaction)
+            write.run(transaction, psycopg.Error)
         except psycopg.Error as error:
             if self._connection.closed or isinstance(error, _ONCE_MORE):
                 raise
             write.error = self._unwritten(error)
-        except Exception as error:  # noqa: BLE001 - it is the caller's, who gets it
-            write.error = error
         if write.error is not None:
             del transaction.told[told:]
             self._connection.execute(b"ROLLBACK TO work", prepare=False)

@@ -127,13 +127,11 @@ class SqliteDatabase:
     def _run(self, write: Write[Any]) -> None:
         self._connection.execute("SAVEPOINT work")
         try:
-            write.run(self._connection)
+            write.run(self._connection, sqlite3.Error)
         except sqlite3.Error as error:
             if not self._connection.in_transaction:
                 raise  # on a full disk SQLite undoes everybody's work, and they must be told why
             write.error = _unwritten(error)
-        except Exception as error:  # noqa: BLE001 - it is the caller's, who gets it
-            write.error = error
         if write.error is not None:
             self._connection.execute("ROLLBACK TO work")
         self._connection.execute("RELEASE work")

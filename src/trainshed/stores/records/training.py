@@ -25,6 +25,7 @@ from trainshed.stores.records.base import (
     MetricValue,
 )
 from trainshed.stores.records.changes import Marker
+from trainshed.stores.records.feed import FORGET
 from trainshed.stores.records.open_rows import each_open
 from trainshed.stores.records.tags import DROP_TAGS, PUT_TAG
 
@@ -163,6 +164,7 @@ class SqlTrainingRecords:
             if row is None or not (row[0] == expected or _same(row[0], job)):
                 return False
             connection.execute("DELETE FROM training_jobs WHERE arn = ?", (job.arn,))
+            connection.execute(FORGET)
             connection.execute(DROP_TAGS, (job.arn,))
             connection.execute("DELETE FROM facts WHERE job_id = ?", (job.id,))
             connection.execute("DELETE FROM taken WHERE job_id = ?", (job.id,))

@@ -42,10 +42,19 @@ class Write(Generic[T]):
         self.error: Exception | None = None
         """Why nothing of it stands, or why nobody knows."""
 
-    def run(self, connection: Connection) -> None:
-        """Do the work; whatever it raises is raised here."""
+    def run(self, connection: Connection, database: type[Exception]) -> None:
+        """Do the work; what it raises of its own accord is kept as ``error``.
+
+        Raises:
+            Exception: of the class ``database``, which who runs it has to judge.
+        """
         self.error = None
-        self._result = self._work(connection)
+        try:
+            self._result = self._work(connection)
+        except database:
+            raise
+        except Exception as error:  # noqa: BLE001 - it is the caller's, who gets it
+            self.error = error
 
     def answer(self) -> None:
         """Tell the caller, on its event loop."""

@@ -42,20 +42,22 @@ def main(arguments: list[str]) -> int:
     goal = Goal(kills=asked.kills, every_point=asked.every_point)
     rounds: list[Outcome] = []
     end = time.monotonic() + asked.minutes * 60
-    for task in _tasks(asked, seed, end):
+    report = Report(seed, goal, rounds)
+    for task in _tasks(asked, seed, end, report):
         rounds.append(_played(task))
         _say("\n".join(rounds[-1].told()))
-        report = Report(seed, goal, rounds)
         if asked.scenario == "all" and len(rounds) % 2 == 0 and not report.shortcomings:
             break
-    report = Report(seed, goal, rounds)
     text = json.dumps(report.json(), indent=1) if asked.json else "\n".join(report.text())
     sys.stdout.write(f"{text}\n")
     return 0 if report.passed else 1
 
 
-def _tasks(asked: argparse.Namespace, seed: int, end: float) -> Iterator[Task]:
-    """Yield the rounds there is time for."""
+def _tasks(asked: argparse.Namespace, seed: int, end: float, report: Report) -> Iterator[Task]:
+    """Yield the rounds there is time for; ``report`` is of those that were played.
+
+    Once there were kills enough, lives end where none has ended yet.
+    """
     if asked.scenario == "two-servers":
         yield Task(
             seed=f"{seed}/1",
@@ -72,7 +74,14 @@ def _tasks(asked: argparse.Namespace, seed: int, end: float) -> Iterator[Task]:
         seconds = max(_SHORTEST_S, min(_LONGEST_S, rest - _OVERHEAD_S))
         database = (POSTGRESQL, SQLITE)[number % 2]
         if asked.round in {0, number}:
-            yield Task(seed=f"{seed}/{number}", database=database, seconds=seconds, every=_EVERY_S)
+            lacking = asked.points or (report.unstruck if report.lacks_only_points else ())
+            yield Task(
+                seed=f"{seed}/{number}",
+                database=database,
+                seconds=seconds,
+                every=_EVERY_S,
+                points=tuple(lacking),
+            )
         if number == asked.round:
             return
 
@@ -101,6 +110,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--minutes", type=float, default=5.0, help="how long it may take")
     parser.add_argument("--every-point", action="store_true", help="each must have killed somebody")
     parser.add_argument("--round", type=int, default=0, help="only this one of the run")
+    parser.add_argument(
+        "--points", type=lambda text: text.split(","), default=[], help="have lives end only there"
+    )
     parser.add_argument("--scenario", choices=["all", "two-servers"], default="all")
     parser.add_argument("--json", action="store_true", help="the report as JSON")
     return parser

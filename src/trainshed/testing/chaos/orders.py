@@ -19,7 +19,7 @@ _RETRIES: Final = 30
 """The most that the API allows: no job of ours may use them up."""
 
 LOCAL_KINDS: Final = (
-    *("plain", "keeping", "pair", "bad", "spot", "spot", "warm", "input"),
+    *("plain", "keeping", "pair", "bad", "spot", "spot", "warm", "input", "input"),
     *("yielding", "urgent", "fragile"),
 )
 SIMULATED_KINDS: Final = ("sim-plain", "sim-pair", "sim-bad", "sim-spot", "sim-keeping")

@@ -54,6 +54,11 @@ class Report:
         return found
 
     @property
+    def lacks_only_points(self) -> bool:
+        """Whether all is shown but that somebody dies at each point."""
+        return self.goal.every_point and self.kills >= self.goal.kills and bool(self.unstruck)
+
+    @property
     def passed(self) -> bool:
         """Whether nothing was wrong, and there was enough that could have gone wrong."""
         return not self.violations and not self.shortcomings

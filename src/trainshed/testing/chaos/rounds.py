@@ -41,6 +41,8 @@ class Task:
     """Seconds between two strikes, on average."""
     only: Strike | None = None
     """The one thing that somebody does, every so many seconds exactly; points kill nobody then."""
+    points: tuple[str, ...] = ()
+    """The points at which lives end; all of them in turn where none is named."""
 
 
 @dataclass(kw_only=True)
@@ -70,6 +72,10 @@ class Outcome:
         """How many kills there were."""
         return sum(self.kills.values())
 
+    @property
+    def _number(self) -> str:
+        return self.task.seed.rpartition("/")[2]
+
     def told(self) -> Iterator[str]:
         """Yield what to say of it once it is over."""
         yield (
@@ -77,6 +83,8 @@ class Outcome:
             f"{sum(self.jobs.values())} jobs, {len(self.violations)} violations, "
             f"{self.seconds:.0f} s"
         )
+        if self.task.points and self.violations:
+            yield f"  again with: --round {self._number} --points {','.join(self.task.points)}"
         for found in self.violations:
             yield f"  {found.rule}: {found.job}: {found.what}"
             yield from (f"    {each}" for each in found.evidence)
@@ -121,10 +129,10 @@ def play(task: Task, folder: Path) -> Outcome:
 def _victims(task: Task, folder: Path) -> Iterator[Victims]:
     points_kill = task.only is None
     if task.database == SQLITE:
-        yield Victims(folder, task.seed, None, "", points_kill=points_kill)
+        yield Victims(folder, task.seed, None, "", points_kill=points_kill, only=task.points)
         return
     with private_postgres() as postgres, postgres.schema() as url:
-        yield Victims(folder, task.seed, postgres, url, points_kill=points_kill)
+        yield Victims(folder, task.seed, postgres, url, points_kill=points_kill, only=task.points)
 
 
 def _users(task: Task, victims: Victims, book: Book, outside: Path) -> list[User]:

@@ -4,7 +4,7 @@ Two sources. Each life of a server has a point at which it dies, and its agents 
 of them does: over the lives, all points in turn. Beside that, somebody strikes at any moment.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
@@ -90,12 +90,13 @@ def strikes(seed: str, *, several: bool, every: float) -> Iterator[Due]:
 class Lives:
     """The plans of one server's lives, and of its agents."""
 
-    def __init__(self, seed: str) -> None:
-        """Have all points come in turn, in an order of the seed's."""
+    def __init__(self, seed: str, only: Collection[str] = ()) -> None:
+        """Have all points come in turn, in an order of the seed's; or ``only`` some of them."""
         self._seed = seed
         chance = Random(f"{seed}/points")  # noqa: S311
-        self._server = list(points.SERVER)
-        self._agent = list(points.AGENT)
+        self._nth = (1,) if only else (1, 1, 1, 2, 4)
+        self._server = [each for each in points.SERVER if each in only] or list(points.SERVER)
+        self._agent = [each for each in points.AGENT if each in only] or list(points.AGENT)
         chance.shuffle(self._server)
         chance.shuffle(self._agent)
 
@@ -106,7 +107,7 @@ class Lives:
         server, agent = Plan(seed=number), Plan(seed=number)
         if chance.random() >= _RARE:
             point = self._server[life % len(self._server)]
-            nth = chance.choice((1, 1, 1, 2, 4))
+            nth = chance.choice(self._nth)
             fault = Fault(at=point, do=Do.CRASH, nth=nth, life=life)
             anywhere = Fault(at="*", do=Do.CRASH, one_in=_ONE_IN)
             server = Plan(seed=number, faults=(fault, anywhere))

@@ -38,11 +38,11 @@ class Storing:
         """Do one thing."""
         doings: dict[Callable[[Call, Any], None], int] = {
             self._put: 6,
-            self._copy: 2,
+            self._copy: 3,
             self._parts: 1,
             self._read: 4,
-            self._tag: 1,
-            self._delete: 2,
+            self._tag: 3,
+            self._delete: 3,
             self._look: 2,
             self._own_bucket: 1,
         }

@@ -4,11 +4,13 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
 
+from trainshed.testing.chaos import presence
 from trainshed.testing.chaos.book import Outage
+from trainshed.testing.chaos.presence import Presence
 from trainshed.testing.chaos.schedule import Lives
 from trainshed.testing.faults.plan import Plan
 from trainshed.testing.faults.server import FaultyServer
@@ -23,6 +25,7 @@ stop_seconds = 3
 kind = "simulated"
 max_nodes = 12
 launch_seconds = 0.2
+launch_failures = 0.05
 losses_per_hour = 100
 interruptions_per_hour = 300
 seed = {seed}
@@ -62,6 +65,9 @@ class Victim(FaultyServer):
         """Whether it answers, as far as anybody can know."""
         self.silent = False
         """Whether it was told to be: it stands still, or is on its way out."""
+        self.presence = Presence()
+        """When it answered."""
+        self._struck_at = float("inf")
 
     def plans(self) -> tuple[Plan, Plan]:
         """Return the plans of the life that begins."""
@@ -87,8 +93,19 @@ class Victim(FaultyServer):
         """Send a signal, at once; tell whether there was somebody."""
         if self._process is None or not self.ready or self._process.poll() is not None:
             return False
+        if number == signal.SIGKILL:
+            self._struck_at = time.monotonic()
         self._process.send_signal(number)
         return True
+
+    def note(self) -> None:
+        """Note whether it answers now, or when it died."""
+        answers = self.ready and not self.silent
+        dead = not self.running
+        at = min(time.monotonic(), self._struck_at, self.died_at() if dead else float("inf"))
+        self.presence.note(answers=answers, at=time.monotonic() if answers else at)
+        if answers:
+            self._struck_at = float("inf")
 
     def wait(self, seconds: float | None = None) -> bool:
         """Return when the process has ended, or False after so many seconds."""
@@ -111,10 +128,12 @@ class Victims:
         url: str,
         *,
         points_kill: bool = True,
+        only: Collection[str] = (),
     ) -> None:
         """Make one server on SQLite, or two on the PostgreSQL database at ``url``.
 
-        ``points_kill``: whether lives end at points, and not only when somebody strikes.
+        ``points_kill``: whether lives end at points, and not only when somebody strikes; at
+        ``only`` some of them, where it names any.
         """
         self.postgres = postgres
         self.shared = folder / ("shared" if postgres else "a")
@@ -122,7 +141,7 @@ class Victims:
         if postgres:
             settings = _RECORDS.format(url=url, shared=self.shared) + settings
         self.servers = [
-            Victim(folder / name, Lives(f"{seed}/{name}"), settings, self.shared)
+            Victim(folder / name, Lives(f"{seed}/{name}", only), settings, self.shared)
             for name in ("ab" if postgres else "a")
         ]
         for server in self.servers:
@@ -130,9 +149,9 @@ class Victims:
         self.url = url
         self._over = threading.Event()
         self._lock = threading.Lock()
-        self._away_since: float | None = time.monotonic()
-        self._database_away = False
-        self._outages: list[Outage] = []
+        self._began = time.monotonic()
+        self._database = Presence()
+        self._database.note(answers=True, at=self._began)
         self._keepers: list[threading.Thread] = []
         self.troubles: list[str] = []
         """What no schedule has foreseen: a server that would not start."""
@@ -189,27 +208,27 @@ class Victims:
     def outages(self) -> Sequence[Outage]:
         """Return when nobody could answer, so far."""
         with self._lock:
-            if self._away_since is None:
-                return list(self._outages)
-            return [*self._outages, Outage(self._away_since, float("inf"))]
+            found = presence.outages((each.presence for each in self.servers), self._began)
+            found += presence.outages([self._database], self._began)
+        return [Outage(each.began - _UNSEEN, each.ended) for each in found]
 
     def note_database(self, *, away: bool) -> None:
         """Note that the database goes away, or is back."""
-        self._database_away = away
-        self._note()
+        with self._lock:
+            self._database.note(answers=not away, at=time.monotonic())
 
     def pause(self, server: Victim, seconds: float) -> None:
         """Have a server stand still for so long; return at once."""
         if not server.strike(signal.SIGSTOP):
             return
         server.silent, life = True, server.lives
-        self._note()
+        self._note(server)
 
         def go_on() -> None:
             if server.lives == life:
                 server.strike(signal.SIGCONT)
                 server.silent = False
-                self._note()
+                self._note(server)
 
         timer = threading.Timer(seconds, go_on)
         timer.daemon = True
@@ -218,7 +237,7 @@ class Victims:
     def ask_to_end(self, server: Victim) -> None:
         """Send SIGTERM: from then on it takes no further connections."""
         server.silent = True
-        self._note()
+        self._note(server)
         server.strike(signal.SIGTERM)
 
     def _keep(self, server: Victim) -> None:
@@ -230,23 +249,17 @@ class Victims:
                 self.troubles.append(str(error))
                 return
             server.ready, server.silent = True, False
-            self._note()
+            self._note(server)
             if self._over.is_set():  # it was asked to end before it could hear that
                 server.strike(signal.SIGTERM)
             elif server.dies_when_asked and not server.wait(_ENDS_AFTER):
                 self.ask_to_end(server)
             server.wait()
             server.ready = False
-            self._note()
+            self._note(server)
             self._over.wait(_BREATH)
 
-    def _note(self) -> None:
-        """Note whether anybody can answer now."""
+    def _note(self, server: Victim) -> None:
+        """Note whether a server can answer now."""
         with self._lock:
-            living = any(each.ready and not each.silent for each in self.servers)
-            answers = living and not self._database_away
-            if answers and self._away_since is not None:
-                self._outages.append(Outage(self._away_since, time.monotonic()))
-                self._away_since = None
-            elif not answers and self._away_since is None:
-                self._away_since = time.monotonic() - _UNSEEN
+            server.note()

@@ -19,14 +19,15 @@ def faults(
     Args:
         plan: as ``Plan.parse`` reads it.
         life: how often it was started, this time included.
-        noted: gets a line ``<process id> <fault>`` for each fault just before it happens.
+        noted: gets a line ``<process id>@<monotonic clock> <fault>`` for each fault just before it
+            happens.
         jump: has the process's clock jump.
     """
 
     def note(struck: Struck) -> None:
         if noted is None:
             return
-        line = f"{os.getpid()} {struck}\n".encode()
+        line = f"{os.getpid()}@{time.monotonic():.3f} {struck}\n".encode()
         descriptor = os.open(noted, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             os.write(descriptor, line)

@@ -64,6 +64,16 @@ class FaultyServer(Server):
             return []
         return [line.partition(" ")[2] for line in self._noted.read_text().splitlines()]
 
+    def died_at(self) -> float:
+        """Return when this life's server struck itself, by the monotonic clock; inf for never."""
+        moments = [float("inf")]
+        if self._process is not None and self._noted.exists():
+            for line in self._noted.read_text().splitlines():
+                process, _, moment = line.partition(" ")[0].partition("@")
+                if process == str(self._process.pid) and line.endswith("crash"):
+                    moments.append(float(moment))
+        return min(moments)
+
     def plans(self) -> tuple[Plan, Plan]:
         """Return the plans of the life that begins: the server's, and that of its agents."""
         return self._plan, self._agents

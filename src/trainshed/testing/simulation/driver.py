@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from trainshed.domain.errors import NoCapacity, NodeTaken
 from trainshed.domain.plan import NodePlan
-from trainshed.drivers.base import Capabilities, Handle, NodeState
+from trainshed.drivers.base import Capabilities, Handle, NodeState, Sight
 from trainshed.testing.simulation.agents import Agent, Agents, Report
 from trainshed.testing.simulation.life import Life
 from trainshed.testing.simulation.options import SimulatedBackend
@@ -86,14 +86,14 @@ class SimulatedDriver:
         """Return the handle that a node has, or would have."""
         return Handle(self._name, node_id)
 
-    async def observe(self, handles: Sequence[Handle]) -> Mapping[Handle, NodeState]:
+    async def observe(self, handles: Sequence[Handle]) -> Mapping[Handle, Sight]:
         """Return what is seen of nodes; see ``drivers.base``."""
         now, seen = self._now(), {}
         for first in range(0, len(handles), _AT_ONCE):
             if first:
                 await asyncio.sleep(0)  # others have their turn
             for handle in handles[first : first + _AT_ONCE]:
-                seen[handle] = self._state(handle.state, now)
+                seen[handle] = Sight(self._state(handle.state, now))
         return seen
 
     async def changed(self) -> frozenset[Handle]:

@@ -1,11 +1,10 @@
 """What a simulated place is like, as it stands in the settings: ``[backends.NAME]``."""
 
-from collections.abc import Iterable
-from fnmatch import fnmatchcase
 from typing import Annotated
 
 import msgspec
 
+from trainshed.domain import patterns
 from trainshed.drivers.base import Capabilities
 from trainshed.testing.simulation.script import Script
 
@@ -79,14 +78,9 @@ class SimulatedBackend(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     def stock_of(self, instance_type: str) -> str:
         """Return the pattern whose number an instance of this type counts for; "" for none."""
-        return first_fitting(instance_type, self.stock)
+        return patterns.closest(instance_type, self.stock) or ""
 
     def stock_at(self, pattern: str, now: float) -> int:
         """Return how many a stock has at a moment, in seconds since the epoch."""
         numbers = self.stock[pattern]
         return numbers[int(now // self.stock_seconds) % len(numbers)] if numbers else 0
-
-
-def first_fitting(instance_type: str, patterns: Iterable[str]) -> str:
-    """Return the first pattern that fits; "" where none does."""
-    return next((each for each in patterns if fnmatchcase(instance_type, each)), "")

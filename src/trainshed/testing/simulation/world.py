@@ -12,6 +12,7 @@ from typing import Any
 
 from trainshed.domain.facts import Fact
 from trainshed.domain.training import SecondaryStatus, TrainingJob
+from trainshed.drivers.base import Driver
 from trainshed.engine.backends import Backends
 from trainshed.engine.loop import Engine
 from trainshed.engine.ownership import Ownership
@@ -34,17 +35,27 @@ class World:
     """One server's worth of everything that decides; to be used within ``clock.run``."""
 
     def __init__(
-        self, clock: VirtualClock, places: Mapping[str, SimulatedBackend] | None = None
+        self,
+        clock: VirtualClock,
+        places: Mapping[str, SimulatedBackend] | None = None,
+        others: Mapping[str, Driver] | None = None,
     ) -> None:
-        """Have ``places`` by backend name, the first for jobs that name none; by default one."""
+        """Have places by backend name, the first for jobs that name none.
+
+        Args:
+            clock: tells and turns the time.
+            places: simulated ones; None for one, if there are no others.
+            others: drivers that a test brings with it.
+        """
         self.clock = clock
         self.database = MemoryDatabase()
         self.changes = InProcessChanges()
         self.records = SqlTrainingRecords(self.database, self.changes)
         self.drivers = {
             name: SimulatedDriver(name=name, report=self._take, clock=clock.now, options=options)
-            for name, options in (places or {"sim": SimulatedBackend()}).items()
+            for name, options in (places or ({} if others else {"sim": SimulatedBackend()})).items()
         }
+        self._all: dict[str, Driver] = {**self.drivers, **(others or {})}
         self._servers = 0
 
     @asynccontextmanager
@@ -57,21 +68,21 @@ class World:
             members: further arguments of the queue.
         """
         self._servers += 1
-        capabilities = {name: driver.capabilities for name, driver in self.drivers.items()}
+        capabilities = {name: driver.capabilities for name, driver in self._all.items()}
         url = "http://127.0.0.1:1"
         server = Server(
             id=f"server-{self._servers}",
             url=url,
             machine="here",
             version="1",
-            reaches=tuple(self.drivers),
+            reaches=tuple(self._all),
         )
-        default = next(iter(self.drivers))
+        default = next(iter(self._all))
         leases = SqlLeases(self.database, alone=True, clock=lambda: self.clock.now().timestamp())
         engine = Engine(
             records=self.records,
             changes=self.changes.watch(),
-            backends=Backends(drivers=self.drivers, default=default),
+            backends=Backends(drivers=self._all, default=default),
             site=Site(server_url=url, secret=_SECRET, objects={}, capabilities=capabilities),
             clock=self.clock.now,
             ownership=Ownership(leases, server, alone=True),

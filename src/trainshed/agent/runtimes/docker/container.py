@@ -1,8 +1,6 @@
 """A started container of an engine, as ``runtimes.base.Container`` promises it."""
 
-import contextlib
 import os
-import re
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -18,15 +16,10 @@ from trainshed.agent.runtimes.docker.engine import (
     patiently,
 )
 from trainshed.agent.runtimes.docker.following import Following
+from trainshed.agent.runtimes.refusals import SAID, not_run
 
 _AGAIN_S: Final = 1.0
 _KILLED: Final = 137
-_SAID: Final = 1024
-_NOT_RUN: Final = re.compile(
-    r"(?:standard_init_linux\.go:\d+: )?exec (?:user process caused: |user process caused \"|\S+: )"
-    r"(?P<why>no such file or directory|exec format error|permission denied)\"?"
-)
-"""All that a container says whose command the kernel would not run; runc ends with 1 or 255."""
 
 
 class DockerContainer:
@@ -72,7 +65,7 @@ class DockerContainer:
         if pieces is None:
             os.eventfd_write(self.exited, 1)
             return None
-        if len(self._said) < _SAID:
+        if len(self._said) < SAID:
             self._said += b"".join(data for _, data in pieces)
         return pieces
 
@@ -116,10 +109,8 @@ class DockerContainer:
         code, oom = int(state["ExitCode"]) & 0xFF, bool(state.get("OOMKilled"))
         if not oom and not self._signalled and (lost := self._taken_along(state)):
             return Exit(exit_code=code, lost=lost)
-        if code in {1, 255}:
-            said = _NOT_RUN.fullmatch(self._said.decode(errors="replace").strip())
-            if said is not None:
-                return Exit(exit_code=126 if said["why"] == "permission denied" else 127)
+        if refused := not_run(code, self._said):
+            return Exit(exit_code=refused)
         return Exit(exit_code=code, oom=oom)
 
     def _taken_along(self, state: dict[str, Any]) -> str:
@@ -164,63 +155,3 @@ class DockerContainer:
                 self._following.over.wait(_AGAIN_S)
             else:
                 return
-
-
-class NeverRan:
-    """A container whose command the engine could not run: it says why, and is over."""
-
-    def __init__(self, why: str, exit_code: int) -> None:
-        self._why: bytes | None = why.encode() + b"\n"
-        self._exit_code = exit_code
-        self.exited = os.eventfd(1, os.EFD_CLOEXEC)
-        self._always = os.eventfd(1, os.EFD_CLOEXEC)
-        self.outputs: Sequence[int] = (self._always,)
-        self.events, self._no_events = os.pipe()
-
-    def read(self, output: int) -> Sequence[tuple[Stream, bytes]] | None:
-        """Return why, once."""
-        why, self._why = self._why, None
-        return None if why is None else [(Stream.STDERR, why)]
-
-    def hear(self) -> bool:
-        """Return True: nothing is ever told."""
-        return True
-
-    def terminate(self) -> bool:
-        """Do nothing: it is over."""
-        return True
-
-    def kill(self) -> None:
-        """Do nothing: it is over."""
-
-    def abandon(self) -> None:
-        """Do nothing: it is over."""
-
-    def collect(self) -> Exit:
-        """Return 126 or 127, as a shell does."""
-        for fd in (self.exited, self._always, self.events, self._no_events):
-            with contextlib.suppress(OSError):
-                os.close(fd)
-        return Exit(exit_code=self._exit_code)
-
-
-_REFUSALS: Final = {
-    "executable file not found": 127,
-    "no such file or directory": 127,
-    "exec format error": 127,
-    "is a directory": 126,
-    "permission denied": 126,
-}
-_COMMAND: Final = re.compile(r"exec: .*?(?=: unknown$|: OCI [^:]*$|$)", re.DOTALL)
-
-
-def refused_command(error: EngineError) -> NeverRan | None:
-    """Return the container whose command an engine could not run; None for any other trouble."""
-    text = str(error)
-    found = _COMMAND.search(text)
-    if found is None:
-        return None
-    for words, exit_code in _REFUSALS.items():
-        if words in found[0]:
-            return NeverRan(found[0], exit_code)
-    return None

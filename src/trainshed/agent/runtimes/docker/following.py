@@ -4,8 +4,6 @@ The engine keeps a container's output from its start, so whoever loses the conne
 again and passes over what was handed on already: nothing is lost, nothing comes twice.
 """
 
-import contextlib
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,9 +12,8 @@ from typing import Final
 from trainshed.agent.runtimes.base import Stream
 from trainshed.agent.runtimes.docker.engine import Engine, EngineAway, EngineError
 from trainshed.agent.runtimes.docker.engine import Stream as Answer
+from trainshed.agent.runtimes.written import Piece, Written
 
-_ROOM: Final = 4 * 1024 * 1024
-"""Bytes read ahead of the one who reads; a container that writes faster waits."""
 _HEADER: Final = 8
 """Bytes before each frame: 1 or 2 for the stream, three zeros, four for the length. Source:
 Docker Engine API, "Attach to a container"."""
@@ -25,63 +22,6 @@ _BEGINS_S: Final = 60.0
 """How long an engine may think about what it answers at once, before it counts as away."""
 _SILENT_S: Final = 5.0
 """How long the output of a container that is over may be silent without having ended."""
-
-Piece = tuple[Stream, bytes]
-
-
-class Written:
-    """What a container wrote, on its way from the thread that hears it to the one that reads it."""
-
-    def __init__(self) -> None:
-        self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        """Readable when ``take`` has something to say."""
-        self._changed = threading.Condition()
-        self._pieces: list[Piece] = []
-        self._held = 0
-        self._ended = False
-        self._closed = False
-
-    def put(self, pieces: list[Piece]) -> bool:
-        """Hand pieces on, once there is room; return False when nobody takes them any more."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._held < _ROOM or self._closed)
-            if self._closed:
-                return False
-            self._pieces += pieces
-            self._held += sum(len(data) for _, data in pieces)
-            os.eventfd_write(self.fd, 1)
-        return True
-
-    def end(self) -> None:
-        """Say that nothing more will come."""
-        with self._changed:
-            self._ended = True
-            if not self._closed:
-                os.eventfd_write(self.fd, 1)
-
-    def take(self) -> list[Piece] | None:
-        """Return what has come since; None after the last."""
-        with self._changed:
-            with contextlib.suppress(BlockingIOError):
-                os.eventfd_read(self.fd)
-            found, self._pieces, self._held = self._pieces, [], 0
-            if self._ended:
-                os.eventfd_write(self.fd, 1)
-            self._changed.notify_all()
-        return found if found or not self._ended else None
-
-    @property
-    def full(self) -> bool:
-        """Whether it waits for the one who reads."""
-        return self._held >= _ROOM
-
-    def close(self) -> None:
-        """Let go of it; whoever puts something into it is sent away."""
-        with self._changed:
-            if not self._closed:
-                self._closed = True
-                os.close(self.fd)
-            self._changed.notify_all()
 
 
 class Following:

@@ -12,12 +12,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from trainshed.agent.command import toolkit_secret, variables
 from trainshed.agent.node import Node, NodeOver
 from trainshed.agent.runtimes.base import Container
 from trainshed.agent.runtimes.docker import images, network, programs, spec, toolkit
 from trainshed.agent.runtimes.docker.cleaning import Left, clean, remove_containers
-from trainshed.agent.runtimes.docker.container import DockerContainer, refused_command
+from trainshed.agent.runtimes.docker.container import DockerContainer
 from trainshed.agent.runtimes.docker.engine import (
     Engine,
     EngineAway,
@@ -31,13 +30,13 @@ from trainshed.agent.runtimes.docker.ownership import take_back
 from trainshed.agent.runtimes.docker.peers import Peers
 from trainshed.agent.runtimes.docker.programs import Programs
 from trainshed.agent.runtimes.docker.spec import Image
+from trainshed.agent.runtimes.refusals import refused_command
+from trainshed.agent.runtimes.writable import WRITABLE, open_up
 from trainshed.contract import script_mode
+from trainshed.domain.container import ARCHIVE, toolkit_secret, variables
 from trainshed.domain.facts import Kind, Outcome
 from trainshed.domain.plan import NodePlan
 
-_WRITABLE: Final = 0o777
-_ARCHIVE: Final = "/opt/trainshed/sourcedir.tar.gz"
-"""Where the container finds the code that the agent fetched."""
 _NEVER: Final = "0001-01-01T00:00:00Z"
 """When a container that has not been started was."""
 _CONFLICT: Final = 409
@@ -67,6 +66,16 @@ class DockerRuntime:
     def interface(self) -> str:
         """The network interface by which the container reaches the other nodes."""
         return "lo" if network.name_for(self._plan) == "none" else "eth0"
+
+    @property
+    def starts_by_itself(self) -> bool:
+        """Return False: the agent starts it."""
+        return False
+
+    @property
+    def no_views(self) -> str:
+        """Return nothing: the container sees what is mounted below its tree."""
+        return ""
 
     def describe(self) -> str:
         """Return how the container will run."""
@@ -187,12 +196,12 @@ class DockerRuntime:
         if not self._programs.code:
             # An image's user may be none who could make it.
             node.tree.code.mkdir(exist_ok=True)
-            node.tree.code.chmod(_WRITABLE)
+            node.tree.code.chmod(WRITABLE)
             mounts.append(spec.Mount(source=node.tree.code, target=str(node.seen.code)))
         told = toolkit_secret(node.plan)
         if node.source_archive.exists():
-            mounts.append(spec.Mount(source=node.source_archive, target=_ARCHIVE, read_only=True))
-            told[script_mode.SOURCE_ARCHIVE_VARIABLE] = _ARCHIVE
+            mounts.append(spec.Mount(source=node.source_archive, target=ARCHIVE, read_only=True))
+            told[script_mode.SOURCE_ARCHIVE_VARIABLE] = ARCHIVE
         return mounts, told
 
     def _made(self, node: Node, image: Image) -> str:
@@ -215,7 +224,7 @@ class DockerRuntime:
             machine=self._machine,
             folder=node.folder,
         )
-        _open_up(node)
+        open_up(node)
         self._left = Left.of(plan, engine, node.folder)
         self._left.write(node.folder)
         if plan.warm_cache:
@@ -253,7 +262,7 @@ class DockerRuntime:
             with self._peers(node).turn():
                 patiently(start, note)
         except EngineError as error:
-            if (never_ran := refused_command(error)) is not None:
+            if (never_ran := refused_command(str(error))) is not None:
                 return never_ran
             raise _refused(error) from error
         return self._followed(node, container, stop_signal)
@@ -315,17 +324,6 @@ def _is_started(found: Mapping[str, Any]) -> bool:
 
 def _cache(node: Node) -> Path:
     return Path(node.plan.cache or node.folder)
-
-
-def _open_up(node: Node) -> None:
-    """Let any user write where a job may write: an image's own user is not known here."""
-    tree = node.tree
-    for folder in (tree.input, tree.model, tree.checkpoints, tree.output, tree.output_data):
-        folder.chmod(_WRITABLE)
-    if tree.intermediate.is_dir():
-        tree.intermediate.chmod(_WRITABLE)
-    if node.plan.warm_cache:
-        Path(node.plan.warm_cache).chmod(_WRITABLE)
 
 
 def _lost(error: EngineError) -> NodeOver:

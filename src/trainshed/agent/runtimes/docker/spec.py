@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -10,6 +10,7 @@ from trainshed.agent.channels import mounts as file_systems
 from trainshed.agent.runtimes.docker import network
 from trainshed.agent.runtimes.docker.machine import Machine, Share
 from trainshed.contract.tree import Tree
+from trainshed.domain import container
 from trainshed.domain.plan import NodePlan
 
 STOP_SIGNAL: Final = "SIGTERM"
@@ -113,21 +114,10 @@ def folders_of_path(plan: NodePlan, image: Image) -> list[str]:
     return [each for each in dict.fromkeys(text.split(":")) if each.startswith("/")]
 
 
-def checkpoints_path(plan: NodePlan) -> str:
-    """Return where the container finds its checkpoints."""
-    config = plan.request.get("CheckpointConfig") or {}
-    return str(PurePosixPath(config.get("LocalPath") or Tree().checkpoints))
-
-
 def tree_mounts(plan: NodePlan, tree: Tree) -> list[Mount]:
     """Return the parts of ``/opt/ml`` that are the platform's; all else is the image's own."""
     seen = Tree()
-    mounts = [
-        Mount(source=tree.input, target=str(seen.input)),
-        Mount(source=tree.model, target=str(seen.model)),
-        Mount(source=tree.output, target=str(seen.output)),
-        Mount(source=tree.checkpoints, target=checkpoints_path(plan)),
-    ]
+    mounts = [Mount(source=each, target=target) for each, target in container.parts(plan, tree)]
     if plan.warm_cache:
         mounts.append(Mount(source=Path(plan.warm_cache), target=str(seen.warm_pool_cache)))
     mounts += [
@@ -226,10 +216,9 @@ def labels(plan: NodePlan) -> dict[str, str]:
 
 
 def _command(plan: NodePlan) -> dict[str, list[str]]:
-    """Return the command line; source: "How Amazon SageMaker Runs Your Training Image"."""
-    if plan.entrypoint is not None:
-        return {"Entrypoint": list(plan.entrypoint), "Cmd": list(plan.arguments or ())}
-    return {"Cmd": ["train"] if plan.arguments is None else list(plan.arguments)}
+    entrypoint, arguments = container.command_line(plan)
+    found = {"Cmd": list(arguments)}
+    return found if entrypoint is None else {"Entrypoint": list(entrypoint), **found}
 
 
 def _host_config(

@@ -19,6 +19,8 @@ class Access:
     region: str = "us-east-1"
     token: str = field(default="", repr=False)
     """The session's, of temporary keys."""
+    own: bool = False
+    """Whether this is the server's own store, and no other make."""
 
     @classmethod
     def of(cls, members: Mapping[str, str]) -> "Access":

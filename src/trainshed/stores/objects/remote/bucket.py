@@ -34,6 +34,8 @@ _PAGE_ERRORS: Final = (ET.ParseError, KeyError, ValueError)
 _RANGE: Final = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+)")
 _ELSEWHERE: Final = frozenset({301, 307, 400})
 """Statuses of requests that were signed for, or sent to, another region than the bucket's."""
+_SIGN: Final = "x-amz-request-id"
+"""Stands in every answer of the server's own store."""
 _ASKED: Final = {"x-amz-checksum-mode": "ENABLED"}
 
 
@@ -225,6 +227,13 @@ class Bucket:
 
     def _refused(self, key: str, answer: Answer, body: bytes) -> StoreError:
         code, words = _error(answer.status, body)
+        if self._connections.own and not code and not answer.header(_SIGN):
+            # While our server is away somebody else may have its port, or a proxy may answer in its
+            # place: their 404 would be taken for a missing bucket.
+            return StoreAway(
+                f"s3://{self._name}/{key}: it is not the server that answers, but a proxy on the "
+                f"way, or another program on its port: {words}"
+            )
         region = answer.header("x-amz-bucket-region")
         if region and answer.status in _ELSEWHERE:
             words += f" (the bucket is in {region}: say so by `region` in [[stores]])"

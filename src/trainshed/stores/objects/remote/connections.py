@@ -102,6 +102,8 @@ class Connections:
         self._address = name, url.port or (443 if self._context else 80)
         loopback = name in {"localhost", "::1"} or name.startswith("127.")
         self._guarded = loopback or self._context is not None
+        self.own = access.own
+        """Whether the server's own store is asked."""
         self._idle: list[Connection] = []
         self._open: weakref.WeakSet[Connection] = weakref.WeakSet()
         self._cut = False

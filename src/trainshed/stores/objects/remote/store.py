@@ -11,6 +11,7 @@ import math
 import os
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -95,6 +96,7 @@ class RemoteObjects:
                 cancelled=cancelled, hurried=hurried, seconds=patience_s, complain=complain
             ),
         )
+        made._access = replace(made._access, own=True)
         made._near = Nearby.of(plan)
         made._unfinished = Unfinished(plan.uploads)
         return made

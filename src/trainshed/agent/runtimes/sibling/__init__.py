@@ -1,0 +1,1 @@
+"""Watches a container that the kubelet runs beside the agent, in the same pod."""

@@ -1,0 +1,1 @@
+"""Nodes that are pods of a Kubernetes cluster."""

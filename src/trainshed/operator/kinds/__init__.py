@@ -1,0 +1,1 @@
+"""Everything that stands fixed about each kind of manifest: one file for each."""

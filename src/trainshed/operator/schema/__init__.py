@@ -1,0 +1,1 @@
+"""OpenAPI schemas of manifests, as a Kubernetes API server wants them (structural, v1)."""

@@ -1,0 +1,1 @@
+"""``kubectl smlogs``: what the nodes of a manifest's job wrote."""
