@@ -138,14 +138,17 @@ def test_a_folder_in_the_way_of_the_next_pipe_is_named(read: Read, data: Path) -
     assert said.startswith('ClientError: channel "train": there is a folder called train_1')
 
 
-def test_a_script_that_clears_its_data_away_wants_no_more(read: Read, data: Path) -> None:
+def test_a_script_that_clears_its_data_away_wants_no_more(read: Read, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    size = 3 << 20  # a pipe holds 1 MiB: none follows in the middle of the clearing
+    (tmp_path / "data/0").write_bytes(bytes(size))
     node = read(
         "file = epoch(0); import shutil; shutil.rmtree('/opt/ml/input/data')\n"
-        "print(file.read().decode())",
-        piped(data),
+        "print(len(file.read()), os.path.exists('/opt/ml/input/data'))",
+        piped(tmp_path / "data"),
     )
     assert node.ended() == ("completed", "")
-    assert node.lines() == ["<0><1><2><3><4>"]
+    assert node.lines() == [f"{size} False"]
 
 
 def test_a_feeding_process_that_has_no_room_to_say_what_failed_still_ends_the_job(
