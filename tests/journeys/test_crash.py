@@ -266,7 +266,7 @@ def test_a_lost_node_is_retried_when_the_job_says_so(crashing: Shed, outside: Pa
     for host in ("algo-1", "algo-2"):
         until_noted(outside, name, "halfway", host)
         # What an agent has not read when it is killed dies with its program.
-        until(lambda host=host: "line 250" in crashing.lines(name, host))  # type: ignore[misc]
+        crashing.until_line(name, "line 250", host)
     kill_agent(crashing, "algo-2")
     for host in ("algo-1", "algo-2"):
         until(lambda host=host: noted(outside, name, host).count("halfway") == 2)  # type: ignore[misc]
