@@ -7,10 +7,16 @@ import sys
 from contextlib import suppress
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from tests.share import EXAMPLES
 
-settings.register_profile("share", max_examples=EXAMPLES)
+# How long an example takes says how busy the machine is, and nothing about what is tested.
+settings.register_profile(
+    "share",
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("share")
 
 # Whoever starts the tests behind nohup or "&" ignores Ctrl-C, and all that they start would too.

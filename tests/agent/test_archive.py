@@ -261,7 +261,7 @@ def test_a_part_that_ends_too_early_is_no_part(tmp_path: Path, ml: Path) -> None
         read_tar(tmp_path / "part.tar")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(tars())
 def test_a_part_with_lying_headers_names_nothing_outside_itself(text: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -45,7 +45,8 @@ def test_a_server_that_has_no_room_for_its_own_notes_serves(tmp_path: Path) -> N
         (server.data / name).mkdir()  # as good as a full disk
     with server:
         assert server.address == ("127.0.0.1", port)
-        assert urlopen(f"{server.url}/healthz").status == 200
+        with urlopen(f"{server.url}/healthz") as answer:
+            assert answer.status == 200
     assert "cannot be told that http://127.0.0.1" in server.said()
 
 

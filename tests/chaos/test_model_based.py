@@ -330,6 +330,5 @@ TestChaosAlone = ChaosAlone.TestCase
 TestChaosAlone.settings = TestChaos.settings = settings(
     max_examples=100,
     stateful_step_count=40,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )

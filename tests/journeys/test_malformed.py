@@ -19,7 +19,8 @@ from tests.journeys.wire import Line
 from trainshed.api.sagemaker.absent import ABSENT
 
 ON_A_SERVER = settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+    max_examples=150,
 )
 JOB = {"TrainingJobName": "nobody"}
 GROUP = {"logGroupName": "/odd"}

@@ -5,7 +5,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainshed.operator.crds import spec_schema
@@ -68,7 +68,7 @@ def _of(schema: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
 def test_a_spec_of_old_fits(kind: Kind) -> None:
     ours = jsonschema.Draft4Validator(spec_schema(kind))
 
-    @settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=25)
     @given(whole(kind))
     def fits(spec: dict[str, Any]) -> None:
         assert [fault.message for fault in ours.iter_errors(spec)] == []

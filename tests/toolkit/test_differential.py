@@ -215,7 +215,7 @@ cases = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, suppress_health_check=list(HealthCheck))
 @given(case=cases)
 def test_any_job_gets_the_same_arguments_and_variables(both: Both, case: dict[str, Any]) -> None:
     theirs, ours = both.ask(case)

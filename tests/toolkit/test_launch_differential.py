@@ -150,7 +150,7 @@ def asks_for(case: dict[str, Any], name: str) -> dict[str, Any]:
     return {**case, "hyperparameters": {name: "true", **case["hyperparameters"]}}
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(case=cases)
 def test_mpirun_is_called_as_amazons_toolkit_calls_it(both: Both, case: dict[str, Any]) -> None:
     case = asks_for(case, "sagemaker_mpi_enabled")
@@ -205,7 +205,7 @@ def as_pairs(command: list[str]) -> tuple[list[str], set[str]]:
     return found, exported
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(case=cases)
 def test_torchrun_is_called_as_amazons_toolkit_calls_it(both: Both, case: dict[str, Any]) -> None:
     case = asks_for(case, "sagemaker_torch_distributed_enabled")

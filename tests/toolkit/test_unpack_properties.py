@@ -39,7 +39,7 @@ members = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(members)
 def test_nothing_outside_is_written_or_linked(
     content: list[tuple[tarfile.TarInfo, bytes]],
@@ -63,7 +63,7 @@ def test_nothing_outside_is_written_or_linked(
         assert [entry.name for entry in (base / "deep").iterdir()] == ["code"]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(tars(), st.booleans())
 def test_lying_headers_are_refused_and_reach_nothing(text: bytes, packed: bool) -> None:
     with tempfile.TemporaryDirectory() as name:

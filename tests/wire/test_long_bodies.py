@@ -62,7 +62,7 @@ def plugged(server: Server) -> Iterator[tuple[socket.socket, BinaryIO]]:
         yield plug, stream
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     size=st.sampled_from(EDGES) | st.integers(_LONG, len(BIG)),
     cuts=st.lists(st.integers(0, len(BIG)), max_size=6),

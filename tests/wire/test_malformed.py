@@ -15,7 +15,8 @@ from tests.wire.toy_server import KEYS, Server, serving
 from trainshed.wire.signer import Signer
 
 UNTOUCHED_SERVER = settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+    max_examples=60,
 )
 
 

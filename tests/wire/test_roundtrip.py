@@ -34,7 +34,6 @@ def sampled(service: str) -> settings:
     return settings(
         max_examples=EXAMPLES.get(service, 40),
         database=None,
-        deadline=None,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainshed.agent.feeding.reading import ROOM, LocalReading, RemoteReading, Room
@@ -54,7 +54,7 @@ offsets = st.integers(0, SIZE + 10) | st.integers(0, 70).map(lambda n: n * 128 *
 sizes = st.integers(0, 300 * KIB) | st.just(128 * KIB) | st.just(1024 * KIB)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40)
 @given(st.lists(st.tuples(offsets, sizes), max_size=12))
 def test_any_reads_in_any_order_give_the_objects_bytes(
     place: Place, reads: list[tuple[int, int]]

@@ -188,7 +188,7 @@ def test_the_longest_unused_go_first(tmp_path: Path) -> None:
     assert kept == {name(number) for number in (0, 2, 3, 4, 5, 6, 7, 8, 9, 10)}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     asked=st.lists(st.tuples(st.integers(0, 6), st.integers(0, 400)), max_size=40),
     limit=st.integers(1, 1500),

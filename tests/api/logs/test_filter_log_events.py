@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.api.logs.conftest import GROUP, LogServer
 
@@ -182,7 +182,6 @@ def test_patterns_and_refusals_reach_the_client(server: LogServer, client: Any) 
             client.filter_log_events(logGroupName=GROUP, **given_params)
 
 
-@settings(deadline=None)
 @given(
     events=st.lists(
         st.tuples(st.integers(0, 6), st.sampled_from("abc"), st.sampled_from(["hit", "miss"])),

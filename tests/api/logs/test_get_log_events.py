@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.api.logs.conftest import GROUP, LogServer
 
@@ -150,7 +150,6 @@ def test_nothing_can_be_put_into_a_jobs_own_stream(server: LogServer, client: An
 STEPS = st.lists(st.tuples(st.integers(0, 4), st.integers(1, 4)), max_size=12)
 
 
-@settings(deadline=None)
 @given(steps=STEPS, cut=st.integers(1, 8), since=st.integers(0, 3))
 async def test_forward_tokens_never_skip_or_repeat_a_line_while_lines_are_written(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, int]], cut: int, since: int

@@ -184,7 +184,7 @@ def expected(jobs: list[TrainingJob], question: dict[str, Any]) -> list[str]:
     ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(made=made_jobs, question=questions)
 def test_all_pages_together_are_what_was_asked_for_in_order(
     made: list[tuple[str, int, str]], question: dict[str, Any]

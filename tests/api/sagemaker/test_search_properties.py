@@ -160,7 +160,7 @@ async def search_all(shed: Shed, **question: Any) -> list[str]:
         token = {"NextToken": answer["NextToken"]}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(made=jobs, expression=expressions, order=orders)
 def test_search_finds_what_plain_evaluation_finds_in_the_order_asked_for(
     made: list[Job], expression: dict[str, Any], order: dict[str, Any]

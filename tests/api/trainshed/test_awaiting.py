@@ -218,7 +218,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(steps=STEPS, page=st.integers(1, 3))
 def test_who_does_as_told_knows_all_jobs_whatever_happened_and_was_lost(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]], page: int

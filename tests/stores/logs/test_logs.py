@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trainshed.domain.errors import StoreError
@@ -38,7 +38,6 @@ def bytes_in(root: Path, group: str, stream: str) -> bytes:
     return b"".join(path.read_bytes() for path in sorted(folder.glob("*.log")))
 
 
-@settings(deadline=None)
 @given(
     texts=TEXTS,
     reports=st.lists(st.tuples(st.integers(0, 200), st.integers(0, 200)), max_size=12),
@@ -70,7 +69,6 @@ async def test_any_reports_make_the_stream_a_beginning_of_the_file(
             assert reader.begins_line(segment.start)
 
 
-@settings(deadline=None)
 @given(texts=TEXTS.filter(bool), lost=st.integers(0, 40), segment_bytes=st.integers(1, 60))
 async def test_a_tail_lost_in_a_crash_is_sent_again_from_where_the_stream_ends(
     tmp_path_factory: pytest.TempPathFactory, texts: list[bytes], lost: int, segment_bytes: int

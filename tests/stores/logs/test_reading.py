@@ -4,7 +4,7 @@ from itertools import accumulate
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trainshed.stores.logs.format import encode
@@ -27,7 +27,6 @@ async def stream(root: Path, lines: list[tuple[int, bytes]], segment_bytes: int)
     return reader
 
 
-@settings(deadline=None)
 @given(lines=LINES, segment_bytes=st.integers(1, 2000))
 async def test_every_way_of_reading_finds_the_same_lines(
     tmp_path_factory: pytest.TempPathFactory, lines: list[tuple[int, bytes]], segment_bytes: int
@@ -45,7 +44,6 @@ async def test_every_way_of_reading_finds_the_same_lines(
         assert reader.begins_line(offset) == (offset in boundaries)
 
 
-@settings(deadline=None)
 @given(lines=LINES, segment_bytes=st.integers(1, 2000))
 async def test_a_time_is_found_at_its_first_line(
     tmp_path_factory: pytest.TempPathFactory, lines: list[tuple[int, bytes]], segment_bytes: int

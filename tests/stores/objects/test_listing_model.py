@@ -101,11 +101,11 @@ class StoreBesideDict(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
-StoreBesideDict.TestCase.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
+StoreBesideDict.TestCase.settings = settings(max_examples=30, stateful_step_count=30)
 TestStoreBesideDict = StoreBesideDict.TestCase
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     keys=st.sets(KEYS, max_size=12),
     prefix=TEXT,

@@ -32,7 +32,8 @@ def store(tmp_path: Path) -> Iterator[EmbeddedObjects]:
 
 
 @settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=30,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(sizes=st.lists(SIZES, max_size=12))
 async def test_pieces_of_any_size_are_written_and_hashed_in_order(

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trainshed.domain.training import (
@@ -83,7 +83,6 @@ async def emptied(database: Database) -> SqlTrainingRecords:
     return SqlTrainingRecords(database, InProcessChanges())
 
 
-@settings(deadline=None)
 @given(job=jobs())
 async def test_any_job_comes_back_and_can_be_swapped(database: Database, job: TrainingJob) -> None:
     records = await emptied(database)
@@ -94,7 +93,6 @@ async def test_any_job_comes_back_and_can_be_swapped(database: Database, job: Tr
     assert await records.swap(job, replace(job, cleaned=True))
 
 
-@settings(deadline=None)
 @given(
     kept=st.lists(jobs(), max_size=12, unique_by=lambda job: job.name),
     coarse=st.booleans(),

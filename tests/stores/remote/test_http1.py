@@ -72,7 +72,7 @@ def taken(incoming: Incoming, most: int) -> bytes:
 
 @pytest.mark.parametrize("sent", [told, cut_up, until_the_end])
 @given(cuts=st.lists(st.integers(0, 1500), max_size=6), most=st.integers(1, 2000))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_a_body_arrives_however_it_is_cut(
     sent: Callable[[bytes], bytes], cuts: list[int], most: int
 ) -> None:
@@ -86,7 +86,7 @@ def test_a_body_arrives_however_it_is_cut(
 
 @pytest.mark.parametrize("sent", [told, cut_up])
 @given(data=st.data())
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_an_end_that_comes_too_early_is_noticed(
     sent: Callable[[bytes], bytes], data: st.DataObject
 ) -> None:
