@@ -70,6 +70,19 @@ def test_every_host_finds_the_first(job: Job) -> None:
     }
 
 
+def test_jobs_without_containers_meet_at_ports_of_their_own(job: Job) -> None:
+    job.code("train.py", SHOWS)
+    on_hosts(job, TWO, TWO[0])
+
+    def port(name: str) -> str:
+        job.variables = {"TRAINING_JOB_NAME": name, "TRAINSHED_PYTHON": sys.executable}
+        return told(job)["MASTER_PORT"]
+
+    ports = {port("one"), port("two"), port("one")}
+    assert len(ports) == 2
+    assert all(20_000 <= int(each) < 30_000 for each in ports)
+
+
 def test_what_the_job_sets_itself_is_never_changed(job: Job) -> None:
     job.code("train.py", SHOWS)
     job.variables = {"MASTER_PORT": "29500", "WORLD_SIZE": "16", "RANK": "3"}

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
+from zlib import crc32
 
+from trainshed.contract.script_mode import PYTHON_VARIABLE
 from trainshed.contract.tree import Tree
 from trainshed.toolkit.child import Children, Ended
 from trainshed.toolkit.entry_point import Kind
 from trainshed.toolkit.environment import passable
 from trainshed.toolkit.failure import ToolkitError
+
+SHARED_PORTS: Final = range(20000, 30000)
+"""Where jobs that share a machine's ports listen: below those that it gives to clients."""
 
 
 class Job(NamedTuple):
@@ -42,6 +47,22 @@ class Job(NamedTuple):
     def interface(self) -> str:
         """The network interface that reaches the other hosts."""
         return str(self.facts["network_interface_name"])
+
+    @property
+    def in_container(self) -> bool:
+        """Whether it runs in one; where the platform chose the interpreter there is none."""
+        return PYTHON_VARIABLE not in self.platform
+
+    @property
+    def own_port(self) -> int | None:
+        """Where its hosts meet if it shares a machine's ports with other jobs; else None.
+
+        Drawn from the job's name, which is what its hosts have in common and no other job has.
+        """
+        if self.in_container:
+            return None
+        drawn = crc32(str(self.facts["job_name"]).encode())
+        return SHARED_PORTS[drawn % len(SHARED_PORTS)]
 
 
 class Finished(NamedTuple):

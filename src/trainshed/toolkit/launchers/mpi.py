@@ -18,11 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from trainshed.contract.script_mode import (
-    MPI_PROCESSES_PER_HOST,
-    MPI_SECRET_VARIABLE,
-    PYTHON_VARIABLE,
-)
+from trainshed.contract.script_mode import MPI_PROCESSES_PER_HOST, MPI_SECRET_VARIABLE
 from trainshed.toolkit import entry_point
 from trainshed.toolkit.entry_point import Kind
 from trainshed.toolkit.environment import on_path, passable
@@ -64,7 +60,7 @@ def launch(job: Job) -> Finished:
             f"MPI on several hosts needs {MPI_SECRET_VARIABLE}, at least {_SHORTEST_SECRET} "
             "characters, from the platform"
         )
-    names.wait(hosts, 0.0 if PYTHON_VARIABLE in job.platform else names.WITHIN)
+    names.wait(hosts, names.WITHIN if job.in_container else 0.0)
     if not job.facts["is_master"]:
         return _serve(job, secret)
     workers = [host for host in hosts if host != job.host]

@@ -6,7 +6,7 @@ words that programs of ``torch.distributed`` and PyTorch Lightning look for.
 
 from __future__ import annotations
 
-from trainshed.contract.script_mode import PYTHON_VARIABLE, RENDEZVOUS_PORT
+from trainshed.contract.script_mode import RENDEZVOUS_PORT
 from trainshed.toolkit import entry_point, failure
 from trainshed.toolkit.failure import ToolkitError
 from trainshed.toolkit.launchers.job import Finished, Job, run, say
@@ -41,7 +41,7 @@ def rendezvous(job: Job) -> dict[str, str]:
     rank, count = str(hosts.index(job.host)), str(len(hosts))
     found = {
         "MASTER_ADDR": master,
-        "MASTER_PORT": str(RENDEZVOUS_PORT),
+        "MASTER_PORT": str(job.own_port or RENDEZVOUS_PORT),
         "NODE_RANK": rank,
         "NNODES": count,
         "NUM_NODES": count,
@@ -58,12 +58,11 @@ def _wait_for_names(job: Job) -> None:
         return
     from trainshed.toolkit.launchers import names  # noqa: PLC0415 - 5 ms that one host does not need
 
-    # Where the platform chose the interpreter there is no container: names are a file that is
-    # there from the start, or is not at all. Such a job may do without them.
-    chosen = PYTHON_VARIABLE in job.platform
+    # Without a container names are a file that is there from the start, or is not at all. Such a
+    # job may do without them.
     try:
-        names.wait(job.facts["hosts"], 0.0 if chosen else names.WITHIN)
+        names.wait(job.facts["hosts"], names.WITHIN if job.in_container else 0.0)
     except ToolkitError as error:
-        if not chosen:
+        if job.in_container:
             raise
         say(str(error))

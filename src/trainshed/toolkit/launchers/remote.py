@@ -26,6 +26,7 @@ from contextlib import ExitStack
 from typing import Any, Final
 
 from trainshed.contract.script_mode import MPI_PORT
+from trainshed.toolkit.launchers.job import SHARED_PORTS
 
 _NONCE: Final = 32
 _MAC: Final = 32
@@ -38,7 +39,6 @@ SHAKE_WITHIN: Final = 10.0
 """Seconds for each step of the introduction."""
 _GET_ADDRESS: Final = 0x8915
 """SIOCGIFADDR of Linux."""
-_SHARED_PORTS: Final = range(20000, 30000)
 
 
 class Refused(Exception):
@@ -64,7 +64,7 @@ def port(address: str, secret: str) -> int:
     if not address.startswith("127."):
         return MPI_PORT
     drawn = int.from_bytes(prove(secret, b"port")[:4], "big")
-    return _SHARED_PORTS[drawn % len(_SHARED_PORTS)]
+    return SHARED_PORTS[drawn % len(SHARED_PORTS)]
 
 
 def ask(

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from trainshed.contract import exits
-from trainshed.contract.script_mode import MPI_PROCESSES_PER_HOST, PYTHON_VARIABLE, RENDEZVOUS_PORT
+from trainshed.contract.script_mode import MPI_PROCESSES_PER_HOST, RENDEZVOUS_PORT
 from trainshed.toolkit import failure
 from trainshed.toolkit.entry_point import Kind
 from trainshed.toolkit.environment import on_path
@@ -40,9 +40,9 @@ def launch(job: Job) -> Finished:
         )
     hosts = job.facts["distribution_hosts"]
     if len(hosts) > 1:
-        names.wait(hosts, 0.0 if PYTHON_VARIABLE in job.platform else names.WITHIN)
+        names.wait(hosts, names.WITHIN if job.in_container else 0.0)
     processes = processes_per_host(job, job.parameters.get(MPI_PROCESSES_PER_HOST))
-    words = command(job.program, job.arguments, job.facts, processes)
+    words = command(job.program, job.arguments, job.facts, processes, job.own_port)
     full = [*starter(job), *words[1:]]
     ended = run(job, full, variables(job.interface, efa.settings(job.facts)))
     if not ended.exit_code:
@@ -51,14 +51,21 @@ def launch(job: Job) -> Finished:
 
 
 def command(
-    program: str, arguments: list[str], facts: Mapping[str, Any], processes: int
+    program: str,
+    arguments: list[str],
+    facts: Mapping[str, Any],
+    processes: int,
+    own_port: int | None = None,
 ) -> list[str]:
-    """Return the command line, as Amazon's toolkit has it."""
+    """Return the command line, as Amazon's toolkit has it but for an ``own_port``."""
     hosts = facts["distribution_hosts"]
+    several = len(hosts) > 1
     found = ["torchrun", "--nnodes", str(len(hosts)), "--nproc_per_node", str(processes)]
-    if len(hosts) > 1:
+    if several:
         found += ["--master_addr", str(facts["master_hostname"])]
-        found += ["--master_port", str(RENDEZVOUS_PORT)]
+    if several or own_port is not None:  # else torchrun's own: 29500 for all of a machine
+        found += ["--master_port", str(own_port or RENDEZVOUS_PORT)]
+    if several:
         found += ["--node_rank", str(hosts.index(facts["current_host"]))]
     return [*found, program, *arguments]
 
@@ -74,10 +81,10 @@ def variables(interface: str, fabric: Mapping[str, str]) -> dict[str, str]:
 
 def starter(job: Job) -> list[str]:
     """Return what ``torchrun`` is here: the program, or the module behind it."""
-    # Where the platform chose the interpreter, the PATH behind it is the machine's own: a
-    # torchrun found there may belong to any Python.
+    # Without a container the PATH behind the chosen interpreter is the machine's own: a torchrun
+    # found there may belong to any Python.
     folder = os.path.dirname(job.python)  # noqa: PTH120
-    searched = {"PATH": folder} if PYTHON_VARIABLE in job.platform else job.variables
+    searched = job.variables if job.in_container else {"PATH": folder}
     found = on_path("torchrun", searched)
     return [found] if found else [job.python, "-m", "torch.distributed.run"]
 
