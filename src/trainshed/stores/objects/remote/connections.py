@@ -42,6 +42,7 @@ class Answer:
         method, self._what = asked
         self._pool = pool
         self._connection = connection
+        self._closed = False
         self._incoming = connection.answered(method)
         self.status = self._incoming.status
         self.length = self._incoming.length
@@ -72,7 +73,13 @@ class Answer:
             raise self._broken(error) from error
 
     def close(self) -> None:
-        """Give the connection back, or close it when there is more on it than anybody read."""
+        """Give the connection back, or close it when there is more on it than anybody read.
+
+        A second call changes nothing: the connection may have been lent to somebody else since.
+        """
+        if self._closed:
+            return
+        self._closed = True
         if self._incoming.reusable:
             self._pool.keep(self._connection)
         else:

@@ -4,6 +4,7 @@ Small objects come by one request. Large ones come by several streams, and leave
 where the next try finds it (see ``partial``).
 """
 
+import contextlib
 import itertools
 import threading
 from collections.abc import Callable, Iterator
@@ -135,6 +136,10 @@ class _Download:
 
     def run(self, entry: Entry) -> Found:
         """Bring it; see ``download``."""
+        with contextlib.ExitStack() as held:
+            return self._run(entry, held)
+
+    def _run(self, entry: Entry, held: contextlib.ExitStack) -> Found:
         path, key, etag = partial(self._target), self._address.key, entry.etag
         reading: Reading | None = None
         # What comes of a whole object behind the first stretch is on its way for nothing.
@@ -144,6 +149,7 @@ class _Download:
                 raise ObjectChanged(f"{self._address} was replaced meanwhile")
         else:
             reading = self._opened(0, None, etag)
+            held.callback(reading.close)  # whoever comes to read it closes it sooner
             told = reading.found
         if told.size <= _LARGE:
             self._bring_small(path, told, reading)

@@ -48,7 +48,7 @@ class Reading(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Let go of the connection; a second call changes nothing."""
         ...
 
 
