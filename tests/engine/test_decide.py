@@ -147,6 +147,58 @@ def test_the_node_that_failed_first_gives_the_reason() -> None:
     assert decision.job.failure_reason == "first (algo-2)"
 
 
+BROKEN = "AlgorithmError: RuntimeError: Connection closed by peer [10.0.0.2]:13014, exit code: 1"
+CAUSE = 'AlgorithmError: ErrorMessage "ValueError: the data of rank 1 is no data", exit code: 1'
+
+
+def failed_so(reason: str, start: int) -> tuple[Fact, ...]:
+    return facts(Kind.TRAINING, exited(1, reason), ended(Outcome.FAILED, reason), start=start)
+
+
+def asked_to_stop(reason: str, code: int = 1) -> tuple[Fact, ...]:
+    asked = (Kind.STOPPING, {"reason": "asked"})
+    return facts(Kind.TRAINING, asked, exited(code, reason), ended(Outcome.STOPPED), start=9)
+
+
+def test_who_only_missed_a_peer_is_passed_over_although_it_failed_first() -> None:
+    decision = decide(running(2), seen(failed_so(BROKEN, 1), failed_so(CAUSE, 9)))
+    assert decision.job.failure_reason == f"{CAUSE} (algo-2)"
+
+
+def test_a_program_that_was_failing_when_it_was_asked_to_stop_gives_the_reason() -> None:
+    decision = decide(running(2), seen(failed_so(BROKEN, 1), asked_to_stop(CAUSE)))
+    assert decision.job.secondary is S.FAILED
+    assert decision.job.failure_reason == f"{CAUSE} (algo-2)"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        asked_to_stop("", 0),
+        asked_to_stop("AlgorithmError: , exit code: 143", 143),
+        asked_to_stop("AlgorithmError: , exit code: 1"),
+        asked_to_stop('AlgorithmError: ExecuteUserScriptError:\nErrorMessage ""', 1),
+        asked_to_stop("AlgorithmError: SignalException: Process 7 got signal: 15, exit code: 1"),
+        asked_to_stop("AlgorithmError: KeyboardInterrupt, exit code: 1"),
+        asked_to_stop(BROKEN),
+        failed_so(BROKEN, 9),
+    ],
+)
+def test_who_tells_no_more_is_not_blamed_for_what_a_peer_said_first(
+    other: tuple[Fact, ...],
+) -> None:
+    decision = decide(running(2), seen(failed_so(BROKEN, 1), other))
+    assert decision.job.failure_reason == f"{BROKEN} (algo-1)"
+
+
+@pytest.mark.parametrize("reason", ["AlgorithmError: , exit code: 1", "ClientError: no such data"])
+def test_a_program_that_was_asked_to_stop_is_not_blamed_where_another_failed_of_itself(
+    reason: str,
+) -> None:
+    decision = decide(running(2), seen(failed_so(reason, 1), asked_to_stop(CAUSE)))
+    assert decision.job.failure_reason == f"{reason} (algo-1)"
+
+
 def test_the_last_node_is_told_not_to_wait_for_peers_that_ended_badly() -> None:
     leader = facts(Kind.TRAINING, exited(0), Kind.UPLOADING)
     peer = facts(Kind.STARTED, ended(Outcome.FAILED, "ClientError: no data"))

@@ -223,6 +223,25 @@ def test_torchruns_own_traceback_does_not_hide_the_scripts() -> None:
     assert "rank 1 on algo-2 failed first (exit code -9)" in text
 
 
+SIGNALLED = """\
+Traceback (most recent call last):
+  File "/usr/local/lib/python3.11/dist-packages/torch/distributed/run.py", line 1028, in main
+    time.sleep(monitor_interval)
+torch.distributed.elastic.multiprocessing.api.SignalException: Process 7 got signal: 15
+"""
+
+
+def test_a_script_that_failed_before_torchrun_was_told_to_stop_gives_the_reason() -> None:
+    failed = TORCHRUN_SAYS.splitlines(keepends=True)[:3]
+    text = torchrun.explained(1, "".join(failed) + SIGNALLED, ["torchrun", "train.py"])
+    assert "ValueError: no loss" in text
+    assert "SignalException" not in text
+
+
+def test_a_torchrun_that_was_told_to_stop_says_so() -> None:
+    assert "got signal: 15" in torchrun.explained(1, SIGNALLED, ["torchrun", "train.py"])
+
+
 class Clock(names.Clock):
     """Time that passes by sleeping only."""
 

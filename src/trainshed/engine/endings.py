@@ -11,13 +11,11 @@ from typing import Final
 
 from trainshed.domain.facts import Fact, Kind, Outcome
 from trainshed.domain.training import Attempt, AttemptEnd, PastAttempt, TrainingJob
+from trainshed.engine import blame
 from trainshed.engine.decision import Hopeless
 from trainshed.engine.following import Facts, last_of
 
-REASON_LENGTH: Final = 1024
-"""FailureReason's longest text (API model)."""
 _TROUBLE: Final = (Outcome.LOST, Outcome.INTERRUPTED)
-_UNSAID: Final = "InternalServerError: no reason was reported"
 _FOR_GOOD: Final = (
     "; a job goes on after that when it has EnableManagedSpotTraining, or attempts left in "
     "RetryStrategy"
@@ -58,19 +56,21 @@ def trouble(
         return None
     since = min(bad.values())
     blamed = [
-        host for host in failures(ended) if _failed_at(facts.get(host, ()), ended[host]) < since
+        host
+        for host in failures(ended)
+        if blame.failed_at(facts.get(host, ()), ended[host]) < since
     ]
     if blamed:
         return None
     first = min(bad, key=lambda host: (bad[host], host))
-    reason = str(ended[first].detail.get("reason") or _UNSAID)
+    reason = str(ended[first].detail.get("reason") or blame.UNSAID)
     lost = [host for host in bad if outcome(ended[host]) is Outcome.LOST]
     if attempt.preempted_for and not lost:
         end = AttemptEnd.PREEMPTED
     else:
         end = AttemptEnd.LOST if lost else AttemptEnd.INTERRUPTED
     if lost:
-        reason = failure_reason(lost, ended, facts)
+        reason = blame.failure_reason(lost, ended, facts)
     return Trouble(end=end, reason=reason, goes_on=goes_on(job, end))
 
 
@@ -88,16 +88,6 @@ def goes_on(job: TrainingJob, end: AttemptEnd) -> bool:
 def failures(ended: Mapping[str, Fact]) -> list[str]:
     """Return the hosts whose programs failed."""
     return [host for host, fact in ended.items() if outcome(fact) is Outcome.FAILED]
-
-
-def failure_reason(hosts: list[str], ended: Mapping[str, Fact], facts: Facts) -> str:
-    """Return the reason of the node that failed first; of several nodes, with its name."""
-    first = min(hosts, key=lambda host: _failed_at(facts.get(host, ()), ended[host]))
-    reason = str(ended[first].detail.get("reason") or _UNSAID)
-    if len(ended) == 1:
-        return reason[:REASON_LENGTH]
-    suffix = f" ({first})"
-    return reason[: REASON_LENGTH - len(suffix)] + suffix
 
 
 def final_reason(end: AttemptEnd, reason: str) -> str:
@@ -125,7 +115,7 @@ def past(attempt: Attempt, what: Trouble, facts: Facts, at: datetime) -> PastAtt
         trained_from=datetime.fromtimestamp(min(trained), UTC) if trained else None,
         ended=at,
         end=what.end,
-        reason=what.reason[:REASON_LENGTH],
+        reason=what.reason[: blame.REASON_LENGTH],
         kept_at=datetime.fromtimestamp(oldest, UTC) if oldest else None,
     )
 
@@ -164,12 +154,6 @@ def last_sign(facts: tuple[Fact, ...]) -> float:
 
 def _end_of(how: Outcome, now: datetime, reason: str) -> Fact:
     return Fact(1, now.timestamp(), Kind.ENDED, {"outcome": how.value, "reason": reason})
-
-
-def _failed_at(facts: tuple[Fact, ...], ended: Fact) -> float:
-    """Return when a node failed: when its program was over, not when that was noticed."""
-    exited = last_of(facts, Kind.EXITED)
-    return float(exited.detail.get("over") or exited.at) if exited else ended.at
 
 
 def _kept_at(facts: tuple[Fact, ...]) -> float:

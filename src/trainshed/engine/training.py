@@ -21,7 +21,7 @@ from trainshed.domain.training import (
     SecondaryStatus,
     TrainingJob,
 )
-from trainshed.engine import endings, warm
+from trainshed.engine import blame, endings, warm
 from trainshed.engine.decision import Decision, Seen
 from trainshed.engine.endings import Trouble, outcome
 from trainshed.engine.following import (
@@ -211,8 +211,8 @@ def _decide_ended(
         return Decision(job=_given_up(job, attempt, what, seen, at))
     if what is not None and not (stopping and what.end is not AttemptEnd.LOST):
         return Decision(job=_failed(job, endings.final_reason(what.end, what.reason), at))
-    if what is None and (failed := endings.failures(ended)):
-        reason = endings.failure_reason(failed, ended, seen.facts)
+    if what is None and (failed := blame.to_blame(ended, seen.facts)):
+        reason = blame.failure_reason(failed, ended, seen.facts)
         return Decision(job=warm.kept(_failed(job, reason, at)))
     if stopping or Outcome.STOPPED in map(outcome, ended.values()):
         final = _stopped_as(job, seen)
@@ -312,4 +312,4 @@ def _next_look(job: TrainingJob, patience: datetime | None, now: datetime) -> da
 
 def _failed(job: TrainingJob, reason: str, at: datetime) -> TrainingJob:
     failed = job.moved_to(_S.FAILED, at=at)
-    return replace(failed, failure_reason=reason[: endings.REASON_LENGTH], training_end=at)
+    return replace(failed, failure_reason=reason[: blame.REASON_LENGTH], training_end=at)

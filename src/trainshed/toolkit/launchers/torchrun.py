@@ -22,6 +22,7 @@ from trainshed.toolkit.launchers import efa, names
 from trainshed.toolkit.launchers.job import Finished, Job, processes_per_host, run
 
 _ROOT_CAUSE: Final = "Root Cause (first observed failure)"
+_SIGNALLED: Final = "SignalException: Process"
 _TORCH: Final = re.compile(r'^.*File ".*/torch/distributed/', re.MULTILINE)
 
 
@@ -96,7 +97,7 @@ def explained(exit_code: int, stderr_tail: str, words: list[str]) -> str:
     """
     said, _, after = stderr_tail.rpartition(_ROOT_CAUSE)
     if not said:
-        return failure.script_failure(exit_code, stderr_tail, words)
+        return failure.script_failure(exit_code, _before_the_signal(stderr_tail), words)
     found = dict(re.findall(r"^\s*(\w+)\s+: (.*)$", after, re.MULTILINE))
     rank, host = found.get("rank", "?"), found.get("host", "")
     who = f"rank {rank.split()[0]}" + (f" on {host}" if host else "") + " failed first"
@@ -109,3 +110,11 @@ def explained(exit_code: int, stderr_tail: str, words: list[str]) -> str:
     tag = f"[rank{rank.split()[0]}]: "
     tagged = [line[len(tag) :] for line in said.splitlines() if line.startswith(tag)]
     return failure.script_failure(exit_code, "\n".join(tagged) or said, words, who)
+
+
+def _before_the_signal(text: str) -> str:
+    """Return what was said before torchrun was told to stop, if a program had failed by then."""
+    own = text.rfind(exits.TRACEBACK_HEADER)
+    if own < 0 or _SIGNALLED not in text[own:]:
+        return text
+    return text[:own] if exits.traceback_in(text[:own]) else text
