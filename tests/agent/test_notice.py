@@ -155,7 +155,7 @@ def test_a_notice_is_told_while_results_wait_and_ends_that_at_its_deadline(
     node = agent(script, output_path="s3://bucket/out", objects=objects).start()
     node.reports.wait_for(lambda: node.fact(Kind.UPLOADING))
     give(node, 4.0)
-    node.reports.wait_for(lambda: node.fact(Kind.NOTICE), 2.0)
+    node.reports.wait_for(lambda: node.fact(Kind.NOTICE))
     assert node.fact(Kind.ENDED) is None
     node.wait()
     ended, notice = node.fact(Kind.ENDED), node.fact(Kind.NOTICE)
