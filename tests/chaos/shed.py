@@ -77,6 +77,7 @@ class OneServer:
         )
         self.intake = Intake(records=records, logs=shed, secret="secret")
         self._running = asyncio.create_task(engine.run())
+        self._running.add_done_callback(_heard)
 
     async def kill(self) -> None:
         """End it at once, wherever it is."""
@@ -90,6 +91,12 @@ class OneServer:
         if self._running is None or not self._running.done() or self._running.cancelled():
             return []
         return [each for each in _leaves(self._running.exception()) if not _is_crash(each)]
+
+
+def _heard(ended: asyncio.Task[None]) -> None:
+    """Take note of what a task died of: most die on purpose, and nobody else asks them."""
+    if not ended.cancelled():
+        ended.exception()
 
 
 class Shed:

@@ -220,7 +220,7 @@ class FakeServer:
                 self.objects[path] = b"".join(parts[number] for number in sorted(parts))
                 return b"<R/>", ""
             case "PUT" if "uploadId" in query:
-                self.uploads[query["uploadId"]][int(query["partNumber"])] = body
+                self._take_part(query["uploadId"], int(query["partNumber"]), body)
                 return b"", f'"{md5(body).hexdigest()}"'
             case "PUT":
                 self.objects[path] = body
@@ -234,6 +234,11 @@ class FakeServer:
         if path not in self.objects:
             raise Refusal(404, "NoSuchKey", "The specified key does not exist.")
         return self.objects[path], f'"{md5(self.objects[path]).hexdigest()}"'
+
+    def _take_part(self, upload: str, number: int, body: bytes) -> None:
+        if upload not in self.uploads:
+            raise Refusal(404, "NoSuchUpload", "The specified upload does not exist.")
+        self.uploads[upload][number] = body
 
     def _parts(self, upload: str) -> bytes:
         found = "".join(

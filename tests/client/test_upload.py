@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.client.fake_server import FakeServer, Refusal
+from tests.journeys.shed import until
 
 from trainshed.client.checksums import pieces
 from trainshed.client.errors import ApiError, ClientError
@@ -72,6 +73,22 @@ def test_when_a_part_is_refused_nothing_of_the_file_remains(
         send(how(fake), look(tmp_path), bucket="b", prefix="p")
     assert fake.uploads == {}
     assert fake.objects == {}
+
+
+def test_parts_under_way_do_not_hide_why_the_file_was_given_up(
+    fake: FakeServer, tmp_path: Path
+) -> None:
+    class FirstRefused(dict[int, bytes]):
+        def __setitem__(self, number: int, body: bytes) -> None:
+            if number == 1:
+                raise Refusal(400, "EntityTooLarge", "too large")
+            until(lambda: not fake.uploads)
+            raise Refusal(404, "NoSuchUpload", "The specified upload does not exist.")
+
+    (tmp_path / "big").write_bytes(b"x" * 4000)
+    fake.on_upload = lambda upload: fake.uploads.update({upload: FirstRefused()})
+    with pytest.raises(ApiError, match="EntityTooLarge"):
+        send(how(fake), look(tmp_path), bucket="b", prefix="p")
 
 
 @pytest.mark.parametrize(

@@ -300,6 +300,7 @@ class _Parts:
         self._etags: dict[int, tuple[str, bytes, int]] = {}
         self._upload = ""
         self._count = 0
+        self._refused: ApiError | None = None
         self._lock = threading.Lock()
 
     def tasks(self) -> Iterable[Task]:
@@ -358,15 +359,22 @@ class _Parts:
         one.sent.count(self._size, same=False)
 
     def _asked(self, work: Callable[[], T]) -> T:
-        """Return what ``work`` returns; leave no parts behind that the store refuses for good."""
+        """Return what ``work`` returns; leave no parts behind that the store refuses for good.
+
+        The first refusal is what all that are under way are told: to give up takes the upload
+        away from under them, and whoever notices that first knows nothing of why.
+        """
         one = self._one
         try:
             return again_and_again(one.how.api, work, one.how.sleep)
         except ApiError as error:
             if error.status in _FOR_GOOD and error.code not in _NOT_ALLOWED_NOW:
+                self._refused = self._refused or error
                 self._give_up()
             elif error.code == "NoSuchUpload":
                 one.sent.begun.pop(one.place[1], None)
+            if self._refused is not None and self._refused is not error:
+                raise self._refused from error
             raise
 
     def _give_up(self) -> None:

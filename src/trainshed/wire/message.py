@@ -10,7 +10,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
+
+_LONGEST_INVOCATION: Final = 128
 
 
 class Body(Protocol):
@@ -79,6 +81,15 @@ class Call:
     gone: Callable[[], Coroutine[Any, Any, None]] = stays
     """Returns once nobody waits for the answer any more; for what takes long. Ask it of a request
     whose payload is no stream."""
+
+    @property
+    def invocation(self) -> str:
+        """What the client calls this request, "" when it does not say.
+
+        AWS's clients name each call by ``amz-sdk-invocation-id``, and send the same name with every
+        retry of it: the answer to the first may have been lost.
+        """
+        return self.headers.get("amz-sdk-invocation-id", "")[:_LONGEST_INVOCATION]
 
 
 @dataclass(slots=True, kw_only=True)

@@ -224,3 +224,24 @@ def test_the_region_decides_how_a_second_create_is_answered(served: Served) -> N
         s3.put_object(Bucket="bkt", Key="k", Body=b"")
         s3.delete_bucket(Bucket="bkt")
     assert status(full) == ("BucketNotEmpty", 409)
+
+
+def test_an_upload_that_is_asked_for_again_by_the_same_call_is_the_same(s3: Any) -> None:
+    calls = iter(["one", "one", "one", "two"])
+
+    def name(params: Any, **_: Any) -> None:
+        params["context"].setdefault("retries", {})["invocation-id"] = next(calls)
+
+    s3.meta.events.register("before-call.s3.CreateMultipartUpload", name)
+    first, again, elsewhere, other = (
+        s3.create_multipart_upload(Bucket="bkt", Key=key)["UploadId"]
+        for key in ("k", "k", "elsewhere", "k")
+    )
+    assert first == again
+    assert len({first, elsewhere, other}) == 3
+    listed = s3.list_multipart_uploads(Bucket="bkt")["Uploads"]
+    assert sorted(each["UploadId"] for each in listed) == sorted([first, elsewhere, other])
+    part = s3.upload_part(Bucket="bkt", Key="k", UploadId=again, PartNumber=1, Body=b"1")
+    named = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+    s3.complete_multipart_upload(Bucket="bkt", Key="k", UploadId=first, MultipartUpload=named)
+    assert s3.get_object(Bucket="bkt", Key="k")["Body"].read() == b"1"

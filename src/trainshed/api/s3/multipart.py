@@ -46,6 +46,7 @@ class MultipartOperations:
             asked["Key"],
             attributes=replace(kept.attributes_of(asked), checksum_type=kind),
             checksum=algorithm or checksums.DEFAULT,
+            invocation=call.invocation,
         )
         told = {"ChecksumAlgorithm": algorithm, "ChecksumType": kind} if algorithm else {}
         return {

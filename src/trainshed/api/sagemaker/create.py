@@ -9,7 +9,7 @@ from trainshed.api.sagemaker.checks import check_request, check_tags
 from trainshed.api.sagemaker.data import Data
 from trainshed.api.sagemaker.lookup import training_job_arn
 from trainshed.api.sagemaker.rejections import invalid
-from trainshed.api.sagemaker.repeats import invocation_of, is_repeated
+from trainshed.api.sagemaker.repeats import is_repeated
 from trainshed.api.sagemaker.standing import ANYTHING, Rules, standing
 from trainshed.domain import names, sizes
 from trainshed.domain.errors import RequestRejected
@@ -94,7 +94,7 @@ class CreateTraining:
             modified=now,
             backend=backend,
             shm=shm,
-            invocations=(invocation,) if (invocation := invocation_of(call)) else (),
+            invocations=(call.invocation,) if call.invocation else (),
             **among_others,
         )
         greeting = f"{MESSAGES[SecondaryStatus.STARTING]}{job.warning}"

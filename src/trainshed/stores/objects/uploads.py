@@ -4,12 +4,15 @@ Unfinished uploads outlive a restart. A part sent again replaces the former one.
 """
 
 import asyncio
+import base64
 import contextlib
+import hashlib
 import json
 import secrets
 from collections.abc import AsyncIterable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 from weakref import WeakValueDictionary
 
 from trainshed.domain import digests
@@ -38,6 +41,8 @@ _PUT_PART = """
         modified = excluded.modified, checksums = excluded.checksums
 """
 
+_ID_BYTES: Final = 24
+
 
 class Uploads:
     """The multipart uploads of an ``EmbeddedObjects``."""
@@ -59,15 +64,29 @@ class Uploads:
         """By upload."""
 
     async def create(
-        self, bucket: str, key: str, *, attributes: Attributes, checksum: str = ""
+        self,
+        bucket: str,
+        key: str,
+        *,
+        attributes: Attributes,
+        checksum: str = "",
+        invocation: str = "",
     ) -> Upload:
-        """Begin an upload whose parts carry checksums of that algorithm ("" for none).
+        """Begin an upload.
+
+        Args:
+            bucket: where the object is to be.
+            key: its.
+            attributes: what it will carry.
+            checksum: the algorithm of the checksums that its parts carry; "" for none.
+            invocation: what the caller calls this request. Asked again by that name, the same
+                upload is meant: else one would be left whose name nobody ever heard.
 
         Raises:
             BucketMissing: there is no such bucket.
         """
         upload = Upload(
-            id=secrets.token_urlsafe(24),
+            id=_named(bucket, key, invocation) if invocation else secrets.token_urlsafe(_ID_BYTES),
             bucket=bucket,
             key=key,
             started=self._clock(),
@@ -79,7 +98,7 @@ class Uploads:
             index.need_bucket(connection, bucket)
             connection.execute(
                 "INSERT INTO uploads (id, bucket, key, started, checksum, attributes) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
+                "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
                 (
                     upload.id,
                     bucket,
@@ -306,3 +325,9 @@ def _need_upload(connection: Connection, upload: Upload) -> None:
     row = connection.execute("SELECT 1 FROM uploads WHERE id = ?", (upload.id,)).fetchone()
     if row is None:
         raise UploadMissing(f"no unfinished upload {upload.id!r} of {upload.key!r}")
+
+
+def _named(*what: str) -> str:
+    """Return the id of the upload that a call of this name has begun, or begins."""
+    digest = hashlib.sha256("\0".join(what).encode()).digest()
+    return base64.urlsafe_b64encode(digest[:_ID_BYTES]).decode()

@@ -5,6 +5,7 @@ costs a part and not the upload. An object appears whole or not at all.
 """
 
 import contextlib
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -171,8 +172,11 @@ class _Upload:
         """Have the part sent that was being filled; wait while enough others are under way."""
         key = self._address.key
         if self._senders is None:
+            # Named, so that our own store takes a second question for the first, whose answer was
+            # lost; others take the name from any of Amazon's clients, and make nothing of it.
+            named = {**self._headers, "amz-sdk-invocation-id": os.urandom(16).hex()}
             self._id, self._by_crc = self._patience.ask(
-                self._address, lambda: self._bucket.begin(key, self._headers)
+                self._address, lambda: self._bucket.begin(key, named)
             )
             self._forget = self._unfinished.begin(self._address, self._id)
             self._senders = ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="upload")
